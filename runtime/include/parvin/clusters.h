@@ -1,0 +1,32 @@
+/* The cluster file: per layer, K neuron masks and the router that picks one from the feed-forward input.
+ * Specified byte for byte in docs/cluster-file.md. Immutable after opening. */
+#ifndef PARVIN_CLUSTERS_H
+#define PARVIN_CLUSTERS_H
+
+#include "parvin/model.h"
+
+struct pv_clusters;
+
+struct pv_clusters_info {
+    uint32_t n_layers, n_clusters, d_model, d_ffn;
+    uint64_t fingerprint;   /* of the model it belongs to */
+    double density;         /* expected share of neurons computed, on the calibration text */
+    double density_target;  /* as asked for */
+    double router_accuracy; /* on held-out calibration tokens */
+    uint64_t n_tokens;      /* calibration tokens */
+    uint64_t router_bytes;  /* all layers, as stored */
+    uint64_t seed;
+    const char *method; /* how masks were chosen, e.g. "energy" */
+};
+
+PV_MUST_USE enum pv_status pv_clusters_open(const char *path, const struct pv_log *log, struct pv_clusters **out);
+void pv_clusters_close(struct pv_clusters *clusters);
+const struct pv_clusters_info *pv_clusters_info(const struct pv_clusters *clusters);
+/* PV_ERR_MISMATCH, with the reason logged, unless the file was made for these weights. */
+PV_MUST_USE enum pv_status pv_clusters_check(const struct pv_clusters *clusters, const struct pv_model *model);
+/* Number of neurons in mask `k` of `layer`. */
+uint32_t pv_clusters_mask_size(const struct pv_clusters *clusters, uint32_t layer, uint32_t k);
+/* A text dump through `line` (used by `parvin info`). */
+void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text), void *user);
+
+#endif

@@ -1,0 +1,32 @@
+/* Learning a cluster file: capture activation patterns over a text, cluster them, choose masks, train the router.
+ * Deterministic for a seed and a device. Interrupted (progress returned false), it leaves a resume file that the next
+ * call with the same arguments continues from. The method and its formulas: docs/method.md. */
+#ifndef PARVIN_FIT_H
+#define PARVIN_FIT_H
+
+#include "parvin/session.h"
+
+struct pv_fit_params {
+    uint32_t n_clusters;  /* K; 0: 256 (fewer for small texts) */
+    double density;       /* budget over all layers; 0: 0.2 */
+    uint64_t n_tokens;    /* calibration tokens at most; 0: all */
+    uint32_t n_iters;     /* clustering iterations at most; 0: 20 */
+    uint32_t n_epochs;    /* router epochs; 0: 12 */
+    uint32_t n_threads;   /* 0: all cores */
+    uint64_t seed;        /* 0: 1 */
+    const char *resume_path; /* capture and stage state; NULL: OUT.resume; removed at the end */
+    struct pv_progress progress;
+};
+struct pv_fit_result {
+    double density, router_accuracy, energy_kept; /* on held-out calibration tokens */
+    uint64_t n_tokens;
+    uint32_t n_clusters;
+    double seconds_capture, seconds_cluster, seconds_router, seconds_masks;
+    bool resumed;
+};
+/* The engine must be dense (no clusters). Writes `out_path` atomically. */
+PV_MUST_USE enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
+                                  const char *out_path, const struct pv_fit_params *params,
+                                  struct pv_fit_result *out);
+
+#endif

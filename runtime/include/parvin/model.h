@@ -1,0 +1,77 @@
+/* A GGUF language model on the host: hyper-parameters, tensors (memory-mapped, read-only) and tokenizer.
+ *
+ * Thread-safety: a model is immutable after pv_model_open and may be shared between threads. The file must not be
+ * changed while the model is open (it is mapped, not copied). */
+#ifndef PARVIN_MODEL_H
+#define PARVIN_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "parvin/status.h"
+
+struct pv_model;
+
+enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU };
+enum pv_rope { PV_ROPE_ADJACENT, PV_ROPE_NEOX };
+
+struct pv_model_params {
+    struct pv_log log;
+    const char *ffn_act; /* NULL: as the architecture says; "relu", "relu2", "silu", "gelu" override it */
+};
+
+/* The numbers that define the network. All sizes in elements. */
+struct pv_hparams {
+    char arch[32];
+    char name[128];
+    uint32_t n_vocab;
+    uint32_t n_ctx;    /* trained context length, tokens */
+    uint32_t d_model;  /* d */
+    uint32_t n_layers; /* L */
+    uint32_t n_heads, n_kv_heads, head_dim;
+    uint32_t d_ffn; /* F, neurons a layer */
+    uint32_t rope_dim;
+    float rope_freq_base;
+    float norm_eps;
+    enum pv_rope rope;
+    enum pv_act act;
+    bool gated;       /* a = phi(W_gate z) * (W_up z) instead of phi(W_up z) */
+    bool tied_output; /* the output matrix is token_embd */
+};
+
+PV_MUST_USE enum pv_status pv_model_open(const char *path, const struct pv_model_params *params,
+                                         struct pv_model **out);
+void pv_model_close(struct pv_model *model);
+
+const struct pv_hparams *pv_model_hparams(const struct pv_model *model);
+const char *pv_model_path(const struct pv_model *model);
+/* Total bytes of tensor data in the file. */
+uint64_t pv_model_weight_bytes(const struct pv_model *model);
+uint64_t pv_model_n_params(const struct pv_model *model);
+/* Hash of the feed-forward weights; ties a cluster file to them. */
+uint64_t pv_model_fingerprint(const struct pv_model *model);
+/* Number of tensors and key-values, and a text dump of them through `line` (used by `parvin info`). */
+void pv_model_describe(const struct pv_model *model, void (*line)(void *user, const char *text), void *user);
+
+/* Tokenizer. Token ids are in [0, n_vocab). */
+struct pv_encode_params {
+    bool add_bos;        /* prepend the BOS token if the model has one */
+    bool parse_special;  /* treat text such as <|endoftext|> as the special token */
+};
+/* Encodes `n_bytes` of UTF-8 (invalid bytes are encoded byte by byte: every input has an encoding). `*out` is
+ * malloc'ed, owned by the caller (free). An empty text gives no tokens (or BOS alone). */
+PV_MUST_USE enum pv_status pv_encode(const struct pv_model *model, const char *text, size_t n_bytes,
+                                     const struct pv_encode_params *params, uint32_t **out, size_t *n_out);
+/* The bytes of one token as they appear in running text (not NUL-terminated by contract, but *out is valid as long
+ * as the model). Special tokens give their name if `special`, else nothing. Returns the number of bytes. */
+size_t pv_token_bytes(const struct pv_model *model, uint32_t token, bool special, const char **out);
+/* Decodes tokens to malloc'ed bytes, NUL-terminated for convenience; the caller frees. Exact inverse of pv_encode
+ * without BOS. `*n_out` may be NULL. */
+PV_MUST_USE enum pv_status pv_decode(const struct pv_model *model, const uint32_t *tokens, size_t n,
+                                     char **out, size_t *n_out);
+/* Special ids; UINT32_MAX where the model has none. */
+uint32_t pv_token_bos(const struct pv_model *model);
+uint32_t pv_token_eos(const struct pv_model *model);
+/* True if the model asks for BOS at the start of a prompt. */
+bool pv_model_wants_bos(const struct pv_model *model);
+
+#endif

@@ -1,0 +1,17 @@
+/* Parvin, the whole public API. */
+#ifndef PARVIN_H
+#define PARVIN_H
+
+#include "parvin/status.h"
+#include "parvin/model.h"
+#include "parvin/device.h"
+#include "parvin/clusters.h"
+#include "parvin/session.h"
+#include "parvin/eval.h"
+#include "parvin/fit.h"
+#include "parvin/bench.h"
+#include "parvin/conform.h"
+
+#define PV_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,111 @@
+/* Running a model: an engine holds the weights on one or several devices, a session holds one conversation
+ * (KV cache, position). One thread per engine at a time.
+ *
+ * Life of a token: pv_session_decode submits one pre-recorded command buffer per device; the router's choice stays
+ * on the device; only logits (or the sampled token) come back. */
+#ifndef PARVIN_SESSION_H
+#define PARVIN_SESSION_H
+
+#include "parvin/clusters.h"
+#include "parvin/device.h"
+#include "parvin/model.h"
+
+struct pv_engine;
+struct pv_session;
+
+/* Which neurons a feed-forward layer computes. */
+enum pv_ffn_mode {
+    PV_FFN_DENSE,          /* all of them */
+    PV_FFN_ROUTED,         /* the mask of the cluster the router names (decode and prefill) */
+    PV_FFN_ORACLE_CLUSTER, /* the mask of the true pattern's own cluster (evaluation only) */
+    PV_FFN_STATIC,         /* one hot set for all tokens, as large as the masks (evaluation only) */
+    PV_FFN_ORACLE_MASK,    /* the token's own top neurons by contribution, same count (evaluation only) */
+};
+
+struct pv_engine_params {
+    const uint32_t *devices; /* indices into the context, layers are split over them; NULL: the best device */
+    uint32_t n_devices;
+    const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
+    uint32_t n_ctx;    /* 0: the model's own context length */
+    uint32_t n_batch;  /* tokens per prefill submit; 0: from the plan */
+};
+
+PV_MUST_USE enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
+                                            const struct pv_engine_params *params, struct pv_engine **out);
+void pv_engine_destroy(struct pv_engine *engine);
+/* Bytes of device memory in use by the engine and its sessions. */
+uint64_t pv_engine_device_bytes(const struct pv_engine *engine);
+uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage);
+uint32_t pv_engine_n_ctx(const struct pv_engine *engine);
+
+/* What one layer did with one batch of tokens, on the host, valid during the callback only.
+ * Rows are tokens: z [n_tokens][d], contribution [n_tokens][F], bits [n_tokens][ceil(F/32)], cluster [n_tokens]. */
+struct pv_capture {
+    uint32_t layer, n_tokens, first_pos;
+    const float *z;            /* normalised feed-forward input */
+    const float *contribution; /* c_j = |a_j| * ||W_down[:, j]||; true (dense) activations */
+    const uint32_t *bits;      /* c_j > tau of the layer */
+    const uint32_t *cluster;   /* the router's choice; NULL without clusters */
+    const float *margin;       /* best minus second best router score; NULL without clusters */
+};
+/* A failure ends the call that was running with that status. */
+typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *capture);
+
+struct pv_session_params {
+    enum pv_ffn_mode ffn;  /* of both prefill and decode */
+    bool prefill_dense;    /* use dense FFNs for prompts even if ffn is PV_FFN_ROUTED */
+    pv_capture_fn capture; /* called per layer and batch during prefill; NULL: off */
+    void *capture_user;
+    const float *tau;      /* [n_layers] pattern thresholds; NULL: zeros */
+};
+
+PV_MUST_USE enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
+                                             struct pv_session **out);
+void pv_session_destroy(struct pv_session *session);
+/* Forget the conversation; the mode may be changed between texts. */
+void pv_session_reset(struct pv_session *session);
+PV_MUST_USE enum pv_status pv_session_set_ffn(struct pv_session *session, enum pv_ffn_mode ffn);
+uint32_t pv_session_n_past(const struct pv_session *session);
+
+/* Feeds n >= 1 tokens; afterwards pv_session_logits is the last token's. PV_ERR_ARG if they do not fit the context. */
+PV_MUST_USE enum pv_status pv_session_prefill(struct pv_session *session, const uint32_t *tokens, uint32_t n);
+/* As prefill, and also: nll[i] = -ln p(targets[i] | tokens[0..i]) for each i; logits_rows, if not NULL, receives
+ * all rows [n][n_vocab]. Used by perplexity. */
+PV_MUST_USE enum pv_status pv_session_score(struct pv_session *session, const uint32_t *tokens,
+                                            const uint32_t *targets, uint32_t n, float *nll, float *logits_rows);
+/* Feeds one token through the decode path. */
+PV_MUST_USE enum pv_status pv_session_decode(struct pv_session *session, uint32_t token);
+/* Logits [n_vocab] of the last token fed, host memory, valid until the next call. */
+const float *pv_session_logits(const struct pv_session *session);
+/* Argmax of them, computed on the device (ties: lowest id). */
+uint32_t pv_session_argmax(const struct pv_session *session);
+
+/* Statistics of the last decoded token, per layer. */
+struct pv_token_stats {
+    uint32_t n_layers;
+    const uint32_t *cluster;   /* [n_layers]; UINT32_MAX when dense */
+    const uint32_t *n_neurons; /* [n_layers] neurons computed */
+    const float *margin;       /* [n_layers] */
+    double density;            /* mean over layers */
+    double device_ms;          /* GPU time by timestamps, 0 if the device has none */
+};
+PV_MUST_USE enum pv_status pv_session_token_stats(const struct pv_session *session, struct pv_token_stats *out);
+
+/* Sampling. Zero in a field means off; temperature 0 is greedy. */
+struct pv_sampler_params {
+    float temperature;
+    uint32_t top_k;
+    float top_p, min_p;
+    float repeat_penalty; /* 0 or 1: off */
+    uint32_t repeat_last; /* window of the penalty in tokens; 0: 64 */
+    uint64_t seed;
+};
+struct pv_sampler;
+PV_MUST_USE enum pv_status pv_sampler_create(const struct pv_sampler_params *params, uint32_t n_vocab,
+                                             struct pv_sampler **out);
+void pv_sampler_destroy(struct pv_sampler *sampler);
+void pv_sampler_accept(struct pv_sampler *sampler, uint32_t token);
+/* Picks a token from logits [n_vocab] (not modified). NaN logits: PV_ERR_CHECK. */
+PV_MUST_USE enum pv_status pv_sampler_pick(struct pv_sampler *sampler, const float *logits, uint32_t *out);
+
+#endif

@@ -1,0 +1,25 @@
+/* A weight matrix on a device, in the layout of format/types.h: rows of whole uvec4, block scales apart. */
+#ifndef PV_KERNEL_TENSOR_H
+#define PV_KERNEL_TENSOR_H
+
+#include "format/types.h"
+#include "vk/memory.h"
+
+struct pv_tensor {
+    enum pv_type type;
+    uint32_t n_rows, n_cols;
+    uint32_t row_words, scale_words; /* uvec4 and uint32 a row */
+    struct pv_buffer *data;
+    struct pv_buffer *scales; /* a one-word dummy for types without scales, so that bindings are never empty */
+};
+/* Fails with PV_ERR_UNSUPPORTED (naming the limit) past plan.max_binding_bytes. */
+PV_MUST_USE enum pv_status pv_tensor_create(struct pv_device *device, enum pv_type type, uint32_t n_rows,
+                                            uint32_t n_cols, const char *name, struct pv_tensor *out);
+void pv_tensor_destroy(struct pv_tensor *tensor); /* safe on a zeroed struct */
+/* Packs and uploads all rows from GGUF layout of the same type. */
+PV_MUST_USE enum pv_status pv_tensor_upload(struct pv_tensor *tensor, const void *gguf_rows);
+/* Packs and uploads all rows from floats [n_rows][n_cols]. */
+PV_MUST_USE enum pv_status pv_tensor_upload_f32(struct pv_tensor *tensor, const float *rows);
+uint64_t pv_tensor_bytes(const struct pv_tensor *tensor); /* bytes one pass over it reads, padding included */
+
+#endif

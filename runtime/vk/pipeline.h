@@ -1,0 +1,25 @@
+/* Compute pipelines from the embedded SPIR-V, by shader name and specialization constants. Built once per device, kept
+ * until it closes, and stored in an on-disk VkPipelineCache if the context has a cache folder (a damaged or foreign
+ * cache file is ignored and rewritten). */
+#ifndef PV_VK_PIPELINE_H
+#define PV_VK_PIPELINE_H
+
+#include "vk/device.h"
+
+enum { PV_MAX_BINDINGS = 12, PV_MAX_SPEC = 12 };
+
+struct pv_pipeline {
+    VkPipeline handle;
+    VkPipelineLayout layout;
+    VkDescriptorSetLayout set_layout;
+    uint32_t n_bindings; /* bindings are 0..n-1 without holes */
+    VkDescriptorType types[PV_MAX_BINDINGS]; /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
+    bool writes[PV_MAX_BINDINGS];            /* storage buffer not declared readonly */
+    uint32_t push_bytes;
+};
+/* spec[i] is the value of constant_id i. The pointer lives as long as the device. A missing shader name is
+ * PV_ERR_UNSUPPORTED. Workgroup sizes beyond the caps are caught here (PV_ERR_ARG). */
+PV_MUST_USE enum pv_status pv_pipeline_get(struct pv_device *device, const char *shader, const uint32_t *spec,
+                                           uint32_t n_spec, const struct pv_pipeline **out);
+
+#endif
