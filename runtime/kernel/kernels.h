@@ -1,5 +1,6 @@
 /* The kernels: each function checks shapes, chooses the variant by the device's plan and records one dispatch (or the
- * few it consists of). All activations are float32 buffers, row-major, rows are tokens; T = n_tokens. Source of the
+ * few it consists of). All activations are float32 buffers, row-major, rows are tokens; T = n_tokens; a row of n floats
+ * takes pv_row_stride(n) floats, its padding is never read as data. Shapes [T][n] below mean that. Source of the
  * position: `step` holds {pos, ...} (struct pv_step of shaders/iface.h): the position of row 0, so that a recorded
  * decode step can be submitted again. Each has a CPU reference pv_ref_* in kernel/reference.h and rows in kernel/cases.c.
  * Errors: PV_ERR_ARG for shapes that do not fit the buffers (logged with the kernel's name). */
@@ -9,6 +10,17 @@
 #include "kernel/tensor.h"
 #include "parvin/model.h"
 #include "vk/recorder.h"
+
+/* Floats a row of n takes in an activation buffer: a whole number of vec4. */
+static inline uint32_t pv_row_stride(uint32_t n)
+{
+    return (n + 3u) & ~3u;
+}
+/* Bytes of an activation buffer of T rows. */
+static inline uint64_t pv_rows_bytes(uint32_t n_tokens, uint32_t n)
+{
+    return (uint64_t)n_tokens * pv_row_stride(n) * sizeof(float);
+}
 
 /* out[t] = table[tokens[t]]; tokens: uint32 [T]; out [T][d]. */
 PV_MUST_USE enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *table,
@@ -36,15 +48,16 @@ struct pv_rope_args {
     enum pv_rope kind;
 };
 PV_MUST_USE enum pv_status pv_kernel_rope(struct pv_recorder *r, const struct pv_rope_args *a);
-/* KV cache of one layer: k and v [n_ctx][n_kv_heads*head_dim], float32, or packed float16 (plan.kv_f16). */
+/* KV cache of one layer: k and v each [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16
+ * (plan.kv_f16); pv_kv_cache_bytes says how large one of the two is. */
 struct pv_kv_write_args {
-    struct pv_buffer *k, *v;             /* [T][kv_dim] */
-    struct pv_buffer *cache_k, *cache_v; /* [n_ctx][kv_dim] */
+    struct pv_buffer *k, *v;             /* [T][n_kv_heads*head_dim] */
+    struct pv_buffer *cache_k, *cache_v;
     struct pv_buffer *step;
-    uint32_t n_tokens, kv_dim, n_ctx;
+    uint32_t n_tokens, n_kv_heads, head_dim, n_ctx;
 };
 PV_MUST_USE enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_write_args *a);
-uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t kv_dim);
+uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads, uint32_t head_dim);
 /* out [T][n_heads][head_dim] = softmax(q k^T / sqrt(head_dim)) v over positions 0..pos+t (causal), grouped queries. */
 struct pv_attention_args {
     struct pv_buffer *q, *cache_k, *cache_v, *out, *step;
@@ -56,11 +69,19 @@ PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const stru
 struct pv_masks {
     struct pv_tensor router;         /* [K][d] F16 */
     struct pv_buffer *router_bias;   /* [K] float */
-    struct pv_buffer *offset;        /* uint32 [K+1] */
-    struct pv_buffer *neurons;       /* uint32 [offset[K]] */
+    struct pv_buffer *entries;       /* struct pv_cluster_entry [K] of shaders/iface.h */
+    struct pv_buffer *neurons;       /* uint32, each list starts on a multiple of 4 */
     struct pv_buffer *bits;          /* uint32 [K][ceil(F/32)] */
-    uint32_t n_clusters, max_neurons;
+    uint32_t n_clusters, max_neurons; /* max_neurons: of the largest list */
 };
+/* Uploads the lists: counts[k] neurons of cluster k start at lists[k]; fills entries, neurons and bits, not the router. */
+PV_MUST_USE enum pv_status pv_masks_create_lists(struct pv_device *device, uint32_t n_clusters, uint32_t d_ffn,
+                                                 const uint16_t *const *lists, const uint32_t *counts,
+                                                 struct pv_masks *out);
+/* Uploads router weights (float16 [K][d]) and bias [K]. */
+PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device, uint32_t d_model, const uint16_t *weights,
+                                                  const float *bias, struct pv_masks *masks);
+void pv_masks_destroy(struct pv_masks *masks); /* safe on a zeroed struct */
 /* The router's decision for one token, written on the device; struct pv_route of shaders/iface.h. */
 /* scores [K] -> route: cluster, n_neurons, list offset, margin, indirect arguments of the masked ffn_up and ffn_down. */
 PV_MUST_USE enum pv_status pv_kernel_route(struct pv_recorder *r, const struct pv_masks *masks,
