@@ -1,0 +1,56 @@
+// Attention of one token, one workgroup for each head, any context length: positions come in tiles of WG. Each invocation
+// scores one position; the tile's maximum rescales what was summed so far (online softmax); then the invocations turn round,
+// each owning four output dimensions of every n_groups-th position of the tile. Groups are summed at the end.
+// q [n_heads][head_dim], caches [n_kv_heads][n_ctx][head_stride], y [n_heads][head_dim].
+#version 450
+#include "access.glsl"
+#include "cache.glsl"
+IN_VEC4(0, q);
+IN_CACHE(1, k);
+IN_CACHE(2, v);
+BUF(3, float, y);
+BUF_IN(4, pv_step, step_info);
+PUSH(pv_pc_attn);
+shared float tile[WG];
+shared vec4 sums[WG];
+
+void main() {
+	uint head = gl_WorkGroupID.x, lane = gl_LocalInvocationID.x;
+	uint n_pos = min(step_info[0].pos + 1, pc.n_ctx), d4 = pc.head_dim / 4;
+	uint q_first = (pc.q_offset + head * pc.head_dim) / 4;
+	uint kv_first = (head / (pc.n_heads / pc.n_kv_heads)) * pc.n_ctx;
+	uint n_groups = WG / d4, group = lane / d4, own = lane % d4;
+	vec4 acc = vec4(0.0);
+	float top = -3.0e38, total = 0.0;
+	for (uint first = 0; first < n_pos; first += WG) {
+		uint n = min(WG, n_pos - first);
+		float score = -3.0e38;
+		if (lane < n) {
+			score = 0.0;
+			for (uint c = 0; c < d4; c++) score += dot(LOAD4(q, q_first + c), CACHE_LOAD(k, kv_first + first + lane, c));
+			score *= pc.scale;
+		}
+		barrier();
+		tile[lane] = score;
+		barrier();
+		float tile_top = top;
+		for (uint i = 0; i < n; i++) tile_top = max(tile_top, tile[i]);
+		float keep = exp(top - tile_top);
+		acc *= keep;
+		total *= keep;
+		top = tile_top;
+		barrier();
+		tile[lane] = lane < n ? exp(score - top) : 0.0;
+		barrier();
+		for (uint i = 0; i < n; i++) total += tile[i];
+		if (group < n_groups)
+			for (uint i = group; i < n; i += n_groups) acc += tile[i] * CACHE_LOAD(v, kv_first + first + i, own);
+	}
+	sums[lane] = acc;
+	barrier();
+	if (group != 0) return;
+	for (uint g = 1; g < n_groups; g++) acc += sums[g * d4 + own];
+	acc /= total;
+	uint o = pc.y_offset + head * pc.head_dim + own * 4;
+	[[unroll]] for (uint i = 0; i < 4; i++) y[o + i] = acc[i];
+}

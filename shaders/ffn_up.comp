@@ -1,0 +1,51 @@
+// The neurons of one token: a = phi(W_up z), or phi(W_gate z) * (W_up z). MASKED takes the neurons from the list that the
+// router chose on the device and writes a compactly, in list order; each masked row is a whole row of memory, so skipping a
+// neuron skips its bytes. Same arithmetic dense and masked: an all-neurons list gives the same bits.
+// W_up, W_gate [n_rows = F][w_stride] uvec4, z [n_cols = d], a [F] or [n_neurons].
+#version 450
+#include "access.glsl"
+#include "weights.glsl"
+#include "lanes.glsl"
+#include "act.glsl"
+layout(constant_id = PV_SPEC_GATED) const uint GATED = 0;
+layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
+IN_UVEC4(0, w);
+IN_UVEC4(2, g);
+#ifdef W_SCALED
+IN_SCALES(1, s);
+IN_SCALES(3, gs);
+#endif
+IN_VEC4(4, x);
+BUF(5, float, a);
+BUF_IN(6, pv_route, routes);
+BUF_IN(7, uint, list);
+PUSH(pv_pc_ffn_up);
+#include "dot.glsl"
+
+void main() {
+	uint n = pc.n_rows, list_offset = 0;
+	if (MASKED != 0) {
+		n = min(routes[pc.route_index].n_neurons, pc.n_rows);
+		list_offset = routes[pc.route_index].list_offset;
+	}
+	uint rows_per_wg = N_GROUPS * ROWS;
+	for (uint first = gl_WorkGroupID.x * rows_per_wg; first < n; first += gl_NumWorkGroups.x * rows_per_wg) {
+		uint row[ROWS];
+		float up[ROWS], gate[ROWS];
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			row[r] = min(first + GROUP * ROWS + r, n - 1);
+			if (MASKED != 0) row[r] = min(list[list_offset + row[r]], pc.n_rows - 1);
+			up[r] = 0.0;
+			gate[r] = 0.0;
+		}
+		DOT_ROWS(w, s, row, up)
+		if (GATED != 0) DOT_ROWS(g, gs, row, gate)
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			float u = lanes_add(up[r]), v;
+			if (GATED != 0) v = phi(lanes_add(gate[r])) * u;
+			else v = phi(u);
+			uint i = first + GROUP * ROWS + r;
+			if (LANE == 0 && i < n) a[i] = v;
+		}
+	}
+}

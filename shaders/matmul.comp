@@ -1,0 +1,58 @@
+// Y = X W^T for a batch of tokens. An invocation keeps TOKENS x ROWS sums in registers, so each read of a weight serves TOKENS
+// products and each read of x serves ROWS: that ratio is the speed. No shared memory, no barrier.
+// X [T][x_stride], W [n_rows][w_stride] uvec4, Y [T][y_stride].
+#version 450
+#include "access.glsl"
+#include "weights.glsl"
+#include "act.glsl"
+layout(constant_id = PV_SPEC_LANES) const uint LANES = 8;
+layout(constant_id = PV_SPEC_ROWS) const uint ROWS = 4;
+layout(constant_id = PV_SPEC_TOKENS) const uint TOKENS = 4;
+IN_UVEC4(0, w);
+#ifdef W_SCALED
+IN_SCALES(1, s);
+#endif
+IN_VEC4(2, x);
+BUF(3, float, y);
+BUF_IN(4, float, bias);
+PUSH(pv_pc_matmul);
+
+void main() {
+	uint row_first = (gl_WorkGroupID.x * LANES + gl_LocalInvocationID.x % LANES) * ROWS;
+	uint t_first = (gl_WorkGroupID.y * (WG / LANES) + gl_LocalInvocationID.x / LANES) * TOKENS;
+	if (row_first >= pc.n_rows || t_first >= pc.n_tokens) return;
+	float acc[TOKENS * ROWS];
+	uint row[ROWS], xs[TOKENS]; // clamped: the surplus rows and tokens are computed and dropped
+	[[unroll]] for (uint i = 0; i < TOKENS * ROWS; i++) acc[i] = 0.0;
+	[[unroll]] for (uint r = 0; r < ROWS; r++) row[r] = min(row_first + r, pc.n_rows - 1);
+	[[unroll]] for (uint t = 0; t < TOKENS; t++) xs[t] = (pc.x_offset + min(t_first + t, pc.n_tokens - 1) * pc.x_stride) / 4;
+	uint n_chunks = (pc.n_cols + W_E - 1) / W_E;
+	for (uint c = 0; c < n_chunks; c++) {
+		vec4 wv[ROWS * W_NV];
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			vec4 part[W_NV];
+			w_unpack(LOADU4(w, row[r] * pc.w_stride + c), part);
+			float f = W_SCALE(s, row[r] * pc.s_stride, c);
+			[[unroll]] for (uint i = 0; i < W_NV; i++) wv[r * W_NV + i] = part[i] * f;
+		}
+		[[unroll]] for (uint i = 0; i < W_NV; i++) {
+			uint e = c * W_E + i * 4;
+			if (e >= pc.n_cols) break;
+			[[unroll]] for (uint t = 0; t < TOKENS; t++) {
+				vec4 xv = LOAD4(x, xs[t] + c * W_NV + i);
+				if (e + 4 > pc.n_cols) xv = keep_below(xv, e, pc.n_cols);
+				[[unroll]] for (uint r = 0; r < ROWS; r++) acc[t * ROWS + r] += dot(xv, wv[r * W_NV + i]);
+			}
+		}
+	}
+	[[unroll]] for (uint t = 0; t < TOKENS; t++) {
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			if (t_first + t >= pc.n_tokens || row_first + r >= pc.n_rows) continue;
+			float v = acc[t * ROWS + r];
+			if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[row_first + r];
+			v = phi(v);
+			uint o = pc.y_offset + (t_first + t) * pc.y_stride + row_first + r;
+			y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + v : v;
+		}
+	}
+}

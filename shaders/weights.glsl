@@ -1,0 +1,52 @@
+// Weight formats. One uvec4 holds W_E weights; w_unpack gives them as W_NV vec4 in element order, without the block scale;
+// W_SCALED tells whether w_scale(s, row * s_stride, chunk) multiplies the chunk. Define WTYPE_* before including.
+#if defined(WTYPE_F32)
+#define W_NV 1
+#elif defined(WTYPE_F16) || defined(WTYPE_BF16)
+#define W_NV 2
+#elif defined(WTYPE_Q8_0)
+#define W_NV 4
+#define W_SCALED 1
+#define W_BLOCK_SHIFT 1 // two chunks of 16 weights share a scale
+#elif defined(WTYPE_Q4_0)
+#define W_NV 8
+#define W_SCALED 1
+#define W_BLOCK_SHIFT 0
+#endif
+#define W_E (W_NV * 4)
+
+void w_unpack(uvec4 u, out vec4 w[W_NV]) {
+#if defined(WTYPE_F32)
+	w[0] = uintBitsToFloat(u);
+#elif defined(WTYPE_F16)
+	w[0] = vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y));
+	w[1] = vec4(unpackHalf2x16(u.z), unpackHalf2x16(u.w));
+#elif defined(WTYPE_BF16)
+	uvec4 lo = u << 16, hi = u & 0xffff0000u;
+	w[0] = uintBitsToFloat(uvec4(lo.x, hi.x, lo.y, hi.y));
+	w[1] = uintBitsToFloat(uvec4(lo.z, hi.z, lo.w, hi.w));
+#elif defined(WTYPE_Q8_0)
+	ivec4 s = ivec4(u), b0 = (s << 24) >> 24, b1 = (s << 16) >> 24, b2 = (s << 8) >> 24, b3 = s >> 24;
+	w[0] = vec4(b0.x, b1.x, b2.x, b3.x);
+	w[1] = vec4(b0.y, b1.y, b2.y, b3.y);
+	w[2] = vec4(b0.z, b1.z, b2.z, b3.z);
+	w[3] = vec4(b0.w, b1.w, b2.w, b3.w);
+#else // Q4_0: byte i of the block holds element i (low nibble) and element i + 16 (high nibble), both minus 8
+	[[unroll]] for (int i = 0; i < 4; i++) {
+		uvec4 b = uvec4(u[i], u[i] >> 8, u[i] >> 16, u[i] >> 24);
+		w[i] = vec4(b & 15u) - 8.0;
+		w[i + 4] = vec4((b >> 4) & 15u) - 8.0;
+	}
+#endif
+}
+
+#ifdef W_SCALED
+#define W_SCALE(name, row_first, chunk) w_half(LOADU(name, ((row_first) + ((chunk) >> W_BLOCK_SHIFT)) >> 1), (row_first) + ((chunk) >> W_BLOCK_SHIFT))
+float w_half(uint pair, uint index) {
+	return unpackHalf2x16((index & 1u) != 0u ? pair >> 16 : pair).x;
+}
+#define IN_SCALES(b, name) IN_UINT(b, name)
+#else
+#define W_SCALE(name, row_first, chunk) 1.0
+#define IN_SCALES(b, name)
+#endif
