@@ -6,11 +6,11 @@
 #include "weights.glsl"
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(1, s);
+IN_SCALES(4, s);
 #endif
-BUF_IN(2, uint, tokens);
-BUF(3, float, y);
-BUF_IN(4, pv_step, step_info);
+BUF_IN(1, uint, tokens);
+BUF(2, float, y);
+BUF_IN(3, pv_step, step_info);
 PUSH(pv_pc_embed);
 
 void main() {

@@ -8,12 +8,12 @@
 layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(1, s);
+IN_SCALES(5, s);
 #endif
-IN_VEC4(2, a);
-BUF(3, vec4, partials);
-BUF_IN(4, pv_route, routes);
-IN_UVEC4(5, list);
+IN_VEC4(1, a);
+BUF(2, vec4, partials);
+BUF_IN(3, pv_route, routes);
+IN_UVEC4(4, list);
 PUSH(pv_pc_ffn_down);
 
 void add_row(uint row, uint chunk, float av, inout vec4 acc[W_NV]) {

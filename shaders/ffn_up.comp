@@ -10,15 +10,15 @@
 layout(constant_id = PV_SPEC_GATED) const uint GATED = 0;
 layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
 IN_UVEC4(0, w);
-IN_UVEC4(2, g);
+IN_UVEC4(1, g);
 #ifdef W_SCALED
-IN_SCALES(1, s);
-IN_SCALES(3, gs);
+IN_SCALES(6, s);
+IN_SCALES(7, gs);
 #endif
-IN_VEC4(4, x);
-BUF(5, float, a);
-BUF_IN(6, pv_route, routes);
-BUF_IN(7, uint, list);
+IN_VEC4(2, x);
+BUF(3, float, a);
+BUF_IN(4, pv_route, routes);
+BUF_IN(5, uint, list);
 PUSH(pv_pc_ffn_up);
 #include "dot.glsl"
 

@@ -13,7 +13,7 @@
      S  block scales: storage -> storage buffer of uint;   texel -> uniform texel buffer, R32_UINT (q8_0 and q4_0 only)
      C  KV cache:     as X in the f32 variants, as W in the f16 variants
      B  always a storage buffer
-   A binding that a call does not use (a bias, a gate) must still hold something valid: bind any buffer of the call.
+   Scales come last, so that the types without them have bindings 0..n-1 with no hole. A binding that a call does not use (a bias, a gate) must still hold something valid: bind any buffer of the call.
 
    Names. kernel[.type][.access][.sg]: `matvec.f16.texel`, `ffn_up.q8_0.storage.sg`, `rope`, `kv_write.f16`.
    Offsets named y_offset and the like let one dispatch fill part of a buffer. Integers are uint32. */
@@ -21,27 +21,27 @@
 #define PV_IFACE_H
 
 #ifdef PV_GLSL
-#define PV_U32 uint
-#define PV_F32 float
+#define PV_IFACE_UINT uint
+#define PV_IFACE_FLOAT float
 #else
 #include <stdint.h>
-#define PV_U32 uint32_t
-#define PV_F32 float
+#define PV_IFACE_UINT uint32_t
+#define PV_IFACE_FLOAT float
 #endif
 
 /* Kernel, binding letters, push-constant struct. Expand with X(name, letters, pc). */
 #define PV_KERNELS(X)                              \
-	X(embed, "WSBBB", pv_pc_embed)                 \
+	X(embed, "WBBBS", pv_pc_embed)                 \
 	X(rmsnorm, "XXBX", pv_pc_norm)                 \
-	X(matvec, "WSXBB", pv_pc_matvec)               \
-	X(matmul, "WSXBB", pv_pc_matmul)               \
-	X(matmul_t, "WSXBB", pv_pc_matmul)             \
+	X(matvec, "WXBBS", pv_pc_matvec)               \
+	X(matmul, "WXBBS", pv_pc_matmul)               \
+	X(matmul_t, "WXBBS", pv_pc_matmul)             \
 	X(rope, "BBB", pv_pc_rope)                     \
 	X(kv_write, "BBBBB", pv_pc_kv_write)           \
 	X(attn_decode, "XCCBB", pv_pc_attn)            \
 	X(attn_prefill, "XCCBB", pv_pc_attn)           \
-	X(ffn_up, "WSWSXBBB", pv_pc_ffn_up)            \
-	X(ffn_down, "WSXBBW", pv_pc_ffn_down)          \
+	X(ffn_up, "WWXBBBSS", pv_pc_ffn_up)            \
+	X(ffn_down, "WXBBWS", pv_pc_ffn_down)          \
 	X(ffn_reduce, "XB", pv_pc_ffn_reduce)          \
 	X(route, "XBB", pv_pc_route)                   \
 	X(route_rows, "XBB", pv_pc_route_rows)         \
@@ -83,69 +83,69 @@
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
-	PV_U32 pos;
-	PV_U32 reserved0, reserved1, reserved2;
+	PV_IFACE_UINT pos;
+	PV_IFACE_UINT reserved0, reserved1, reserved2;
 };
 
 /* What the router decides, one slot per layer. up_* and down_* are VkDispatchIndirectCommand at byte 16 and byte 32. */
 struct pv_route {
-	PV_U32 cluster, n_neurons, list_offset; /* list_offset counts uints and is a multiple of 4 */
-	PV_F32 margin;                          /* best score minus second; 0 when K == 1 */
-	PV_U32 up_x, up_y, up_z, reserved0;
-	PV_U32 down_x, down_y, down_z, reserved1;
+	PV_IFACE_UINT cluster, n_neurons, list_offset; /* list_offset counts uints and is a multiple of 4 */
+	PV_IFACE_FLOAT margin;                          /* best score minus second; 0 when K == 1 */
+	PV_IFACE_UINT up_x, up_y, up_z, reserved0;
+	PV_IFACE_UINT down_x, down_y, down_z, reserved1;
 };
 #define PV_ROUTE_UP_OFFSET 16
 #define PV_ROUTE_DOWN_OFFSET 32
 
 /* One cluster of the table that `route` reads. */
 struct pv_cluster_entry {
-	PV_U32 n_neurons, list_offset;
+	PV_IFACE_UINT n_neurons, list_offset;
 };
 
 /* embed.TYPE.ACCESS: y[t][:] = scale * W[tokens[token_offset + (USE_POS ? pos : 0) + t]][:]; a bad token gives zeros.
-   0 W  1 S  2 tokens uint  3 y  4 step.   Spec WG.   Dispatch (ceil(w_stride / WG), n_tokens). */
+   0 W  1 tokens uint  2 y  3 step  4 S.   Spec WG.   Dispatch (ceil(w_stride / WG), n_tokens). */
 struct pv_pc_embed {
-	PV_U32 n_vocab, n_cols, n_tokens, w_stride, s_stride, y_stride, token_offset, flags;
-	PV_F32 scale;
-	PV_U32 row_first, row_count; /* rows of W that this binding holds; tokens outside leave y alone; 0, n_vocab = all */
+	PV_IFACE_UINT n_vocab, n_cols, n_tokens, w_stride, s_stride, y_stride, token_offset, flags;
+	PV_IFACE_FLOAT scale;
+	PV_IFACE_UINT row_first, row_count; /* rows of W that this binding holds; tokens outside leave y alone; 0, n_vocab = all */
 };
 
 /* rmsnorm.ACCESS: y = x / sqrt(mean(x^2) + eps) * weight; PV_NORM_LAYER: (x - mean) / sqrt(var + eps) * weight + bias.
    0 x  1 weight  2 y  3 bias (layer norm with BIAS).   Spec WG LANES NORM.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_norm {
-	PV_U32 n_rows, n_cols, x_stride, y_stride, x_offset, y_offset, flags;
-	PV_F32 eps;
+	PV_IFACE_UINT n_rows, n_cols, x_stride, y_stride, x_offset, y_offset, flags;
+	PV_IFACE_FLOAT eps;
 };
 
-/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]).   0 W  1 S  2 x  3 y  4 bias.
+/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]).   0 W  1 x  2 y  3 bias  4 S.
    Spec WG LANES ROWS ACT.   Dispatch (ceil(n_rows / (WG / LANES * ROWS))), in .sg LANES = subgroup size; any smaller number of
    workgroups is right as well (they stride), so a subgroup size that varies does no harm. */
 struct pv_pc_matvec {
-	PV_U32 n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
+	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
 };
 
-/* matmul.TYPE.ACCESS[.sg]: Y[t][i] (+)= phi(X[t] . W[i] + bias[i]); the activation is PV_SPEC_ACT.   0 W  1 S  2 X  3 Y  4 bias.
+/* matmul.TYPE.ACCESS[.sg]: Y[t][i] (+)= phi(X[t] . W[i] + bias[i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
    Spec WG LANES ROWS TOKENS ACT: an invocation makes TOKENS x ROWS outputs; LANES invocations lie along the rows and
    WG / LANES along the tokens.   Dispatch (ceil(n_rows / (LANES * ROWS)), ceil(n_tokens / (WG / LANES * TOKENS))).
    .sg: LANES must be a multiple of the subgroup size, TOKENS <= subgroup size.
    matmul_t.TYPE.ACCESS: the same with W stored transposed [n_cols][w_stride]; an invocation makes TOKENS x W_E outputs.
    Dispatch (ceil(w_stride / LANES), ceil(n_tokens / (WG / LANES * TOKENS))). */
 struct pv_pc_matmul {
-	PV_U32 n_rows, n_cols, n_tokens, w_stride, s_stride, x_stride, y_stride, x_offset, y_offset, flags; /* y_stride, y_offset: any number */
+	PV_IFACE_UINT n_rows, n_cols, n_tokens, w_stride, s_stride, x_stride, y_stride, x_offset, y_offset, flags; /* y_stride, y_offset: any number */
 };
 
 /* rope: in place on [T][n_heads][head_dim]; angle = pos * freq_scale * theta^(-2i/rope_dim) / factors[i]; cos and sin times
    amplitude (YaRN).   0 x  1 step  2 factors float.   Spec WG NEOX.   Dispatch (ceil(n_heads * rope_dim / 2 / WG), n_tokens). */
 struct pv_pc_rope {
-	PV_U32 n_tokens, n_heads, head_dim, rope_dim, x_stride, x_offset, flags;
-	PV_F32 log2_theta, freq_scale, amplitude;
+	PV_IFACE_UINT n_tokens, n_heads, head_dim, rope_dim, x_stride, x_offset, flags;
+	PV_IFACE_FLOAT log2_theta, freq_scale, amplitude;
 };
 
 /* kv_write.f32 / kv_write.f16: K, V rows at pos + t. The cache is [n_kv_heads][n_ctx][head_stride] values, head_stride =
    head_dim rounded up to 8 in f16 and to 4 in f32; the pad is written as zeros. Rows at or past n_ctx are dropped.
    0 k  1 v  2 k_cache  3 v_cache  4 step.   Spec WG.   Dispatch (ceil(n_kv_heads * head_stride / 2 / WG), n_tokens). */
 struct pv_pc_kv_write {
-	PV_U32 n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset;
+	PV_IFACE_UINT n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset;
 };
 
 /* attn_decode.CACHE.ACCESS: one query at pos over positions 0..pos.   0 q  1 k_cache  2 v_cache  3 y  4 step.
@@ -153,80 +153,80 @@ struct pv_pc_kv_write {
    attn_prefill.CACHE.ACCESS: query t sees positions 0..pos + t.   Spec WG HEAD_DIM TOKENS.
    Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256. */
 struct pv_pc_attn {
-	PV_U32 n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, q_stride, y_stride, q_offset, y_offset;
-	PV_F32 scale; /* usually 1 / sqrt(head_dim) */
+	PV_IFACE_UINT n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, q_stride, y_stride, q_offset, y_offset;
+	PV_IFACE_FLOAT scale; /* usually 1 / sqrt(head_dim) */
 };
 
 /* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z); n = r dense, n = list[list_offset + r]
    masked, r < route.n_neurons: a is compact in list order.
-   0 W up  1 S up  2 W gate  3 S gate  4 z  5 a  6 route  7 list uint.   Spec WG LANES ROWS ACT GATED MASKED.
+   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 S up  7 S gate.   Spec WG LANES ROWS ACT GATED MASKED.
    Dispatch dense as matvec; masked vkCmdDispatchIndirect at route_index * sizeof(pv_route) + PV_ROUTE_UP_OFFSET. */
 struct pv_pc_ffn_up {
-	PV_U32 n_rows, n_cols, w_stride, s_stride, x_offset, route_index;
+	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index;
 };
 
 /* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
    Slice s holds r in [s * c, (s + 1) * c), c = ceil(n / n_splits) rounded up to 4. A dense call and an all-neurons list give
-   the same bits.   0 Wt  1 S  2 a  3 partials  4 route  5 list (uvec4).   Spec WG MASKED.
+   the same bits.   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 S.   Spec WG MASKED.
    Dispatch (ceil(w_stride / WG), n_splits); masked indirect at PV_ROUTE_DOWN_OFFSET. */
 struct pv_pc_ffn_down {
-	PV_U32 n_rows, w_stride, s_stride, p_stride, n_splits, route_index; /* p_stride = w_stride * W_E floats */
+	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index; /* p_stride = w_stride * W_E floats */
 };
 
 /* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order.   0 partials  1 y.   Spec WG.
    Dispatch (ceil(ceil(n_cols / 4) / WG)). */
 struct pv_pc_ffn_reduce {
-	PV_U32 n_cols, n_splits, p_stride, y_offset, flags;
+	PV_IFACE_UINT n_cols, n_splits, p_stride, y_offset, flags;
 };
 
 /* route.ACCESS: cluster = argmax of scores (lowest index on a tie, NaN never wins), then the whole pv_route slot.
    0 scores  1 clusters pv_cluster_entry  2 route.   Spec WG.   Dispatch (1). */
 struct pv_pc_route {
-	PV_U32 n_clusters, route_index, cluster_first; /* entries [cluster_first, cluster_first + n_clusters) are this layer's */
-	PV_U32 up_rows_per_wg, down_groups_x, down_groups_y;
-	PV_U32 x_offset;
+	PV_IFACE_UINT n_clusters, route_index, cluster_first; /* entries [cluster_first, cluster_first + n_clusters) are this layer's */
+	PV_IFACE_UINT up_rows_per_wg, down_groups_x, down_groups_y;
+	PV_IFACE_UINT x_offset;
 };
 
 /* route_rows.ACCESS: cluster[t] and margin[t] of T rows of scores.   0 scores  1 cluster uint  2 margin float.
    Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_route_rows {
-	PV_U32 n_rows, n_clusters, x_stride, y_offset; /* y_offset: any number */
+	PV_IFACE_UINT n_rows, n_clusters, x_stride, y_offset; /* y_offset: any number */
 };
 
 /* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u; a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.
    Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
 struct pv_pc_act_rows {
-	PV_U32 n_rows, n_cols, u_stride, g_stride, y_stride;
+	PV_IFACE_UINT n_rows, n_cols, u_stride, g_stride, y_stride;
 };
 
 /* mask_rows: a[t][j] = 0 where bit j of masks[cluster_first + cluster[t]] is clear; a mask is mask_stride uints, bit j at word j / 32, bit j % 32.
    0 a  1 cluster uint  2 masks uint.   Spec WG.   Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
 struct pv_pc_mask_rows {
-	PV_U32 n_rows, n_cols, a_stride, mask_stride, cluster_offset, cluster_first; /* cluster[cluster_offset + t] */
+	PV_IFACE_UINT n_rows, n_cols, a_stride, mask_stride, cluster_offset, cluster_first; /* cluster[cluster_offset + t] */
 };
 
 /* add.ACCESS: y[y_offset + i] += x[x_offset + i].   0 x  1 y.   Spec WG.   Dispatch (ceil(ceil(n / 4) / WG)). */
 struct pv_pc_add {
-	PV_U32 n, x_offset, y_offset;
+	PV_IFACE_UINT n, x_offset, y_offset;
 };
 
 /* argmax.ACCESS: out[out_offset + (USE_POS ? pos : 0)] = index of the greatest of n (lowest index on a tie, NaN never wins).
    0 x  1 out uint  2 step.   Spec WG.   Dispatch (1). */
 struct pv_pc_argmax {
-	PV_U32 n, x_offset, out_offset, flags;
+	PV_IFACE_UINT n, x_offset, out_offset, flags;
 };
 
 /* nll_rows.ACCESS: out[t] = logsumexp(x[t]) - x[t][target[t]]; a target outside the row gives 0.   0 x  1 target uint  2 out.
    Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_nll_rows {
-	PV_U32 n_rows, n_cols, x_stride, target_offset, out_offset;
+	PV_IFACE_UINT n_rows, n_cols, x_stride, target_offset, out_offset;
 };
 
 /* capture.ACCESS: c[t][j] = |a[t][j]| * norm[j]; bit j of bits[t] set where c > tau.   0 a  1 norm  2 c float  3 bits uint.
    Bits past n_cols in the last word are 0.   Spec WG.   Dispatch (ceil(ceil(n_cols / 32) / WG), n_rows). */
 struct pv_pc_capture {
-	PV_U32 n_rows, n_cols, a_stride, c_stride, bits_stride, flags; /* c_stride floats, bits_stride uints */
-	PV_F32 tau;
+	PV_IFACE_UINT n_rows, n_cols, a_stride, c_stride, bits_stride, flags; /* c_stride floats, bits_stride uints */
+	PV_IFACE_FLOAT tau;
 };
 
 #endif

@@ -10,11 +10,11 @@ layout(constant_id = PV_SPEC_ROWS) const uint ROWS = 4;
 layout(constant_id = PV_SPEC_TOKENS) const uint TOKENS = 4;
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(1, s);
+IN_SCALES(4, s);
 #endif
-IN_VEC4(2, x);
-BUF(3, float, y);
-BUF_IN(4, float, bias);
+IN_VEC4(1, x);
+BUF(2, float, y);
+BUF_IN(3, float, bias);
 PUSH(pv_pc_matmul);
 
 void main() {

@@ -9,11 +9,11 @@
 #include "act.glsl"
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(1, s);
+IN_SCALES(4, s);
 #endif
-IN_VEC4(2, x);
-BUF(3, float, y);
-BUF_IN(4, float, bias);
+IN_VEC4(1, x);
+BUF(2, float, y);
+BUF_IN(3, float, bias);
 PUSH(pv_pc_matvec);
 #include "dot.glsl"
 
