@@ -1,0 +1,178 @@
+/* A batch of tokens through all stages. Normally one submit per stage, recorded once per shape and mode.
+ * Where the host looks at the activations (capture, evaluation modes), the recording is cut in two at every
+ * layer: activations are computed, the host reads them and decides on masks, the rest of the layer runs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "infer/session.h"
+
+bool pv_session_looks(const struct pv_session *s)
+{
+    return s->params.capture || s->params.ffn == PV_FFN_ORACLE_CLUSTER || s->params.ffn == PV_FFN_ORACLE_MASK;
+}
+
+static enum pv_ffn_mode batch_mode(const struct pv_session *s, const struct pv_batch *batch)
+{
+    return s->params.prefill_dense && !batch->targets ? PV_FFN_DENSE : s->params.ffn;
+}
+
+/* Rows of a device buffer into a dense host array [n][width]. */
+static enum pv_status read_rows(struct pv_session *s, struct pv_buffer *src, uint32_t n, uint32_t width,
+                                float *dst)
+{
+    const size_t stride = pv_row_stride(width);
+    PV_TRY(pv_buffer_read(src, 0, s->host_rows, pv_rows_bytes(n, width)));
+    for (uint32_t t = 0; t < n; t++)
+        memcpy(dst + (size_t)t * width, s->host_rows + t * stride, width * sizeof *dst);
+    return PV_OK;
+}
+
+/* Activations of one layer are on the device: fetch what is wanted, call back, set the masks only the host
+ * can know. */
+static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint32_t local, uint32_t n,
+                           enum pv_ffn_mode mode)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const uint32_t layer = st->stage->first_layer + local;
+    const size_t words = pv_bit_words(hp->d_ffn);
+    struct pv_capture c = {.layer = layer,
+                           .n_tokens = n,
+                           .first_pos = s->n_past,
+                           .z = s->host_z,
+                           .contribution = s->host_contribution,
+                           .bits = s->host_bits};
+    PV_TRY(read_rows(s, st->work.contribution, n, hp->d_ffn, s->host_contribution));
+    if (s->params.capture) {
+        PV_TRY(read_rows(s, st->work.h, n, hp->d_model, s->host_z));
+        PV_TRY(pv_buffer_read(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
+    }
+    if (mode == PV_FFN_ROUTED) {
+        PV_TRY(pv_buffer_read(st->work.cluster, 0, s->host_cluster, n * sizeof(uint32_t)));
+        PV_TRY(pv_buffer_read(st->work.margin, 0, s->host_margin, n * sizeof(float)));
+        c.cluster = s->host_cluster;
+        c.margin = s->host_margin;
+    } else if (mode == PV_FFN_ORACLE_CLUSTER) {
+        PV_TRY(pv_oracle_assign(s, layer, s->host_contribution, n, s->host_cluster));
+        PV_TRY(pv_buffer_write(st->work.cluster, 0, s->host_cluster, n * sizeof(uint32_t)));
+        c.cluster = s->host_cluster;
+    }
+    if (s->params.capture)
+        PV_TRY(s->params.capture(s->params.capture_user, &c));
+    if (mode == PV_FFN_ORACLE_MASK) {
+        const double density = s->engine->clusters->layers[layer].density;
+        const uint32_t n_keep = (uint32_t)(density * hp->d_ffn + 0.5);
+        enum pv_status status = pv_oracle_top(s->host_contribution, n, hp->d_ffn, n_keep, s->host_bits);
+        if (status != PV_OK)
+            return pv_fail(s->engine->log, status, "no memory to find the top neurons of layer %u", layer);
+        PV_TRY(pv_buffer_write(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
+    }
+    return PV_OK;
+}
+
+static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, uint32_t layer,
+                                   uint32_t n, enum pv_ffn_mode mode)
+{
+    PV_TRY(pv_forward_attention(st->batch, s, st, layer, n));
+    PV_TRY(pv_forward_ffn_up(st->batch, s, st, layer, n, mode == PV_FFN_ROUTED));
+    if (pv_session_looks(s)) {
+        PV_TRY(pv_kernel_capture(st->batch, st->work.up, st->stage->layers[layer].down_norm,
+                                 st->work.contribution, st->work.bits, n, s->engine->hp.d_ffn,
+                                 s->tau[st->stage->first_layer + layer]));
+        PV_TRY(pv_recorder_end(st->batch));
+        PV_TRY(pv_recorder_run(st->batch));
+        PV_TRY(look(s, st, layer, n, mode));
+        PV_TRY(pv_recorder_begin(st->batch, 0));
+    }
+    return pv_forward_ffn_down(st->batch, s, st, layer, n, mode);
+}
+
+/* All layers of a stage for the n rows in its `x` (or tokens in its token buffer). */
+static enum pv_status run_stage(struct pv_session *s, struct pv_stage_state *st, const struct pv_batch *batch)
+{
+    const enum pv_ffn_mode mode = batch_mode(s, batch);
+    const bool reusable = !pv_session_looks(s) && !batch->targets && batch->last_logits;
+    if (reusable && st->batch_n == batch->n && st->batch_mode == mode)
+        return pv_recorder_run(st->batch);
+    st->batch_n = 0;
+    PV_TRY(pv_recorder_begin(st->batch, 0));
+    if (st->stage->has_embed)
+        PV_TRY(pv_kernel_embed(st->batch, &st->stage->token_embd, st->tokens, st->work.x, batch->n));
+    for (uint32_t i = 0; i < st->stage->n_layers; i++)
+        PV_TRY(record_layer(s, st, i, batch->n, mode));
+    if (st->stage->has_output && batch->last_logits) {
+        const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
+        PV_TRY(
+            pv_recorder_copy(st->batch, st->work.x, (batch->n - 1) * row_bytes, st->work.last, 0, row_bytes));
+        PV_TRY(pv_forward_output(st->batch, s, st, st->work.last));
+    }
+    PV_TRY(pv_recorder_end(st->batch));
+    PV_TRY(pv_recorder_run(st->batch));
+    if (reusable) {
+        st->batch_n = batch->n;
+        st->batch_mode = mode;
+    }
+    return PV_OK;
+}
+
+/* nll of rows [first, first + n) of the last stage's `h`, a block of logits at a time. */
+static enum pv_status score_rows(struct pv_session *s, struct pv_stage_state *st,
+                                 const struct pv_batch *batch, uint32_t first, uint32_t n)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const uint64_t row_bytes = pv_rows_bytes(1, hp->d_model);
+    struct pv_work *b = &st->work;
+    struct pv_linear output = {.w = st->stage->output, .x = b->h_rows, .y = b->logits, .n_tokens = n};
+    PV_TRY(pv_buffer_write(b->targets, 0, batch->targets + first, n * sizeof(uint32_t)));
+    PV_TRY(pv_recorder_begin(st->batch, 0));
+    PV_TRY(pv_recorder_copy(st->batch, b->h, first * row_bytes, b->h_rows, 0, n * row_bytes));
+    PV_TRY(pv_kernel_linear(st->batch, &output));
+    PV_TRY(pv_kernel_nll_rows(st->batch, b->logits, b->targets, b->nll, n, hp->n_vocab));
+    PV_TRY(pv_recorder_end(st->batch));
+    PV_TRY(pv_recorder_run(st->batch));
+    PV_TRY(pv_buffer_read(b->nll, 0, batch->nll + first, n * sizeof(float)));
+    if (!batch->logits_rows)
+        return PV_OK;
+    const size_t stride = pv_row_stride(hp->n_vocab);
+    for (uint32_t t = 0; t < n; t++)
+        PV_TRY(pv_buffer_read(b->logits, t * stride * sizeof(float),
+                              batch->logits_rows + (size_t)(first + t) * hp->n_vocab,
+                              hp->n_vocab * sizeof(float)));
+    return PV_OK;
+}
+
+static enum pv_status score(struct pv_session *s, struct pv_stage_state *st, const struct pv_batch *batch)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    PV_TRY(pv_recorder_begin(st->batch, 0));
+    PV_TRY(pv_kernel_rmsnorm(st->batch, st->work.x, st->stage->output_norm, st->work.h, batch->n, hp->d_model,
+                             hp->norm_eps));
+    PV_TRY(pv_recorder_end(st->batch));
+    PV_TRY(pv_recorder_run(st->batch));
+    for (uint32_t first = 0; first < batch->n; first += s->logit_rows) {
+        const uint32_t left = batch->n - first;
+        PV_TRY(score_rows(s, st, batch, first, left < s->logit_rows ? left : s->logit_rows));
+    }
+    return PV_OK;
+}
+
+enum pv_status pv_session_batch(struct pv_session *s, const struct pv_batch *batch)
+{
+    struct pv_engine *e = s->engine;
+    const uint32_t step[4] = {s->n_past, 0, 0, 0};
+    PV_TRY(pv_session_prepare_look(s));
+    for (uint32_t i = 0; i < e->n_stages; i++) {
+        struct pv_stage_state *st = &s->states[i];
+        PV_TRY(pv_buffer_write(st->step, 0, step, sizeof step));
+        if (st->stage->has_embed)
+            PV_TRY(pv_buffer_write(st->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
+        PV_TRY(run_stage(s, st, batch));
+        if (!st->stage->has_output)
+            PV_TRY(pv_session_hand_over(s, i, batch->n));
+        else if (batch->targets)
+            PV_TRY(score(s, st, batch));
+    }
+    s->n_past += batch->n;
+    return batch->last_logits ? pv_session_fetch_logits(s) : PV_OK;
+}

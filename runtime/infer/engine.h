@@ -1,0 +1,51 @@
+/* The engine inside the library: a model's weights on its devices. Layers are split into stages, one per
+ * device, in order; the hidden state travels from stage to stage through host memory. */
+#ifndef PV_INFER_ENGINE_H
+#define PV_INFER_ENGINE_H
+
+#include "format/cluster_file.h"
+#include "format/model.h"
+#include "kernel/kernels.h"
+#include "parvin/session.h"
+
+struct pv_layer {
+    struct pv_buffer *attn_norm, *ffn_norm; /* [d] */
+    struct pv_tensor q;                     /* [n_heads*head_dim][d] */
+    struct pv_tensor k, v;                  /* [n_kv_heads*head_dim][d] */
+    struct pv_tensor o;                     /* [d][n_heads*head_dim] */
+    struct pv_tensor up, gate;              /* [F][d]; gate zeroed if ungated */
+    struct pv_tensor down_t;                /* [F][d]: neuron j of W_down is row j */
+    struct pv_buffer *down_norm;            /* [F] ||W_down[:, j]||_2 */
+    struct pv_masks masks;                  /* routed masks; zeroed without clusters */
+    struct pv_masks hot;                    /* one mask: the static hot set; zeroed without clusters */
+};
+
+struct pv_stage {
+    struct pv_device *device;
+    uint32_t device_index;
+    uint32_t first_layer, n_layers;
+    struct pv_layer *layers; /* [n_layers], layer first_layer + i */
+    bool has_embed, has_output;
+    struct pv_tensor token_embd; /* [n_vocab][d] */
+    struct pv_tensor output_own; /* [n_vocab][d], untied models */
+    const struct pv_tensor *output;
+    struct pv_buffer *output_norm; /* [d] */
+};
+
+struct pv_engine {
+    struct pv_context *context;
+    const struct pv_model *model;
+    const struct pv_clusters *clusters; /* or NULL */
+    const struct pv_log *log;
+    struct pv_hparams hp;
+    uint32_t n_ctx, n_batch;
+    uint32_t n_stages;
+    struct pv_stage *stages;
+};
+
+/* Loads the stage's share of the weights (device, layer range and has_* are set). On failure the caller
+ * destroys. */
+PV_MUST_USE enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine);
+void pv_stage_unload(struct pv_stage *stage); /* safe on a zeroed struct; leaves the device open */
+
+#endif

@@ -1,0 +1,154 @@
+/* The forward pass of one layer, read top to bottom like the paper:
+ *
+ *   h = rmsnorm(x);  q, k, v = W h;  rope(q), rope(k);  cache <- k, v;  x += W_o attention(q, cache)
+ *   z = rmsnorm(x);  k* = argmax(R z + b);  a = phi(W_up z) over the neurons of mask k*;  x += W_down a
+ *
+ * Decode computes the mask's neurons only (indirect dispatch, the router's choice never leaves the device). A
+ * batch computes all neurons as one matrix product and clears those outside each row's mask: the same
+ * numbers, since a row of tokens rarely agrees on a cluster. */
+#include "base/log.h"
+#include "infer/session.h"
+
+static struct pv_linear linear(const struct pv_tensor *w, struct pv_buffer *x, struct pv_buffer *y,
+                               uint32_t n)
+{
+    return (struct pv_linear){.w = w, .x = x, .y = y, .n_tokens = n};
+}
+
+enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                    uint32_t layer, uint32_t n)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const struct pv_layer *w = &st->stage->layers[layer];
+    struct pv_work *b = &st->work;
+    struct pv_linear q = linear(&w->q, b->h, b->q, n), k = linear(&w->k, b->h, b->k, n);
+    struct pv_linear v = linear(&w->v, b->h, b->v, n), o = linear(&w->o, b->attn, b->x, n);
+    o.accumulate = true;
+    struct pv_rope_args rope = {.x = b->q,
+                                .step = st->step,
+                                .n_tokens = n,
+                                .n_heads = hp->n_heads,
+                                .head_dim = hp->head_dim,
+                                .rope_dim = hp->rope_dim,
+                                .freq_base = hp->rope_freq_base,
+                                .kind = hp->rope};
+
+    PV_TRY(pv_kernel_rmsnorm(r, b->x, w->attn_norm, b->h, n, hp->d_model, hp->norm_eps));
+    PV_TRY(pv_kernel_linear(r, &q));
+    PV_TRY(pv_kernel_linear(r, &k));
+    PV_TRY(pv_kernel_linear(r, &v));
+    PV_TRY(pv_kernel_rope(r, &rope));
+    rope.x = b->k;
+    rope.n_heads = hp->n_kv_heads;
+    PV_TRY(pv_kernel_rope(r, &rope));
+    PV_TRY(pv_kernel_kv_write(r, &(struct pv_kv_write_args){.k = b->k,
+                                                            .v = b->v,
+                                                            .cache_k = st->cache_k[layer],
+                                                            .cache_v = st->cache_v[layer],
+                                                            .step = st->step,
+                                                            .n_tokens = n,
+                                                            .n_kv_heads = hp->n_kv_heads,
+                                                            .head_dim = hp->head_dim,
+                                                            .n_ctx = s->engine->n_ctx}));
+    PV_TRY(pv_kernel_attention(r, &(struct pv_attention_args){.q = b->q,
+                                                              .cache_k = st->cache_k[layer],
+                                                              .cache_v = st->cache_v[layer],
+                                                              .out = b->attn,
+                                                              .step = st->step,
+                                                              .n_tokens = n,
+                                                              .n_heads = hp->n_heads,
+                                                              .n_kv_heads = hp->n_kv_heads,
+                                                              .head_dim = hp->head_dim,
+                                                              .n_ctx = s->engine->n_ctx}));
+    return pv_kernel_linear(r, &o);
+}
+
+static enum pv_status router_scores(struct pv_recorder *r, struct pv_work *b, const struct pv_masks *m,
+                                    uint32_t n)
+{
+    struct pv_linear scores = linear(&m->router, b->h, b->scores, n);
+    scores.bias = m->router_bias;
+    return pv_kernel_linear(r, &scores);
+}
+
+enum pv_status pv_forward_ffn_decode(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                     uint32_t layer, bool routed)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const struct pv_layer *w = &st->stage->layers[layer];
+    struct pv_work *b = &st->work;
+    const struct pv_ffn_args ffn = {.up = &w->up,
+                                    .gate = hp->gated ? &w->gate : NULL,
+                                    .down_t = &w->down_t,
+                                    .masks = routed ? &w->masks : NULL,
+                                    .route = routed ? st->route[layer] : NULL,
+                                    .z = b->h,
+                                    .a = b->up,
+                                    .partial = b->partial,
+                                    .y = b->x,
+                                    .accumulate = true,
+                                    .act = hp->act};
+    PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, 1, hp->d_model, hp->norm_eps));
+    if (routed) {
+        PV_TRY(router_scores(r, b, &w->masks, 1));
+        PV_TRY(pv_kernel_route(r, &w->masks, b->scores, st->route[layer], hp->d_model));
+    }
+    PV_TRY(pv_kernel_ffn_up(r, &ffn));
+    return pv_kernel_ffn_down(r, &ffn);
+}
+
+enum pv_status pv_forward_ffn_up(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                 uint32_t layer, uint32_t n, bool routed)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const struct pv_layer *w = &st->stage->layers[layer];
+    struct pv_work *b = &st->work;
+    struct pv_linear up = linear(&w->up, b->h, b->up, n), gate = linear(&w->gate, b->h, b->gate, n);
+    PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, n, hp->d_model, hp->norm_eps));
+    if (routed) {
+        PV_TRY(router_scores(r, b, &w->masks, n));
+        PV_TRY(pv_kernel_route_rows(r, b->scores, b->cluster, b->margin, n, w->masks.n_clusters));
+    }
+    PV_TRY(pv_kernel_linear(r, &up));
+    if (hp->gated)
+        PV_TRY(pv_kernel_linear(r, &gate));
+    return pv_kernel_act_rows(r, b->up, hp->gated ? b->gate : NULL, n, hp->d_ffn, hp->act);
+}
+
+enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                   uint32_t layer, uint32_t n, enum pv_ffn_mode mode)
+{
+    const struct pv_layer *w = &st->stage->layers[layer];
+    const uint32_t d_ffn = s->engine->hp.d_ffn;
+    struct pv_work *b = &st->work;
+    struct pv_linear down = linear(&w->down_t, b->up, b->x, n);
+    down.accumulate = true;
+    switch (mode) {
+    case PV_FFN_DENSE:
+        break;
+    case PV_FFN_ROUTED:
+    case PV_FFN_ORACLE_CLUSTER:
+        PV_TRY(pv_kernel_mask_rows(r, b->up, w->masks.bits, b->cluster, n, d_ffn));
+        break;
+    case PV_FFN_STATIC:
+        PV_TRY(pv_kernel_mask_rows(r, b->up, w->hot.bits, b->zeros, n, d_ffn));
+        break;
+    case PV_FFN_ORACLE_MASK:
+        PV_TRY(pv_kernel_mask_rows(r, b->up, b->bits, b->row_index, n, d_ffn));
+        break;
+    }
+    return pv_kernel_linear_t(r, &down);
+}
+
+enum pv_status pv_forward_output(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                 struct pv_buffer *x)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    struct pv_work *b = &st->work;
+    struct pv_linear output = linear(st->stage->output, b->h, b->logits, 1);
+    PV_TRY(pv_kernel_rmsnorm(r, x, st->stage->output_norm, b->h, 1, hp->d_model, hp->norm_eps));
+    PV_TRY(pv_kernel_linear(r, &output));
+    PV_TRY(pv_kernel_argmax(r, b->logits, b->argmax, hp->n_vocab));
+    PV_TRY(pv_recorder_copy(r, b->logits, 0, st->logits_host, 0, (uint64_t)hp->n_vocab * sizeof(float)));
+    return pv_recorder_copy(r, b->argmax, 0, st->argmax_host, 0, sizeof(uint32_t));
+}

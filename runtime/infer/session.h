@@ -1,0 +1,115 @@
+/* A session inside the library: per stage the KV cache, activation buffers and recordings. */
+#ifndef PV_INFER_SESSION_H
+#define PV_INFER_SESSION_H
+
+#include "infer/engine.h"
+
+/* Activations of one stage; T is engine->n_batch rows. Decode uses row 0 of the same buffers. */
+struct pv_work {
+    struct pv_buffer *x;         /* [T][d] residual stream */
+    struct pv_buffer *h;         /* [T][d] normalised input of attention, feed-forward or output */
+    struct pv_buffer *q, *attn;  /* [T][n_heads*head_dim] */
+    struct pv_buffer *k, *v;     /* [T][n_kv_heads*head_dim] */
+    struct pv_buffer *up, *gate; /* [T][F]; gate NULL if ungated */
+    struct pv_buffer *partial;   /* slices of the decode ffn_down */
+    struct pv_buffer *scores;    /* [T][K] router; NULL without clusters, like the next two */
+    struct pv_buffer *cluster;   /* uint32 [T] */
+    struct pv_buffer *margin;    /* [T] */
+    /* for capture and the evaluation modes; made when first needed */
+    struct pv_buffer *contribution; /* [T][F] */
+    struct pv_buffer *bits;         /* uint32 [T][ceil(F/32)] */
+    struct pv_buffer *row_index;    /* uint32 [T]: 0, 1, 2, ... */
+    struct pv_buffer *zeros;        /* uint32 [T] */
+    /* output stage only */
+    struct pv_buffer *last;          /* [d] last row of a batch */
+    struct pv_buffer *logits;        /* [logit_rows][n_vocab] */
+    struct pv_buffer *h_rows;        /* [logit_rows][d] */
+    struct pv_buffer *targets, *nll; /* uint32, float [logit_rows] */
+    struct pv_buffer *argmax;        /* uint32 [1] */
+};
+
+struct pv_stage_state {
+    const struct pv_stage *stage;
+    struct pv_buffer **cache_k, **cache_v; /* [n_layers] */
+    struct pv_buffer **route;              /* [n_layers] struct pv_route; NULL without clusters */
+    struct pv_buffer *step;                /* struct pv_step, host memory */
+    struct pv_buffer *tokens;              /* uint32 [T], host memory, first stage */
+    struct pv_buffer *logits_host;         /* [n_vocab], output stage */
+    struct pv_buffer *argmax_host;         /* uint32 [1], output stage */
+    struct pv_buffer *route_host;          /* [n_layers] struct pv_route */
+    struct pv_work work;
+    struct pv_recorder *decode; /* recorded once per FFN mode, submitted for every token */
+    bool decode_ready;
+    enum pv_ffn_mode decode_mode;
+    struct pv_recorder *batch; /* re-recorded unless the last batch had the same shape and mode */
+    uint32_t batch_n;
+    enum pv_ffn_mode batch_mode;
+    double decode_ms;
+};
+
+struct pv_session {
+    struct pv_engine *engine;
+    struct pv_session_params params;
+    float *tau; /* [n_layers of the model] */
+    uint32_t n_past;
+    uint32_t logit_rows;
+    struct pv_stage_state *states; /* [engine->n_stages] */
+    float *logits;
+    uint32_t argmax;
+    bool decoded; /* the last call was a decode: token statistics are valid */
+    /* host copies for capture and the evaluation modes, [n_batch] rows without padding */
+    float *host_rows; /* one row block as the device has it, padded */
+    float *host_z, *host_contribution, *host_margin;
+    uint32_t *host_bits, *host_cluster;
+    float *transfer;                 /* hidden state between stages [T][d padded] */
+    float **centroids_t;             /* [n_layers] [F][K], made when first needed */
+    uint32_t *stat_cluster, *stat_n; /* [n_layers] */
+    float *stat_margin;
+};
+
+/* Does this session stop at each layer of a batch for the host to look at the activations? */
+bool pv_session_looks(const struct pv_session *s);
+/* Buffers for that; idempotent. */
+PV_MUST_USE enum pv_status pv_session_prepare_look(struct pv_session *s);
+
+/* forward.c: the network, top to bottom. Each records for n rows already in `x`. */
+PV_MUST_USE enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
+                                                struct pv_stage_state *st, uint32_t layer, uint32_t n);
+/* Feed-forward of one token, dense or routed on the device. */
+PV_MUST_USE enum pv_status pv_forward_ffn_decode(struct pv_recorder *r, struct pv_session *s,
+                                                 struct pv_stage_state *st, uint32_t layer, bool routed);
+/* Feed-forward of a batch in two halves: activations into `up` (router choices into `cluster`), then mask and
+ * down. */
+PV_MUST_USE enum pv_status pv_forward_ffn_up(struct pv_recorder *r, struct pv_session *s,
+                                             struct pv_stage_state *st, uint32_t layer, uint32_t n,
+                                             bool routed);
+PV_MUST_USE enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s,
+                                               struct pv_stage_state *st, uint32_t layer, uint32_t n,
+                                               enum pv_ffn_mode mode);
+/* Logits of the row in `x` (a buffer of one row or the first row of more). */
+PV_MUST_USE enum pv_status pv_forward_output(struct pv_recorder *r, struct pv_session *s,
+                                             struct pv_stage_state *st, struct pv_buffer *x);
+
+/* batch.c */
+struct pv_batch {
+    const uint32_t *tokens;
+    uint32_t n;
+    bool last_logits;         /* logits of the last row into the session */
+    const uint32_t *targets;  /* or NULL */
+    float *nll, *logits_rows; /* with targets; logits_rows may be NULL */
+};
+PV_MUST_USE enum pv_status pv_session_batch(struct pv_session *s, const struct pv_batch *batch);
+/* Reads logits and argmax back after a submit of the output stage. */
+PV_MUST_USE enum pv_status pv_session_fetch_logits(struct pv_session *s);
+/* Copies n rows of `x` from one stage's device to the next's. */
+PV_MUST_USE enum pv_status pv_session_hand_over(struct pv_session *s, uint32_t from_stage, uint32_t n);
+
+/* oracle.c: what only the evaluation may know, computed on the host from true contributions. */
+/* cluster[t] = the pattern's own assignment. PV_ERR_UNSUPPORTED if the file has no centroids. */
+PV_MUST_USE enum pv_status pv_oracle_assign(struct pv_session *s, uint32_t layer, const float *contribution,
+                                            uint32_t n, uint32_t *cluster);
+/* bits[t] = the n_keep neurons of largest contribution (ties: lowest index). */
+PV_MUST_USE enum pv_status pv_oracle_top(const float *contribution, uint32_t n, uint32_t d_ffn,
+                                         uint32_t n_keep, uint32_t *bits);
+
+#endif

@@ -1,0 +1,173 @@
+/* Uploads weights. Matrices keep the file's type; ffn_down is transposed on the way, so that a neuron is one
+ * contiguous row in every matrix (design: "neuron = row"). Float types transpose exactly; block-quantised
+ * ffn_down is dequantised, transposed and quantised again along d, or kept as float16 where d is no whole
+ * number of blocks. */
+#include "infer/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+/* A vector of the file as float32 on the device. */
+static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t,
+                                    const char *name, struct pv_buffer **out)
+{
+    size_t n = (size_t)t->dims[0];
+    enum pv_status status = PV_OK;
+    float *values = pv_calloc(pv_row_stride((uint32_t)n), sizeof *values);
+    if (!values)
+        return pv_fail(device->log, PV_ERR_NOMEM, "no memory for %zu values of '%s'", n, t->name);
+    pv_dequantize(t->type, t->data, values, n);
+    PV_TRY_GOTO(pv_buffer_create(device, pv_rows_bytes(1, (uint32_t)n), PV_MEM_DEVICE, name, out));
+    PV_TRY_GOTO(pv_buffer_write(*out, 0, values, pv_rows_bytes(1, (uint32_t)n)));
+fail:
+    free(values);
+    return status;
+}
+
+static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gguf_tensor *t,
+                                    struct pv_tensor *out)
+{
+    PV_TRY(pv_tensor_create(device, t->type, (uint32_t)t->dims[1], (uint32_t)t->dims[0], t->name, out));
+    return pv_tensor_upload(out, t->data);
+}
+
+/* The type ffn_down has on the device: rows are now d long. */
+static enum pv_type transposed_type(enum pv_type type, uint32_t d)
+{
+    return d % pv_type_block(type) == 0 ? type : PV_F16;
+}
+
+/* W_down [d][F] of the file -> [F][d] on the device, and the norms of its columns. */
+static enum pv_status upload_down(struct pv_stage *stage, const struct pv_gguf_tensor *t,
+                                  struct pv_layer *layer)
+{
+    const uint32_t n_ffn = (uint32_t)t->dims[0], d = (uint32_t)t->dims[1];
+    const size_t row_bytes = (size_t)pv_type_row_bytes(t->type, n_ffn);
+    enum pv_status status = PV_OK;
+    float *row = pv_calloc(n_ffn, sizeof *row);
+    float *transposed = pv_calloc((size_t)n_ffn * d, sizeof *transposed);
+    double *sum = pv_calloc(n_ffn, sizeof *sum);
+    float *norm = pv_calloc(pv_row_stride(n_ffn), sizeof *norm);
+    if (!row || !transposed || !sum || !norm) {
+        status = pv_fail(stage->device->log, PV_ERR_NOMEM, "no memory to transpose '%s' (%u x %u)", t->name,
+                         d, n_ffn);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < d; i++) {
+        pv_dequantize(t->type, (const uint8_t *)t->data + i * row_bytes, row, n_ffn);
+        for (uint32_t j = 0; j < n_ffn; j++) {
+            transposed[(size_t)j * d + i] = row[j];
+            sum[j] += (double)row[j] * (double)row[j];
+        }
+    }
+    for (uint32_t j = 0; j < n_ffn; j++)
+        norm[j] = (float)sqrt(sum[j]);
+    PV_TRY_GOTO(
+        pv_tensor_create(stage->device, transposed_type(t->type, d), n_ffn, d, t->name, &layer->down_t));
+    PV_TRY_GOTO(pv_tensor_upload_f32(&layer->down_t, transposed));
+    PV_TRY_GOTO(pv_buffer_create(stage->device, pv_rows_bytes(1, n_ffn), PV_MEM_DEVICE, "ffn_down norms",
+                                 &layer->down_norm));
+    PV_TRY_GOTO(pv_buffer_write(layer->down_norm, 0, norm, pv_rows_bytes(1, n_ffn)));
+fail:
+    free(row);
+    free(transposed);
+    free(sum);
+    free(norm);
+    return status;
+}
+
+/* The cluster file's lists and router of one layer, and its static hot set as a table of one mask. */
+static enum pv_status upload_masks(struct pv_stage *stage, const struct pv_clusters *clusters, uint32_t index,
+                                   struct pv_layer *layer)
+{
+    const struct pv_clusters_info *info = &clusters->info;
+    const struct pv_cluster_layer *c = &clusters->layers[index];
+    enum pv_status status = PV_OK;
+    const uint16_t **lists = pv_calloc(info->n_clusters, sizeof *lists);
+    uint32_t *counts = pv_calloc(info->n_clusters, sizeof *counts);
+    if (!lists || !counts) {
+        status = pv_fail(stage->device->log, PV_ERR_NOMEM, "no memory for the masks of layer %u", index);
+        goto fail;
+    }
+    for (uint32_t k = 0; k < info->n_clusters; k++) {
+        lists[k] = c->neurons + c->offset[k];
+        counts[k] = c->offset[k + 1] - c->offset[k];
+    }
+    PV_TRY_GOTO(
+        pv_masks_create_lists(stage->device, info->n_clusters, info->d_ffn, lists, counts, &layer->masks));
+    PV_TRY_GOTO(
+        pv_masks_create_router(stage->device, info->d_model, c->router, c->router_bias, &layer->masks));
+    PV_TRY_GOTO(pv_masks_create_lists(stage->device, 1, info->d_ffn, &c->hot, &c->n_hot, &layer->hot));
+fail:
+    free(lists);
+    free(counts);
+    return status;
+}
+
+static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine *engine, uint32_t index)
+{
+    const struct pv_model_layer *m = &engine->model->layers[index];
+    struct pv_layer *layer = &stage->layers[index - stage->first_layer];
+    struct pv_device *device = stage->device;
+    PV_TRY(upload_vector(device, m->attn_norm, "attn_norm", &layer->attn_norm));
+    PV_TRY(upload_matrix(device, m->attn_q, &layer->q));
+    PV_TRY(upload_matrix(device, m->attn_k, &layer->k));
+    PV_TRY(upload_matrix(device, m->attn_v, &layer->v));
+    PV_TRY(upload_matrix(device, m->attn_output, &layer->o));
+    PV_TRY(upload_vector(device, m->ffn_norm, "ffn_norm", &layer->ffn_norm));
+    PV_TRY(upload_matrix(device, m->ffn_up, &layer->up));
+    if (m->ffn_gate)
+        PV_TRY(upload_matrix(device, m->ffn_gate, &layer->gate));
+    PV_TRY(upload_down(stage, m->ffn_down, layer));
+    if (engine->clusters)
+        PV_TRY(upload_masks(stage, engine->clusters, index, layer));
+    return PV_OK;
+}
+
+enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine)
+{
+    const struct pv_model *model = engine->model;
+    stage->layers = pv_calloc(stage->n_layers, sizeof *stage->layers);
+    if (!stage->layers)
+        return pv_fail(engine->log, PV_ERR_NOMEM, "no memory for %u layers", stage->n_layers);
+    const bool tied = model->output == model->token_embd;
+    if (stage->has_embed || (stage->has_output && tied))
+        PV_TRY(upload_matrix(stage->device, model->token_embd, &stage->token_embd));
+    if (stage->has_output) {
+        if (!tied)
+            PV_TRY(upload_matrix(stage->device, model->output, &stage->output_own));
+        stage->output = tied ? &stage->token_embd : &stage->output_own;
+        PV_TRY(upload_vector(stage->device, model->output_norm, "output_norm", &stage->output_norm));
+    }
+    for (uint32_t i = 0; i < stage->n_layers; i++)
+        PV_TRY(load_layer(stage, engine, stage->first_layer + i));
+    return PV_OK;
+}
+
+static void unload_layer(struct pv_layer *layer)
+{
+    pv_buffer_destroy(layer->attn_norm);
+    pv_buffer_destroy(layer->ffn_norm);
+    pv_buffer_destroy(layer->down_norm);
+    struct pv_tensor *tensors[] = {&layer->q,  &layer->k,    &layer->v,     &layer->o,
+                                   &layer->up, &layer->gate, &layer->down_t};
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        pv_tensor_destroy(tensors[i]);
+    pv_masks_destroy(&layer->masks);
+    pv_masks_destroy(&layer->hot);
+}
+
+void pv_stage_unload(struct pv_stage *stage)
+{
+    if (stage->layers)
+        for (uint32_t i = 0; i < stage->n_layers; i++)
+            unload_layer(&stage->layers[i]);
+    free(stage->layers);
+    stage->layers = NULL;
+    pv_tensor_destroy(&stage->token_embd);
+    pv_tensor_destroy(&stage->output_own);
+    pv_buffer_destroy(stage->output_norm);
+    stage->output_norm = NULL;
+}
