@@ -35,15 +35,18 @@ struct pv_gguf {
     uint32_t version;
     size_t n_kv, n_tensors;
     struct pv_gguf_kv *kv;
-    struct pv_gguf_tensor *tensors;
+    struct pv_gguf_tensor *tensors; /* in file order */
+    const struct pv_gguf_kv **kv_by_name; /* the same, sorted for look-ups */
+    const struct pv_gguf_tensor **tensors_by_name;
     struct pv_arena arena;
     char *path;
 };
 /* On failure `*g` is left empty and the log says what is wrong and at which byte or key. Duplicate keys or tensor
- * names, unknown tensor types, dimensions that overflow, data past the end: PV_ERR_FORMAT (unknown tensor type:
- * PV_ERR_UNSUPPORTED). */
+ * names, dimensions that overflow, data past the end, overlapping tensors: PV_ERR_FORMAT. Unknown tensor type, GGUF
+ * v1, big-endian, arrays of arrays: PV_ERR_UNSUPPORTED. Host memory stays within a small multiple of the file's
+ * size, whatever the file claims. */
 PV_MUST_USE enum pv_status pv_gguf_open(struct pv_gguf *g, const char *path, const struct pv_log *log);
-/* The same over memory the caller keeps (fuzzing, tests). */
+/* The same over memory the caller keeps, 8-byte aligned (fuzzing, tests). */
 PV_MUST_USE enum pv_status pv_gguf_parse(struct pv_gguf *g, const void *data, size_t size_bytes,
                                          const struct pv_log *log);
 void pv_gguf_close(struct pv_gguf *g);

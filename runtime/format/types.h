@@ -25,7 +25,8 @@ void pv_dequantize(enum pv_type type, const void *src, float *dst, size_t n);
 void pv_quantize(enum pv_type type, const float *src, void *dst, size_t n);
 
 /* Device layout of one matrix: every row is whole 16-byte words (uvec4 in the shaders), zero-padded. Q8_0 and Q4_0
- * keep their block scales (float16) apart, two to a uint32, each row's scales starting on a fresh uint32. */
+ * keep their block scales (float16) apart, two to a uint32, each row's scales starting on a fresh uint32 (the first
+ * in the low half). A Q4_0 block keeps GGUF's order: byte j of its 16 holds element j low and element j + 16 high. */
 struct pv_packed_size {
     uint32_t row_words;   /* uvec4 a row */
     uint32_t scale_words; /* uint32 a row; 0 for plain types */
