@@ -1,0 +1,62 @@
+/* Causal attention over the cache: one workgroup a head for one token, one invocation a query for a batch. */
+#include "kernel/attention.h"
+
+#include <math.h>
+
+#include "base/log.h"
+
+static enum pv_status check(struct pv_recorder *r, const struct pv_attention_args *a)
+{
+    const struct pv_device *device = pv_recorder_device(r);
+    const uint64_t rows_bytes = pv_rows_bytes(a->n_tokens, a->n_heads * a->head_dim);
+    const uint64_t cache_bytes = pv_kv_cache_bytes(&device->plan, a->n_ctx, a->n_kv_heads, a->head_dim);
+    const struct pv_need needs[] = {{a->q, rows_bytes, "q"},
+                                    {a->cache_k, cache_bytes, "cache_k"},
+                                    {a->cache_v, cache_bytes, "cache_v"},
+                                    {a->out, rows_bytes, "out"},
+                                    {a->step, sizeof(struct pv_step), "step"}};
+    if (a->head_dim == 0 || a->head_dim % 4 != 0 || a->head_dim > 256)
+        return pv_fail(device->log, PV_ERR_UNSUPPORTED,
+                       "attention: heads of %u values; the kernel takes multiples of 4 up to 256",
+                       a->head_dim);
+    PV_TRY(
+        pv_call_require(r, "attention", a->n_tokens >= 1 && a->n_ctx >= 1, "n_tokens >= 1 and n_ctx >= 1"));
+    PV_TRY(pv_call_require(r, "attention",
+                           a->n_kv_heads >= 1 && a->n_heads >= 1 && a->n_heads % a->n_kv_heads == 0,
+                           "n_heads a multiple of n_kv_heads"));
+    PV_TRY(pv_call_require(r, "attention", a->q != a->out, "q and out in different buffers"));
+    return pv_call_check(r, "attention", needs, 5);
+}
+
+enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a)
+{
+    PV_TRY(check(r, a));
+    const struct pv_plan *plan = pv_call_plan(r);
+    const bool decode = a->n_tokens == 1;
+    const uint32_t stride = pv_row_stride(a->n_heads * a->head_dim);
+    const struct pv_pc_attn push = {.n_tokens = a->n_tokens,
+                                    .n_heads = a->n_heads,
+                                    .n_kv_heads = a->n_kv_heads,
+                                    .head_dim = a->head_dim,
+                                    .head_stride = pv_kv_head_stride(plan, a->head_dim),
+                                    .n_ctx = a->n_ctx,
+                                    .q_stride = stride,
+                                    .y_stride = stride,
+                                    .scale = (float)(1.0 / sqrt((double)a->head_dim))};
+    uint32_t workgroup = plan->attn_workgroup;
+    if (decode && workgroup < a->head_dim / 4)
+        workgroup = a->head_dim / 4;
+    struct pv_call call = {.kernel = decode ? "attn_decode" : "attn_prefill",
+                           .type = plan->kv_f16 ? "f16" : "f32",
+                           .spec = {[PV_SPEC_WG] = workgroup},
+                           .buffers = {a->q, a->cache_k, a->cache_v, a->out, a->step},
+                           .push = &push,
+                           .push_bytes = sizeof push,
+                           .groups = {a->n_heads, 1, 1}};
+    if (!decode) {
+        call.spec[PV_SPEC_HEAD_DIM] = a->head_dim;
+        call.groups[0] = pv_ceil_div(a->n_tokens, workgroup);
+        call.groups[1] = a->n_heads;
+    }
+    return pv_call_record(r, &call);
+}

@@ -1,0 +1,28 @@
+/* Rows of the embedding matrix for a batch of tokens; the tokens are read on the device. */
+#include "base/log.h"
+#include "kernel/call.h"
+
+enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *table, struct pv_buffer *tokens,
+                               struct pv_buffer *out, uint32_t n_tokens)
+{
+    const struct pv_need needs[] = {{tokens, (uint64_t)n_tokens * 4, "tokens"},
+                                    {out, pv_rows_bytes(n_tokens, table->n_cols), "out"}};
+    PV_TRY(pv_call_require(r, "embed", n_tokens >= 1, "n_tokens >= 1"));
+    PV_TRY(pv_call_check(r, "embed", needs, 2));
+    const uint32_t workgroup = pv_call_plan(r)->elementwise_workgroup;
+    const struct pv_pc_embed push = {.n_vocab = table->n_rows,
+                                     .n_cols = table->n_cols,
+                                     .n_tokens = n_tokens,
+                                     .w_stride = table->row_words,
+                                     .s_stride = table->scale_words * 2,
+                                     .y_stride = pv_row_stride(table->n_cols),
+                                     .scale = 1.0f};
+    const struct pv_call call = {.kernel = "embed",
+                                 .type = pv_type_name(table->type),
+                                 .spec = {[PV_SPEC_WG] = workgroup},
+                                 .buffers = {table->data, tokens, out, tokens, table->scales},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {pv_ceil_div(table->row_words, workgroup), n_tokens, 1}};
+    return pv_call_record(r, &call);
+}

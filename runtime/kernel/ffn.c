@@ -1,0 +1,110 @@
+/* The feed-forward network of one token. Dense and masked are the same kernels: masked, neuron r is list[r]
+ * and the number of workgroups of ffn_up comes from the router's indirect arguments. The down product is
+ * summed in slices of neurons (partial), since one output column alone would leave a GPU idle; ffn_reduce
+ * adds the slices in order. */
+#include "base/log.h"
+#include "kernel/call.h"
+
+enum { WIDEST_WORD = 32 }; /* weights in one uvec4 of q4_0 */
+
+uint64_t pv_ffn_partial_bytes(const struct pv_plan *plan, uint32_t d_model)
+{
+    const uint64_t width = ((uint64_t)d_model + WIDEST_WORD - 1) / WIDEST_WORD * WIDEST_WORD;
+    return width * plan->ffn_down_splits * sizeof(float);
+}
+
+/* Weights in one uvec4. */
+static uint32_t word_elements(enum pv_type type)
+{
+    return type == PV_F32 ? 4 : (type == PV_Q8_0 ? 16 : (type == PV_Q4_0 ? 32 : 8));
+}
+
+/* `w` is the matrix that the kernel reads, `down` which of the two it is. */
+static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, const struct pv_tensor *w,
+                            bool down)
+{
+    const struct pv_masks *m = a->masks;
+    const uint64_t d_bytes = pv_rows_bytes(1, w->n_cols);
+    const uint64_t partial_bytes = pv_ffn_partial_bytes(pv_call_plan(r), w->n_cols);
+    const struct pv_need needs[] = {{a->a, pv_rows_bytes(1, w->n_rows), "a"},
+                                    {m ? a->route : a->a, m ? sizeof(struct pv_route) : 0, "route"},
+                                    {m ? m->neurons : a->a, m ? 16 : 0, "neurons"},
+                                    {down ? a->y : a->z, d_bytes, down ? "y" : "z"},
+                                    {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"}};
+    return pv_call_check(r, down ? "ffn_down" : "ffn_up", needs, sizeof needs / sizeof *needs);
+}
+
+enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args *a)
+{
+    const struct pv_tensor *up = a->up, *gate = a->gate ? a->gate : a->up;
+    PV_TRY(check(r, a, up, false));
+    PV_TRY(pv_call_require(r, "ffn_up",
+                           gate->type == up->type && gate->n_rows == up->n_rows && gate->n_cols == up->n_cols,
+                           "up and gate of one type and shape"));
+    const struct pv_row_split split = pv_row_split(pv_call_plan(r));
+    const uint32_t max_groups = pv_recorder_device(r)->caps.max_workgroup_count[0];
+    const uint32_t groups = pv_ceil_div(up->n_rows, split.rows_per_workgroup);
+    const struct pv_pc_ffn_up push = {.n_rows = up->n_rows,
+                                      .n_cols = up->n_cols,
+                                      .w_stride = up->row_words,
+                                      .s_stride = up->scale_words * 2};
+    const struct pv_call call = {.kernel = "ffn_up",
+                                 .type = pv_type_name(up->type),
+                                 .subgroup = split.subgroup,
+                                 .spec = {[PV_SPEC_WG] = split.workgroup,
+                                          [PV_SPEC_LANES] = split.lanes,
+                                          [PV_SPEC_ROWS] = split.rows,
+                                          [PV_SPEC_ACT] = pv_call_phi(a->act),
+                                          [PV_SPEC_GATED] = a->gate != NULL,
+                                          [PV_SPEC_MASKED] = a->masks != NULL},
+                                 .buffers = {up->data, gate->data, a->z, a->a, a->masks ? a->route : a->z,
+                                             a->masks ? a->masks->neurons : a->z, up->scales, gate->scales},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {groups < max_groups ? groups : max_groups, 1, 1},
+                                 .indirect = a->masks ? a->route : NULL,
+                                 .indirect_offset = PV_ROUTE_UP_OFFSET};
+    return pv_call_record(r, &call);
+}
+
+static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_args *a, uint32_t p_stride)
+{
+    const struct pv_plan *plan = pv_call_plan(r);
+    const struct pv_tensor *w = a->down_t;
+    const struct pv_pc_ffn_down push = {.n_rows = w->n_rows,
+                                        .w_stride = w->row_words,
+                                        .s_stride = w->scale_words * 2,
+                                        .p_stride = p_stride,
+                                        .n_splits = plan->ffn_down_splits};
+    const struct pv_call call = {
+        .kernel = "ffn_down",
+        .type = pv_type_name(w->type),
+        .spec = {[PV_SPEC_WG] = plan->ffn_down_workgroup, [PV_SPEC_MASKED] = a->masks != NULL},
+        .buffers = {w->data, a->a, a->partial, a->masks ? a->route : a->a,
+                    a->masks ? a->masks->neurons : a->a, w->scales},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {pv_ceil_div(w->row_words, plan->ffn_down_workgroup), plan->ffn_down_splits, 1}};
+    return pv_call_record(r, &call);
+}
+
+enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_args *a)
+{
+    const struct pv_plan *plan = pv_call_plan(r);
+    const struct pv_tensor *w = a->down_t;
+    const uint32_t p_stride = w->row_words * word_elements(w->type);
+    PV_TRY(check(r, a, w, true));
+    PV_TRY(record_down(r, a, p_stride));
+    const struct pv_pc_ffn_reduce push = {.n_cols = w->n_cols,
+                                          .n_splits = plan->ffn_down_splits,
+                                          .p_stride = p_stride,
+                                          .flags = a->accumulate ? PV_FLAG_ACCUMULATE : 0};
+    const uint32_t workgroup = plan->elementwise_workgroup;
+    const struct pv_call call = {.kernel = "ffn_reduce",
+                                 .spec = {[PV_SPEC_WG] = workgroup},
+                                 .buffers = {a->partial, a->y},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {pv_ceil_div(pv_ceil_div(w->n_cols, 4), workgroup), 1, 1}};
+    return pv_call_record(r, &call);
+}

@@ -1,0 +1,95 @@
+/* y = W x + bias: a matvec for one token, where each weight is read once and bytes are all that counts; a
+ * matmul for more, where a tile of outputs per invocation makes each weight that was read serve several
+ * tokens. */
+#include "base/log.h"
+#include "kernel/call.h"
+
+/* x [T][n_in], y [T][n_out]. */
+static enum pv_status check(struct pv_recorder *r, const char *kernel, const struct pv_linear *a,
+                            uint32_t n_in, uint32_t n_out)
+{
+    const struct pv_need needs[] = {{a->x, pv_rows_bytes(a->n_tokens, n_in), "x"},
+                                    {a->y, pv_rows_bytes(a->n_tokens, n_out), "y"},
+                                    {a->bias ? a->bias : a->x, a->bias ? (uint64_t)n_out * 4 : 0, "bias"}};
+    PV_TRY(pv_call_require(r, kernel, a->n_tokens >= 1, "n_tokens >= 1"));
+    PV_TRY(pv_call_require(r, kernel, a->x != a->y, "x and y in different buffers"));
+    return pv_call_check(r, kernel, needs, 3);
+}
+
+static uint32_t linear_flags(const struct pv_linear *a)
+{
+    return (a->bias ? (uint32_t)PV_FLAG_BIAS : 0) | (a->accumulate ? (uint32_t)PV_FLAG_ACCUMULATE : 0);
+}
+
+static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linear *a)
+{
+    const struct pv_row_split split = pv_row_split(pv_call_plan(r));
+    const uint32_t max_groups = pv_recorder_device(r)->caps.max_workgroup_count[0];
+    const uint32_t groups = pv_ceil_div(a->w->n_rows, split.rows_per_workgroup);
+    const struct pv_pc_matvec push = {.n_rows = a->w->n_rows,
+                                      .n_cols = a->w->n_cols,
+                                      .w_stride = a->w->row_words,
+                                      .s_stride = a->w->scale_words * 2,
+                                      .flags = linear_flags(a)};
+    const struct pv_call call = {
+        .kernel = "matvec",
+        .type = pv_type_name(a->w->type),
+        .subgroup = split.subgroup,
+        .spec = {[PV_SPEC_WG] = split.workgroup, [PV_SPEC_LANES] = split.lanes, [PV_SPEC_ROWS] = split.rows},
+        .buffers = {a->w->data, a->x, a->y, a->bias ? a->bias : a->x, a->w->scales},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {groups < max_groups ? groups : max_groups, 1, 1}};
+    return pv_call_record(r, &call);
+}
+
+/* Of a workgroup's invocations, how many lie along the weight rows; the others lie along the tokens. */
+static uint32_t matmul_lanes(const struct pv_plan *plan)
+{
+    uint32_t lanes = 1;
+    while (lanes * lanes < plan->matmul_workgroup && plan->matmul_workgroup % (lanes * 2) == 0)
+        lanes *= 2;
+    return lanes;
+}
+
+static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linear *a, bool transposed)
+{
+    const struct pv_plan *plan = pv_call_plan(r);
+    const uint32_t n_in = transposed ? a->w->n_rows : a->w->n_cols;
+    const uint32_t n_out = transposed ? a->w->n_cols : a->w->n_rows;
+    const uint32_t lanes = matmul_lanes(plan);
+    const uint32_t tokens = plan->matmul_tile_rows, rows = transposed ? 1 : plan->matmul_tile_cols;
+    const struct pv_pc_matmul push = {.n_rows = n_out,
+                                      .n_cols = n_in,
+                                      .n_tokens = a->n_tokens,
+                                      .w_stride = a->w->row_words,
+                                      .s_stride = a->w->scale_words * 2,
+                                      .x_stride = pv_row_stride(n_in),
+                                      .y_stride = pv_row_stride(n_out),
+                                      .flags = linear_flags(a)};
+    const uint32_t tokens_per_group = plan->matmul_workgroup / lanes * tokens;
+    const uint32_t groups_x = pv_ceil_div(transposed ? a->w->row_words : n_out, lanes * rows);
+    const struct pv_call call = {.kernel = transposed ? "matmul_t" : "matmul",
+                                 .type = pv_type_name(a->w->type),
+                                 .spec = {[PV_SPEC_WG] = plan->matmul_workgroup,
+                                          [PV_SPEC_LANES] = lanes,
+                                          [PV_SPEC_ROWS] = rows,
+                                          [PV_SPEC_TOKENS] = tokens},
+                                 .buffers = {a->w->data, a->x, a->y, a->bias ? a->bias : a->x, a->w->scales},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {groups_x, pv_ceil_div(a->n_tokens, tokens_per_group), 1}};
+    return pv_call_record(r, &call);
+}
+
+enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct pv_linear *a)
+{
+    PV_TRY(check(r, a->n_tokens == 1 ? "matvec" : "matmul", a, a->w->n_cols, a->w->n_rows));
+    return a->n_tokens == 1 ? record_matvec(r, a) : record_matmul(r, a, false);
+}
+
+enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a)
+{
+    PV_TRY(check(r, "matmul_t", a, a->w->n_rows, a->w->n_cols));
+    return record_matmul(r, a, true);
+}
