@@ -1,9 +1,10 @@
-/* The kernels: each function checks shapes, chooses the variant by the device's plan and records one dispatch (or the
- * few it consists of). All activations are float32 buffers, row-major, rows are tokens; T = n_tokens; a row of n floats
- * takes pv_row_stride(n) floats, its padding is never read as data. Shapes [T][n] below mean that. Source of the
- * position: `step` holds {pos, ...} (struct pv_step of shaders/iface.h): the position of row 0, so that a recorded
- * decode step can be submitted again. Each has a CPU reference pv_ref_* in kernel/reference.h and rows in kernel/cases.c.
- * Errors: PV_ERR_ARG for shapes that do not fit the buffers (logged with the kernel's name). */
+/* The kernels: each function checks shapes, chooses the variant by the device's plan and records one dispatch
+ * (or the few it consists of). All activations are float32 buffers, row-major, rows are tokens; T = n_tokens;
+ * a row of n floats takes pv_row_stride(n) floats, its padding is never read as data. Shapes [T][n] below
+ * mean that. Source of the position: `step` holds {pos, ...} (struct pv_step of shaders/iface.h): the
+ * position of row 0, so that a recorded decode step can be submitted again. Each has a CPU reference pv_ref_*
+ * in kernel/reference.h and rows in kernel/cases.c. Errors: PV_ERR_ARG for shapes that do not fit the buffers
+ * (logged with the kernel's name). */
 #ifndef PV_KERNEL_KERNELS_H
 #define PV_KERNEL_KERNELS_H
 
@@ -24,21 +25,24 @@ static inline uint64_t pv_rows_bytes(uint32_t n_tokens, uint32_t n)
 
 /* out[t] = table[tokens[t]]; tokens: uint32 [T]; out [T][d]. */
 PV_MUST_USE enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *table,
-                                           struct pv_buffer *tokens, struct pv_buffer *out, uint32_t n_tokens);
+                                           struct pv_buffer *tokens, struct pv_buffer *out,
+                                           uint32_t n_tokens);
 /* out[t] = x[t] / sqrt(mean(x[t]^2) + eps) * weight; x, out [T][d]; weight [d]. */
-PV_MUST_USE enum pv_status pv_kernel_rmsnorm(struct pv_recorder *r, struct pv_buffer *x, struct pv_buffer *weight,
-                                             struct pv_buffer *out, uint32_t n_tokens, uint32_t d, float eps);
+PV_MUST_USE enum pv_status pv_kernel_rmsnorm(struct pv_recorder *r, struct pv_buffer *x,
+                                             struct pv_buffer *weight, struct pv_buffer *out,
+                                             uint32_t n_tokens, uint32_t d, float eps);
 struct pv_linear {
     const struct pv_tensor *w; /* [n_rows][n_cols] */
     struct pv_buffer *bias;    /* [n_rows] or NULL */
     struct pv_buffer *x;       /* [T][n_cols] */
     struct pv_buffer *y;       /* [T][n_rows] */
     uint32_t n_tokens;
-    bool accumulate;           /* y += instead of y = */
+    bool accumulate; /* y += instead of y = */
 };
 /* y = W x + bias: matvec for T = 1, matmul otherwise. */
 PV_MUST_USE enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct pv_linear *a);
-/* The same with w stored transposed: w [n_in][n_out], x [T][n_in], y [T][n_out]; T >= 2 (ffn_down of a batch). */
+/* The same with w stored transposed: w [n_in][n_out], x [T][n_in], y [T][n_out]; any T >= 1 (ffn_down of a
+ * batch). */
 PV_MUST_USE enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a);
 /* Rotates x [T][n_heads][head_dim] in place. */
 struct pv_rope_args {
@@ -51,14 +55,16 @@ PV_MUST_USE enum pv_status pv_kernel_rope(struct pv_recorder *r, const struct pv
 /* KV cache of one layer: k and v each [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16
  * (plan.kv_f16); pv_kv_cache_bytes says how large one of the two is. */
 struct pv_kv_write_args {
-    struct pv_buffer *k, *v;             /* [T][n_kv_heads*head_dim] */
+    struct pv_buffer *k, *v; /* [T][n_kv_heads*head_dim] */
     struct pv_buffer *cache_k, *cache_v;
     struct pv_buffer *step;
     uint32_t n_tokens, n_kv_heads, head_dim, n_ctx;
 };
 PV_MUST_USE enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_write_args *a);
-uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads, uint32_t head_dim);
-/* out [T][n_heads][head_dim] = softmax(q k^T / sqrt(head_dim)) v over positions 0..pos+t (causal), grouped queries. */
+uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads,
+                           uint32_t head_dim);
+/* out [T][n_heads][head_dim] = softmax(q k^T / sqrt(head_dim)) v over positions 0..pos+t (causal), grouped
+ * queries. */
 struct pv_attention_args {
     struct pv_buffer *q, *cache_k, *cache_v, *out, *step;
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, n_ctx;
@@ -67,64 +73,73 @@ PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const stru
 
 /* The masks and router of one layer on the device. */
 struct pv_masks {
-    struct pv_tensor router;         /* [K][d] F16 */
-    struct pv_buffer *router_bias;   /* [K] float */
-    struct pv_buffer *entries;       /* struct pv_cluster_entry [K] of shaders/iface.h */
-    struct pv_buffer *neurons;       /* uint32, each list starts on a multiple of 4 */
-    struct pv_buffer *bits;          /* uint32 [K][ceil(F/32)] */
+    struct pv_tensor router;          /* [K][d] F16 */
+    struct pv_buffer *router_bias;    /* [K] float */
+    struct pv_buffer *entries;        /* struct pv_cluster_entry [K] of shaders/iface.h */
+    struct pv_buffer *neurons;        /* uint32, each list starts on a multiple of 4 */
+    struct pv_buffer *bits;           /* uint32 [K][ceil(F/32)] */
     uint32_t n_clusters, max_neurons; /* max_neurons: of the largest list */
 };
-/* Uploads the lists: counts[k] neurons of cluster k start at lists[k]; fills entries, neurons and bits, not the router. */
-PV_MUST_USE enum pv_status pv_masks_create_lists(struct pv_device *device, uint32_t n_clusters, uint32_t d_ffn,
-                                                 const uint16_t *const *lists, const uint32_t *counts,
-                                                 struct pv_masks *out);
+/* Uploads the lists: counts[k] neurons of cluster k start at lists[k]; fills entries, neurons and bits, not
+ * the router. */
+PV_MUST_USE enum pv_status pv_masks_create_lists(struct pv_device *device, uint32_t n_clusters,
+                                                 uint32_t d_ffn, const uint16_t *const *lists,
+                                                 const uint32_t *counts, struct pv_masks *out);
 /* Uploads router weights (float16 [K][d]) and bias [K]. */
-PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device, uint32_t d_model, const uint16_t *weights,
-                                                  const float *bias, struct pv_masks *masks);
+PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device, uint32_t d_model,
+                                                  const uint16_t *weights, const float *bias,
+                                                  struct pv_masks *masks);
 void pv_masks_destroy(struct pv_masks *masks); /* safe on a zeroed struct */
 /* The router's decision for one token, written on the device; struct pv_route of shaders/iface.h. */
-/* scores [K] -> route: cluster, n_neurons, list offset, margin, indirect arguments of the masked ffn_up and ffn_down. */
+/* scores [K] -> route: cluster, n_neurons, list offset, margin, indirect arguments of the masked ffn_up and
+ * ffn_down. */
 PV_MUST_USE enum pv_status pv_kernel_route(struct pv_recorder *r, const struct pv_masks *masks,
-                                           struct pv_buffer *scores, struct pv_buffer *route, uint32_t d_model);
+                                           struct pv_buffer *scores, struct pv_buffer *route,
+                                           uint32_t d_model);
 uint64_t pv_route_bytes(void);
 /* Decode feed-forward, T = 1. masks NULL: dense. gate NULL: ungated. */
 struct pv_ffn_args {
     const struct pv_tensor *up, *gate; /* [F][d] */
     const struct pv_tensor *down_t;    /* [F][d], W_down transposed */
     const struct pv_masks *masks;
-    struct pv_buffer *route;           /* if masks */
-    struct pv_buffer *z;               /* [d] */
-    struct pv_buffer *a;               /* [F] scratch: activations in list order */
-    struct pv_buffer *partial;         /* pv_ffn_partial_bytes scratch */
-    struct pv_buffer *y;               /* [d] */
-    bool accumulate;                   /* y += */
+    struct pv_buffer *route;   /* if masks */
+    struct pv_buffer *z;       /* [d] */
+    struct pv_buffer *a;       /* [F] scratch: activations in list order */
+    struct pv_buffer *partial; /* pv_ffn_partial_bytes scratch */
+    struct pv_buffer *y;       /* [d] */
+    bool accumulate;           /* y += */
     enum pv_act act;
 };
 uint64_t pv_ffn_partial_bytes(const struct pv_plan *plan, uint32_t d_model);
 PV_MUST_USE enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args *a);
 PV_MUST_USE enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_args *a);
 /* Batch helpers. a[t][j] = phi(gate) * up or phi(up), in place in `up` [T][F]; gate [T][F] or NULL. */
-PV_MUST_USE enum pv_status pv_kernel_act_rows(struct pv_recorder *r, struct pv_buffer *up, struct pv_buffer *gate,
-                                              uint32_t n_tokens, uint32_t d_ffn, enum pv_act act);
+PV_MUST_USE enum pv_status pv_kernel_act_rows(struct pv_recorder *r, struct pv_buffer *up,
+                                              struct pv_buffer *gate, uint32_t n_tokens, uint32_t d_ffn,
+                                              enum pv_act act);
 /* cluster[t] = argmax_k scores[t][k] (ties: lowest), margin[t]; scores [T][K]. */
 PV_MUST_USE enum pv_status pv_kernel_route_rows(struct pv_recorder *r, struct pv_buffer *scores,
                                                 struct pv_buffer *cluster, struct pv_buffer *margin,
                                                 uint32_t n_tokens, uint32_t n_clusters);
 /* a[t][j] = 0 where bit j of bits[cluster[t]] is clear. */
-PV_MUST_USE enum pv_status pv_kernel_mask_rows(struct pv_recorder *r, struct pv_buffer *a, struct pv_buffer *bits,
-                                               struct pv_buffer *cluster, uint32_t n_tokens, uint32_t d_ffn);
-/* contribution[t][j] = |a[t][j]| * norm[j]; bits of contribution > tau; contribution [T][F], bits [T][ceil(F/32)]. */
-PV_MUST_USE enum pv_status pv_kernel_capture(struct pv_recorder *r, struct pv_buffer *a, struct pv_buffer *norm,
-                                             struct pv_buffer *contribution, struct pv_buffer *bits,
-                                             uint32_t n_tokens, uint32_t d_ffn, float tau);
+PV_MUST_USE enum pv_status pv_kernel_mask_rows(struct pv_recorder *r, struct pv_buffer *a,
+                                               struct pv_buffer *bits, struct pv_buffer *cluster,
+                                               uint32_t n_tokens, uint32_t d_ffn);
+/* contribution[t][j] = |a[t][j]| * norm[j]; bits of contribution > tau; contribution [T][F], bits
+ * [T][ceil(F/32)]. */
+PV_MUST_USE enum pv_status pv_kernel_capture(struct pv_recorder *r, struct pv_buffer *a,
+                                             struct pv_buffer *norm, struct pv_buffer *contribution,
+                                             struct pv_buffer *bits, uint32_t n_tokens, uint32_t d_ffn,
+                                             float tau);
 /* y += x, n floats. */
-PV_MUST_USE enum pv_status pv_kernel_add(struct pv_recorder *r, struct pv_buffer *y, struct pv_buffer *x, uint32_t n);
+PV_MUST_USE enum pv_status pv_kernel_add(struct pv_recorder *r, struct pv_buffer *y, struct pv_buffer *x,
+                                         uint32_t n);
 /* out[0] = argmax of x [n] (ties: lowest). */
 PV_MUST_USE enum pv_status pv_kernel_argmax(struct pv_recorder *r, struct pv_buffer *x, struct pv_buffer *out,
                                             uint32_t n);
 /* nll[t] = logsumexp(logits[t]) - logits[t][targets[t]]; logits [T][n_vocab]. */
 PV_MUST_USE enum pv_status pv_kernel_nll_rows(struct pv_recorder *r, struct pv_buffer *logits,
-                                              struct pv_buffer *targets, struct pv_buffer *nll, uint32_t n_tokens,
-                                              uint32_t n_vocab);
+                                              struct pv_buffer *targets, struct pv_buffer *nll,
+                                              uint32_t n_tokens, uint32_t n_vocab);
 
 #endif

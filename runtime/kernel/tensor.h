@@ -10,7 +10,8 @@ struct pv_tensor {
     uint32_t n_rows, n_cols;
     uint32_t row_words, scale_words; /* uvec4 and uint32 a row */
     struct pv_buffer *data;
-    struct pv_buffer *scales; /* a one-word dummy for types without scales, so that bindings are never empty */
+    struct pv_buffer
+        *scales; /* a one-word dummy for types without scales, so that bindings are never empty */
 };
 /* Fails with PV_ERR_UNSUPPORTED (naming the limit) past plan.max_binding_bytes. */
 PV_MUST_USE enum pv_status pv_tensor_create(struct pv_device *device, enum pv_type type, uint32_t n_rows,

@@ -1,0 +1,69 @@
+/* What every kernel must compute, on the host, written for clarity and summed in double precision. Arrays are
+ * plain and dense: rows of n floats take n floats, without the padding of device buffers. Pure functions, no
+ * allocation. */
+#ifndef PV_KERNEL_REFERENCE_H
+#define PV_KERNEL_REFERENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "parvin/model.h"
+
+struct pv_ref_matrix {
+    uint32_t n_rows, n_cols;
+    const float *w; /* [n_rows][n_cols], dequantised */
+};
+
+double pv_ref_act(enum pv_act act, double x);
+/* out [T][d]; a token outside the table gives zeros. */
+void pv_ref_embed(const struct pv_ref_matrix *table, const uint32_t *tokens, uint32_t n_tokens, float *out);
+/* x, out [T][d]. */
+void pv_ref_rmsnorm(const float *x, const float *weight, uint32_t n_tokens, uint32_t d, float eps,
+                    float *out);
+/* y [T][n_rows] = (or += if accumulate) x [T][n_cols] W^T + bias [n_rows] (NULL: none). */
+void pv_ref_linear(const struct pv_ref_matrix *w, const float *bias, const float *x, uint32_t n_tokens,
+                   bool accumulate, float *y);
+/* The same, W stored transposed: y [T][n_cols] from x [T][n_rows]. */
+void pv_ref_linear_t(const struct pv_ref_matrix *w, const float *bias, const float *x, uint32_t n_tokens,
+                     bool accumulate, float *y);
+
+struct pv_ref_rope {
+    uint32_t n_tokens, n_heads, head_dim, rope_dim, pos;
+    float freq_base;
+    enum pv_rope kind;
+};
+void pv_ref_rope(const struct pv_ref_rope *a, float *x); /* x [T][n_heads][head_dim], in place */
+
+/* Attention. Caches are [n_kv_heads][n_ctx][head_stride] floats. */
+struct pv_ref_attention {
+    uint32_t n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, pos;
+};
+/* rows [T][n_kv_heads][head_dim] into the cache at pos; pads become zero, rows past n_ctx are dropped. */
+void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float *cache);
+/* `scores` is scratch [n_ctx]; q, out [T][n_heads][head_dim]. */
+void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const float *cache_k,
+                      const float *cache_v, double *scores, float *out);
+
+/* a[r] = act(W_up[n] . z), gated act(W_gate[n] . z) * (W_up[n] . z), with n = list[r], or r if list is NULL.
+ */
+void pv_ref_ffn_up(const struct pv_ref_matrix *up, const struct pv_ref_matrix *gate, enum pv_act act,
+                   const uint32_t *list, uint32_t n, const float *z, float *a);
+/* y [d] = (or +=) sum over r < n of a[r] * down_t[list[r]]. */
+void pv_ref_ffn_down(const struct pv_ref_matrix *down_t, const uint32_t *list, uint32_t n, const float *a,
+                     bool accumulate, float *y);
+/* In place in `up` [T][F]; gate may be NULL. */
+void pv_ref_act_rows(float *up, const float *gate, uint32_t n_tokens, uint32_t d_ffn, enum pv_act act);
+/* Index of the greatest of scores [n], the lowest on a tie, never NaN; its lead over the second, 0 if n = 1.
+ */
+uint32_t pv_ref_route(const float *scores, uint32_t n, float *margin);
+void pv_ref_mask_rows(float *a, const uint32_t *bits, const uint32_t *cluster, uint32_t n_tokens,
+                      uint32_t d_ffn);
+void pv_ref_capture(const float *a, const float *norm, uint32_t n_tokens, uint32_t d_ffn, float tau,
+                    float *contribution, uint32_t *bits);
+void pv_ref_add(float *y, const float *x, uint32_t n);
+uint32_t pv_ref_argmax(const float *x, uint32_t n);
+/* A target outside the row gives 0. */
+void pv_ref_nll_rows(const float *logits, const uint32_t *targets, uint32_t n_tokens, uint32_t n_vocab,
+                     float *nll);
+
+#endif
