@@ -56,7 +56,7 @@
 #define PV_SPEC_WG 0       /* invocations in a workgroup [64]; attn_decode needs WG >= head_dim / 4 */
 #define PV_SPEC_LANES 1    /* invocations that share one row (power of two <= WG) [1]; matmul: see there */
 #define PV_SPEC_ROWS 2     /* rows per invocation group [1]; matmul: rows per invocation [4]; ffn_down: unused */
-#define PV_SPEC_ACT 3      /* PV_ACT_* [0]: ffn_up, act_rows, and the epilogue of matmul */
+#define PV_SPEC_ACT 3      /* PV_PHI_* [0]: ffn_up, act_rows, and the epilogue of matmul */
 #define PV_SPEC_GATED 4    /* 1: a = phi(W_gate z) * (W_up z) [0] */
 #define PV_SPEC_MASKED 5   /* 1: neurons come from route and list [0] */
 #define PV_SPEC_TOKENS 6   /* tokens per invocation: matmul [4], matmul_t [4], attn_prefill [1] */
@@ -64,11 +64,12 @@
 #define PV_SPEC_HEAD_DIM 8 /* attn_prefill: head dimension, a multiple of 4 up to 256 [64] */
 #define PV_SPEC_NORM 9     /* rmsnorm: PV_NORM_* [0] */
 
-#define PV_ACT_NONE 0
-#define PV_ACT_RELU 1
-#define PV_ACT_RELU2 2
-#define PV_ACT_SILU 3
-#define PV_ACT_GELU 4 /* the tanh form */
+/* enum pv_act of parvin/model.h plus one, so that 0 means none. */
+#define PV_PHI_NONE 0
+#define PV_PHI_RELU2 1
+#define PV_PHI_RELU 2
+#define PV_PHI_SILU 3
+#define PV_PHI_GELU 4 /* the tanh form */
 
 #define PV_NORM_RMS 0
 #define PV_NORM_LAYER 1
