@@ -15,6 +15,9 @@ uint32_t pv_tokenizer_n_vocab(const struct pv_tokenizer *t);
 PV_MUST_USE enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
                                                bool add_bos, bool parse_special, uint32_t **out, size_t *n_out);
 size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool special, const char **out);
+/* As pv_decode: the exact inverse of encoding without BOS and without parse_special (whose tokens are left out). */
+PV_MUST_USE enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, const uint32_t *tokens, size_t n,
+                                               char **out, size_t *n_out);
 uint32_t pv_tokenizer_bos(const struct pv_tokenizer *t);
 uint32_t pv_tokenizer_eos(const struct pv_tokenizer *t);
 bool pv_tokenizer_wants_bos(const struct pv_tokenizer *t);
