@@ -39,7 +39,7 @@ struct pv_gguf {
     const struct pv_gguf_kv **kv_by_name; /* the same, sorted for look-ups */
     const struct pv_gguf_tensor **tensors_by_name;
     struct pv_arena arena;
-    char *path;
+    char *path; /* "GGUF data" when parsed from memory */
 };
 /* On failure `*g` is left empty and the log says what is wrong and at which byte or key. Duplicate keys or tensor
  * names, dimensions that overflow, data past the end, overlapping tensors: PV_ERR_FORMAT. Unknown tensor type, GGUF

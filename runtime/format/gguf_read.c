@@ -316,39 +316,35 @@ static enum pv_status parse_all(struct pv_gguf *g, const void *data, size_t size
                                 const struct pv_log *log)
 {
     struct parse p = {.g = g, .r = {.data = data, .size_bytes = size_bytes}, .log = log, .what = what};
+    enum pv_status status;
 
-    if ((uintptr_t)data % 8 != 0)
-        return pv_fail(log, PV_ERR_ARG, "%s: is not 8-byte aligned in memory", what);
-    PV_TRY(read_header(&p));
-    PV_TRY(read_kvs(&p));
-    return read_tensors(&p);
+    g->path = pv_arena_strndup(&g->arena, what, strlen(what));
+    if (g->path == NULL)
+        status = no_memory(&p);
+    else if ((uintptr_t)data % MIN_ALIGNMENT != 0)
+        status = pv_fail(log, PV_ERR_ARG, "%s: is not %d-byte aligned in memory", what, MIN_ALIGNMENT);
+    else
+        status = read_header(&p);
+    if (status == PV_OK)
+        status = read_kvs(&p);
+    if (status == PV_OK)
+        status = read_tensors(&p);
+    if (status != PV_OK)
+        pv_gguf_close(g);
+    return status;
 }
 
 enum pv_status pv_gguf_parse(struct pv_gguf *g, const void *data, size_t size_bytes, const struct pv_log *log)
 {
-    enum pv_status status;
-
     *g = (struct pv_gguf){0};
-    status = parse_all(g, data, size_bytes, "GGUF data", log);
-    if (status != PV_OK)
-        pv_gguf_close(g);
-    return status;
+    return parse_all(g, data, size_bytes, "GGUF data", log);
 }
 
 enum pv_status pv_gguf_open(struct pv_gguf *g, const char *path, const struct pv_log *log)
 {
-    enum pv_status status;
-
     *g = (struct pv_gguf){0};
     PV_TRY(pv_map_open(&g->map, path, log));
-    g->path = pv_arena_strndup(&g->arena, path, strlen(path));
-    if (g->path == NULL)
-        status = pv_fail(log, PV_ERR_NOMEM, "%s: no memory to read it", path);
-    else
-        status = parse_all(g, g->map.data, g->map.size_bytes, path, log);
-    if (status != PV_OK)
-        pv_gguf_close(g);
-    return status;
+    return parse_all(g, g->map.data, g->map.size_bytes, path, log);
 }
 
 void pv_gguf_close(struct pv_gguf *g)

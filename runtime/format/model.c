@@ -30,37 +30,54 @@ static uint64_t fingerprint(const struct pv_model *m)
     return h;
 }
 
-static enum pv_status model_read(struct pv_model *m, const char *path, const char *ffn_act)
+static enum pv_status model_read(struct pv_model *m, const char *ffn_act)
 {
-    PV_TRY(pv_gguf_open(&m->gguf, path, &m->log));
     PV_TRY(pv_model_read_hparams(m, ffn_act));
     PV_TRY(pv_model_bind_tensors(m));
     PV_TRY(pv_tokenizer_create(&m->gguf, &m->log, &m->tokenizer));
     if (pv_tokenizer_n_vocab(m->tokenizer) != m->hp.n_vocab)
         return pv_fail(&m->log, PV_ERR_FORMAT,
-                       "%s: the tokenizer has %u tokens, but token_embd.weight %u rows", path,
+                       "%s: the tokenizer has %u tokens, but token_embd.weight %u rows", m->gguf.path,
                        pv_tokenizer_n_vocab(m->tokenizer), m->hp.n_vocab);
     m->fingerprint = fingerprint(m);
     return PV_OK;
 }
 
-enum pv_status pv_model_open(const char *path, const struct pv_model_params *params, struct pv_model **out)
+/* From the file at `path`, or from `data` where path is NULL. */
+static enum pv_status model_create(const char *path, const void *data, size_t size_bytes,
+                                   const struct pv_model_params *params, struct pv_model **out)
 {
+    static const struct pv_model_params defaults = {0};
     struct pv_model *m = pv_calloc(1, sizeof(*m));
     enum pv_status status;
 
     *out = NULL;
+    if (params == NULL)
+        params = &defaults;
     if (m == NULL)
-        return pv_fail(params != NULL ? &params->log : NULL, PV_ERR_NOMEM, "%s: no memory to read it", path);
-    if (params != NULL)
-        m->log = params->log;
-    status = model_read(m, path, params != NULL ? params->ffn_act : NULL);
+        return pv_fail(&params->log, PV_ERR_NOMEM, "no memory to read a model");
+    m->log = params->log;
+    status = path != NULL ? pv_gguf_open(&m->gguf, path, &m->log)
+                          : pv_gguf_parse(&m->gguf, data, size_bytes, &m->log);
+    if (status == PV_OK)
+        status = model_read(m, params->ffn_act);
     if (status != PV_OK) {
         pv_model_close(m);
         return status;
     }
     *out = m;
     return PV_OK;
+}
+
+enum pv_status pv_model_open(const char *path, const struct pv_model_params *params, struct pv_model **out)
+{
+    return model_create(path, NULL, 0, params, out);
+}
+
+enum pv_status pv_model_parse(const void *data, size_t size_bytes, const struct pv_model_params *params,
+                              struct pv_model **out)
+{
+    return model_create(NULL, data, size_bytes, params, out);
 }
 
 void pv_model_close(struct pv_model *model)

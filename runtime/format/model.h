@@ -28,5 +28,8 @@ struct pv_model {
     struct pv_tokenizer *tokenizer;
     uint64_t fingerprint;
 };
+/* pv_model_open over memory the caller keeps (fuzzing, tests). */
+PV_MUST_USE enum pv_status pv_model_parse(const void *data, size_t size_bytes, const struct pv_model_params *params,
+                                          struct pv_model **out);
 
 #endif
