@@ -1,4 +1,4 @@
-// Attention of one token, one workgroup for each head, any context length: positions come in tiles of WG. Each invocation
+// Attention of one token, one workgroup (WG a power of two) for each head, any context length: positions come in tiles of WG. Each invocation
 // scores one position; the tile's maximum rescales what was summed so far (online softmax); then the invocations turn round,
 // each owning four output dimensions of every n_groups-th position of the tile. Groups are summed at the end.
 // q [n_heads][head_dim], caches [n_kv_heads][n_ctx][head_stride], y [n_heads][head_dim].
@@ -33,22 +33,29 @@ void main() {
 		barrier();
 		tile[lane] = score;
 		barrier();
-		float tile_top = top;
-		for (uint i = 0; i < n; i++) tile_top = max(tile_top, tile[i]);
+		for (uint h = WG / 2; h > 0; h /= 2) {
+			if (lane < h) tile[lane] = max(tile[lane], tile[lane + h]);
+			barrier();
+		}
+		float tile_top = max(top, tile[0]);
 		float keep = exp(top - tile_top);
+		float p = lane < n ? exp(score - tile_top) : 0.0;
 		acc *= keep;
-		total *= keep;
+		total = total * keep + p; // of this invocation's positions
 		top = tile_top;
 		barrier();
-		tile[lane] = lane < n ? exp(score - top) : 0.0;
+		tile[lane] = p;
 		barrier();
-		for (uint i = 0; i < n; i++) total += tile[i];
 		if (group < n_groups)
 			for (uint i = group; i < n; i += n_groups) acc += tile[i] * CACHE_LOAD(v, kv_first + first + i, own);
 	}
+	barrier();
 	sums[lane] = acc;
+	tile[lane] = total;
 	barrier();
 	if (group != 0) return;
+	total = 0.0;
+	for (uint i = 0; i < WG; i++) total += tile[i];
 	for (uint g = 1; g < n_groups; g++) acc += sums[g * d4 + own];
 	acc /= total;
 	uint o = pc.y_offset + head * pc.head_dim + own * 4;

@@ -39,6 +39,7 @@
 	X(rope, "BBB", pv_pc_rope)                     \
 	X(kv_write, "BBBBB", pv_pc_kv_write)           \
 	X(attn_decode, "XCCBB", pv_pc_attn)            \
+	X(attn_decode_reg, "XCCBB", pv_pc_attn)        \
 	X(attn_prefill, "XCCBB", pv_pc_attn)           \
 	X(ffn_up, "WWXBBBSS", pv_pc_ffn_up)            \
 	X(ffn_down, "WXBBWS", pv_pc_ffn_down)          \
@@ -61,7 +62,7 @@
 #define PV_SPEC_MASKED 5   /* 1: neurons come from route and list [0] */
 #define PV_SPEC_TOKENS 6   /* tokens per invocation: matmul [4], matmul_t [4], attn_prefill [1] */
 #define PV_SPEC_NEOX 7     /* rope: 0 adjacent pairs (x0,x1), 1 halves (x_i, x_{i+n/2}) [0] */
-#define PV_SPEC_HEAD_DIM 8 /* attn_prefill: head dimension, a multiple of 4 up to 256 [64] */
+#define PV_SPEC_HEAD_DIM 8 /* attn_prefill, attn_decode_reg: head dimension, a multiple of 4 up to 256 [64] */
 #define PV_SPEC_NORM 9     /* rmsnorm: PV_NORM_* [0] */
 
 /* enum pv_act of parvin/model.h plus one, so that 0 means none. */
@@ -150,7 +151,9 @@ struct pv_pc_kv_write {
 };
 
 /* attn_decode.CACHE.ACCESS: one query at pos over positions 0..pos.   0 q  1 k_cache  2 v_cache  3 y  4 step.
-   Spec WG (>= head_dim / 4).   Dispatch (n_heads).
+   Spec WG (a power of two >= head_dim / 4).   Dispatch (n_heads).
+   attn_decode_reg.CACHE.ACCESS: the same for CPU drivers.   Spec WG HEAD_DIM, WG * head_dim * 4 + WG * 8 bytes of shared
+   memory.   Dispatch (n_heads).
    attn_prefill.CACHE.ACCESS: query t sees positions 0..pos + t.   Spec WG HEAD_DIM TOKENS.
    Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256. */
 struct pv_pc_attn {
