@@ -1,0 +1,128 @@
+/* parvin bench: kernels against the device's own copy, then decode steps of a model if one is given. */
+#include <string.h>
+
+#include "decode_bench.h"
+#include "report.h"
+#include "setup.h"
+
+enum { TOKENS_PER_ROUND = 16 };
+
+struct bench {
+    struct app *app;
+    json_t *rows;
+    uint32_t n_rows;
+    double dense_ms, masked_ms; /* of the feed-forward rows */
+};
+
+static void on_row(void *user, const struct pv_bench_row *row)
+{
+    struct bench *bench = user;
+    if (!bench->app->options.json && bench->n_rows == 0)
+        report_bench_head();
+    bench->n_rows++;
+    if (!strcmp(row->name, "ffn dense"))
+        bench->dense_ms = row->ms;
+    if (!strcmp(row->name, "ffn masked"))
+        bench->masked_ms = row->ms;
+    if (bench->app->options.json)
+        json_array_append_new(bench->rows, report_bench_json(row));
+    else
+        report_bench_row(row);
+}
+
+static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct bench *bench)
+{
+    const struct options *o = &app->options;
+    const struct pv_bench_params params = {
+        .d_model = o->d_model,
+        .d_ffn = o->d_ffn,
+        .n_clusters = o->clusters,
+        .density = o->density,
+        .type = o->type,
+        .n_reps = o->reps,
+        .filter = o->filter,
+    };
+    enum pv_status status = setup_context(app, setup);
+    if (!status)
+        status = setup_devices(app, setup);
+    if (status)
+        return status;
+    if (!o->json)
+        printf("%s\n", setup_device_name(setup));
+    return pv_bench_kernels(setup->context, setup->devices[0], &params, on_row, bench);
+}
+
+static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
+{
+    enum pv_status status = setup_engine(app, setup);
+    if (status)
+        return status;
+    console_watch_interrupt();
+    return decode_bench(setup->engine, setup->model, setup->clusters != NULL, app->options.reps,
+                        TOKENS_PER_ROUND, out);
+}
+
+static void print_decode(const struct decode_bench *d)
+{
+    printf("\ndecode dense   %10.3f ms a token, %8.1f tok/s\n", d->dense_ms, 1e3 / d->dense_ms);
+    if (d->masked_ms > 0)
+        printf("decode masked  %10.3f ms a token, %8.1f tok/s, density %.3f: %.2f times as fast\n",
+               d->masked_ms, 1e3 / d->masked_ms, d->density, d->dense_ms / d->masked_ms);
+}
+
+static int print_json(struct app *app, const struct setup *setup, const struct bench *bench,
+                      const struct decode_bench *d)
+{
+    json_t *object = json_object();
+    json_put_text(object, "device", setup_device_name(setup), strlen(setup_device_name(setup)));
+    json_put(object, "rows", json_incref(bench->rows));
+    if (bench->masked_ms > 0)
+        json_put_number(object, "ffn_speedup", bench->dense_ms / bench->masked_ms);
+    if (d->dense_ms > 0) {
+        json_t *decode = json_object();
+        json_put_number(decode, "dense_tok_s", 1e3 / d->dense_ms);
+        if (d->masked_ms > 0) {
+            json_put_number(decode, "masked_tok_s", 1e3 / d->masked_ms);
+            json_put_number(decode, "density", d->density);
+            json_put_number(decode, "speedup", d->dense_ms / d->masked_ms);
+        }
+        json_put(object, "decode", decode);
+    }
+    return json_finish(&app->console, object);
+}
+
+int cmd_bench(struct app *app)
+{
+    const struct options *o = &app->options;
+    struct setup setup = {0};
+    struct bench bench = {.app = app, .rows = json_array()};
+    struct decode_bench decode = {0};
+    enum pv_status status = PV_OK;
+    if (o->clusters_path && !o->argument) {
+        console_error(&app->console, "--cluster-file needs its model: parvin bench MODEL.gguf -c FILE");
+        status = PV_ERR_ARG;
+    }
+    if (!status && o->argument)
+        status = setup_model(app, o->argument, &setup);
+    if (!status)
+        status = setup_clusters(app, o->clusters_path, &setup);
+    if (!status)
+        status = bench_kernels(app, &setup, &bench);
+    if (!status && !o->json && bench.masked_ms > 0)
+        printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
+               bench.dense_ms / bench.masked_ms, o->density, 1 / o->density);
+    if (!status && !bench.n_rows && o->filter) {
+        console_error(&app->console, "no row has '%s' in its name", o->filter);
+        status = PV_ERR_ARG;
+    }
+    if (!status && o->argument)
+        status = bench_decode(app, &setup, &decode);
+    int code = app_fail(app, status);
+    if (!code && o->json)
+        code = print_json(app, &setup, &bench, &decode);
+    else if (!code && decode.dense_ms > 0)
+        print_decode(&decode);
+    json_decref(bench.rows);
+    status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
+}

@@ -1,0 +1,147 @@
+/* parvin conform: every kernel on every device against the CPU reference. */
+#include <string.h>
+
+#include "output.h"
+#include "setup.h"
+
+struct conform {
+    struct app *app;
+    json_t *rows;    /* of the device at hand */
+    char kernel[32]; /* whose cases are being counted */
+    uint32_t n_passed, n_failed, n_skipped;
+    double worst; /* largest error as a share of its tolerance */
+};
+
+static void end_kernel(struct conform *c)
+{
+    if (c->kernel[0] && !c->app->options.json) {
+        printf("  %-20s %5u passed", c->kernel, c->n_passed);
+        if (c->n_skipped)
+            printf(", %u skipped", c->n_skipped);
+        if (c->n_failed)
+            printf(", %u FAILED", c->n_failed);
+        if (c->worst > 0)
+            printf("  (worst error %.1g of what is allowed)", c->worst);
+        putchar('\n');
+        fflush(stdout);
+    }
+    c->kernel[0] = 0;
+    c->n_passed = c->n_failed = c->n_skipped = 0;
+    c->worst = 0;
+}
+
+static json_t *row_json(const struct pv_conform_row *row)
+{
+    json_t *object = json_object();
+    json_put(object, "kernel", json_string(row->kernel));
+    json_put_text(object, "case", row->name, strlen(row->name));
+    json_put(object, "result", json_string(row->skipped ? "skipped" : row->passed ? "passed" : "failed"));
+    json_put_number(object, "error", row->error);
+    json_put_number(object, "tolerance", row->tolerance);
+    if (row->detail[0])
+        json_put_text(object, "detail", row->detail, strlen(row->detail));
+    return object;
+}
+
+static void on_row(void *user, const struct pv_conform_row *row)
+{
+    struct conform *c = user;
+    bool failed = !row->passed && !row->skipped;
+    if (strcmp(c->kernel, row->kernel) != 0) {
+        end_kernel(c);
+        snprintf(c->kernel, sizeof c->kernel, "%s", row->kernel);
+    }
+    c->n_passed += row->passed && !row->skipped;
+    c->n_skipped += row->skipped;
+    c->n_failed += failed;
+    if (!row->skipped && row->tolerance > 0 && row->error / row->tolerance > c->worst)
+        c->worst = row->error / row->tolerance;
+    if (c->app->options.json)
+        json_array_append_new(c->rows, row_json(row));
+    else if (failed || c->app->options.verbose)
+        printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
+               row->skipped  ? "skip"
+               : row->passed ? "ok"
+                             : "FAILED",
+               row->kernel, row->name, row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
+}
+
+static enum pv_status check_device(struct conform *c, struct pv_context *context, uint32_t index,
+                                   json_t *devices, struct pv_conform_result *total)
+{
+    const struct options *o = &c->app->options;
+    const struct pv_conform_params params = {.filter = o->filter, .seed = o->seed, .quick = o->quick};
+    const struct pv_device_info *info = pv_context_device_info(context, index);
+    struct pv_conform_result result = {0};
+    c->rows = json_array();
+    if (!o->json)
+        printf("%s (%s)\n", info->name, info->driver);
+    enum pv_status status = pv_conform(context, index, &params, on_row, c, &result);
+    end_kernel(c);
+    json_t *object = json_object();
+    json_put_text(object, "name", info->name, strlen(info->name));
+    json_put_text(object, "driver", info->driver, strlen(info->driver));
+    json_put_count(object, "passed", result.n_passed);
+    json_put_count(object, "failed", result.n_failed);
+    json_put_count(object, "skipped", result.n_skipped);
+    json_put(object, "rows", c->rows);
+    json_array_append_new(devices, object);
+    if (!o->json)
+        printf("%s: %u passed, %u failed, %u skipped\n", info->name, result.n_passed, result.n_failed,
+               result.n_skipped);
+    total->n_passed += result.n_passed;
+    total->n_failed += result.n_failed;
+    return status;
+}
+
+/* The devices to check: the one that --device names, or every usable one. */
+static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
+{
+    struct conform c = {.app = app};
+    struct pv_conform_result total = {0};
+    uint32_t only = UINT32_MAX, n_checked = 0;
+    enum pv_status status = PV_OK, worst = PV_OK;
+    if (app->options.device)
+        status = pv_context_find_device(setup->context, app->options.device, &only);
+    for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
+        if (only != UINT32_MAX ? i != only : !pv_context_device_info(setup->context, i)->usable)
+            continue;
+        enum pv_status checked = check_device(&c, setup->context, i, devices, &total);
+        worst = checked ? checked : worst;
+        n_checked++;
+    }
+    if (status || worst)
+        return status ? status : worst;
+    if (!n_checked) {
+        console_error(&app->console, "no usable Vulkan device; 'parvin devices' says why");
+        return PV_ERR_NO_DEVICE;
+    }
+    if (total.n_failed) {
+        console_error(&app->console, "%u cases failed", total.n_failed);
+        return PV_ERR_CHECK;
+    }
+    if (!total.n_passed) {
+        console_error(&app->console, "nothing was checked; does the filter name a kernel?");
+        return PV_ERR_ARG;
+    }
+    return PV_OK;
+}
+
+int cmd_conform(struct app *app)
+{
+    struct setup setup = {0};
+    json_t *object = json_object(), *devices = json_array();
+    json_put(object, "devices", devices);
+    enum pv_status status = setup_context(app, &setup);
+    if (!status)
+        status = check_all(app, &setup, devices);
+    int code = app_fail(app, status);
+    if (app->options.json && (!status || status == PV_ERR_CHECK)) {
+        int printed = json_finish(&app->console, object);
+        code = code ? code : printed;
+    } else {
+        json_decref(object);
+    }
+    status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
+}

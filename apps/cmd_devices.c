@@ -1,0 +1,50 @@
+/* parvin devices: what is there, what it can do, what Parvin makes of it. */
+#include <string.h>
+
+#include "report.h"
+#include "setup.h"
+
+static json_t *device_json(const struct pv_context *context, uint32_t index)
+{
+    const struct pv_device_info *info = pv_context_device_info(context, index);
+    json_t *object = json_object();
+    char version[48];
+    snprintf(version, sizeof version, "%u.%u.%u", info->api_major, info->api_minor, info->api_patch);
+    json_put_count(object, "index", index);
+    json_put_text(object, "name", info->name, strlen(info->name));
+    json_put_text(object, "driver", info->driver, strlen(info->driver));
+    json_put(object, "uuid", json_string(info->uuid));
+    json_put(object, "type", json_string(info->type));
+    json_put(object, "vulkan", json_string(version));
+    json_put_count(object, "memory_bytes", info->memory_bytes);
+    json_put(object, "usable", json_boolean(info->usable));
+    if (!info->usable)
+        json_put(object, "why_not", json_string(info->why_not));
+    json_put_parsed(object, "caps", pv_context_caps_json(context, index));
+    if (info->usable)
+        json_put_parsed(object, "plan", pv_context_plan_json(context, index));
+    return object;
+}
+
+int cmd_devices(struct app *app)
+{
+    struct setup setup = {0};
+    int code = app_fail(app, setup_context(app, &setup));
+    if (!code) {
+        uint32_t n = pv_context_n_devices(setup.context);
+        json_t *object = json_object(), *list = json_array();
+        for (uint32_t i = 0; i < n; i++) {
+            if (app->options.json)
+                json_array_append_new(list, device_json(setup.context, i));
+            else
+                report_device(setup.context, i, app->options.verbose > 0);
+        }
+        json_put(object, "devices", list);
+        if (app->options.json)
+            code = json_finish(&app->console, object);
+        else
+            json_decref(object);
+    }
+    enum pv_status status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
+}

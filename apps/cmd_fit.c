@@ -1,0 +1,139 @@
+/* parvin fit: learn a cluster file from a text. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "setup.h"
+
+struct fit {
+    struct setup setup;
+    struct text text;
+    uint32_t *tokens;
+    size_t n_tokens;
+    char text_path[4096], out_path[4096], resume_path[4200];
+    struct pv_fit_result result;
+};
+
+/* MODEL.gguf -> MODEL.clusters.gguf, beside it, unless --out says otherwise. */
+static enum pv_status choose_paths(struct app *app, struct fit *fit)
+{
+    const struct options *o = &app->options;
+    const char *model = o->argument, *dot = strrchr(model, '.');
+    int n;
+    if (o->out) {
+        n = snprintf(fit->out_path, sizeof fit->out_path, "%s", o->out);
+    } else {
+        int stem = dot && !strcmp(dot, ".gguf") ? (int)(dot - model) : (int)strlen(model);
+        n = snprintf(fit->out_path, sizeof fit->out_path, "%.*s.clusters.gguf", stem, model);
+    }
+    if (n <= 0 || (size_t)n >= sizeof fit->out_path) {
+        console_error(&app->console, "the name of the cluster file is empty or too long");
+        return PV_ERR_ARG;
+    }
+    snprintf(fit->resume_path, sizeof fit->resume_path, "%s.resume", fit->out_path);
+    if (o->text) {
+        snprintf(fit->text_path, sizeof fit->text_path, "%s", o->text);
+    } else if (find_bundled("tales.txt", fit->text_path, sizeof fit->text_path)) {
+        console_note(&app->console,
+                     "learning from %s; --text FILE with text like yours gives better clusters",
+                     fit->text_path);
+    } else {
+        console_error(&app->console, "give --text FILE: the text to learn from");
+        return PV_ERR_ARG;
+    }
+    return PV_OK;
+}
+
+static enum pv_status start(struct app *app, struct fit *fit)
+{
+    const struct pv_encode_params params = {0};
+    enum pv_status status = choose_paths(app, fit);
+    if (!status)
+        status = text_read(&app->console, fit->text_path, &fit->text);
+    if (!status)
+        status = setup_all(app, &fit->setup);
+    if (!status)
+        status =
+            pv_encode(fit->setup.model, fit->text.bytes, fit->text.n, &params, &fit->tokens, &fit->n_tokens);
+    if (!status && !fit->n_tokens) {
+        console_error(&app->console, "there is nothing in '%s' to learn from", fit->text_path);
+        status = PV_ERR_ARG;
+    }
+    return status;
+}
+
+static int print_result(struct app *app, const struct fit *fit)
+{
+    const struct pv_fit_result *r = &fit->result;
+    if (app->options.json) {
+        json_t *object = json_object(), *seconds = json_object();
+        json_put_text(object, "model", app->options.argument, strlen(app->options.argument));
+        json_put_text(object, "out", fit->out_path, strlen(fit->out_path));
+        json_put_text(object, "device", setup_device_name(&fit->setup),
+                      strlen(setup_device_name(&fit->setup)));
+        json_put_count(object, "tokens", r->n_tokens);
+        json_put_count(object, "clusters", r->n_clusters);
+        json_put_number(object, "density", r->density);
+        json_put_number(object, "router_accuracy", r->router_accuracy);
+        json_put_number(object, "energy_kept", r->energy_kept);
+        json_put(object, "resumed", json_boolean(r->resumed));
+        json_put_number(seconds, "capture", r->seconds_capture);
+        json_put_number(seconds, "cluster", r->seconds_cluster);
+        json_put_number(seconds, "router", r->seconds_router);
+        json_put_number(seconds, "masks", r->seconds_masks);
+        json_put(object, "seconds", seconds);
+        return json_finish(&app->console, object);
+    }
+    printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
+           (unsigned long long)r->n_tokens, r->resumed ? " (resumed)" : "");
+    printf("held-out tokens: density %.3f, %.2f %% of the energy kept, router %.1f %% accurate\n", r->density,
+           100 * r->energy_kept, 100 * r->router_accuracy);
+    printf("seconds: %.1f capture, %.1f clusters, %.1f router, %.1f masks\n", r->seconds_capture,
+           r->seconds_cluster, r->seconds_router, r->seconds_masks);
+    return EXIT_GOOD;
+}
+
+static void say_how_to_go_on(struct app *app, const struct fit *fit)
+{
+    console_end_bar(&app->console);
+    if (access(fit->resume_path, F_OK) == 0)
+        console_note(&app->console, "stopped; %s keeps what was done: the same command goes on from there",
+                     fit->resume_path);
+    else
+        console_note(&app->console, "stopped before there was anything to keep; '%s' was not touched",
+                     fit->out_path);
+}
+
+int cmd_fit(struct app *app)
+{
+    const struct options *o = &app->options;
+    struct fit fit = {0};
+    console_watch_interrupt();
+    enum pv_status status = start(app, &fit);
+    if (!status && console_interrupted())
+        status = PV_ERR_INTERRUPTED;
+    if (!status) {
+        const struct pv_fit_params params = {
+            .n_clusters = o->clusters,
+            .density = o->density,
+            .n_tokens = o->tokens,
+            .n_iters = o->iters,
+            .n_epochs = o->epochs,
+            .n_threads = o->threads,
+            .seed = o->seed,
+            .resume_path = fit.resume_path,
+            .progress = console_progress(&app->console),
+        };
+        status = pv_fit(fit.setup.engine, fit.tokens, fit.n_tokens, fit.out_path, &params, &fit.result);
+    }
+    if (status == PV_ERR_INTERRUPTED)
+        say_how_to_go_on(app, &fit);
+    int code = app_fail(app, status);
+    if (!code)
+        code = print_result(app, &fit);
+    free(fit.tokens);
+    text_free(&fit.text);
+    status = setup_close(app, &fit.setup);
+    return code ? code : app_fail(app, status);
+}

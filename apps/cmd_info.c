@@ -1,0 +1,166 @@
+/* parvin info: a model or a cluster file in words. */
+#include <math.h>
+#include <string.h>
+
+#include "output.h"
+#include "setup.h"
+
+static void print_line(void *user, const char *text)
+{
+    (void)user;
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        putchar((*at < 0x20 && *at != '\t') || *at == 0x7f ? '?' : *at);
+    putchar('\n');
+}
+
+static const char *act_name(enum pv_act act)
+{
+    static const char *const names[] = {"relu2", "relu", "silu", "gelu"};
+    return names[act];
+}
+
+static void print_model(const struct pv_model *model)
+{
+    const struct pv_hparams *h = pv_model_hparams(model);
+    printf("model          %s (%s)\n", h->name[0] ? h->name : "unnamed", h->arch);
+    printf("parameters     %.2f million in %.1f MiB\n", (double)pv_model_n_params(model) / 1e6,
+           (double)pv_model_weight_bytes(model) / 1048576);
+    printf("layers         %u of width %u; context %u; vocabulary %u%s\n", h->n_layers, h->d_model, h->n_ctx,
+           h->n_vocab, h->tied_output ? ", output tied to the embedding" : "");
+    printf("attention      %u heads of %u, %u for keys and values; RoPE on %u of them, %s, base %g\n",
+           h->n_heads, h->head_dim, h->n_kv_heads, h->rope_dim,
+           h->rope == PV_ROPE_NEOX ? "in halves" : "in adjacent pairs", (double)h->rope_freq_base);
+    printf("feed-forward   %u neurons, %s, %s\n", h->d_ffn, act_name(h->act), h->gated ? "gated" : "ungated");
+    printf("fingerprint    %016llx\n", (unsigned long long)pv_model_fingerprint(model));
+}
+
+static int model_json(struct app *app, const struct pv_model *model)
+{
+    const struct pv_hparams *h = pv_model_hparams(model);
+    json_t *object = json_object();
+    char fingerprint[24];
+    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)pv_model_fingerprint(model));
+    json_put(object, "kind", json_string("model"));
+    json_put_text(object, "file", app->options.argument, strlen(app->options.argument));
+    json_put_text(object, "name", h->name, strlen(h->name));
+    json_put_text(object, "arch", h->arch, strlen(h->arch));
+    json_put_count(object, "n_params", pv_model_n_params(model));
+    json_put_count(object, "weight_bytes", pv_model_weight_bytes(model));
+    json_put_count(object, "n_vocab", h->n_vocab);
+    json_put_count(object, "n_ctx", h->n_ctx);
+    json_put_count(object, "d_model", h->d_model);
+    json_put_count(object, "n_layers", h->n_layers);
+    json_put_count(object, "n_heads", h->n_heads);
+    json_put_count(object, "n_kv_heads", h->n_kv_heads);
+    json_put_count(object, "head_dim", h->head_dim);
+    json_put_count(object, "d_ffn", h->d_ffn);
+    json_put(object, "ffn_act", json_string(act_name(h->act)));
+    json_put(object, "gated", json_boolean(h->gated));
+    json_put(object, "tied_output", json_boolean(h->tied_output));
+    json_put(object, "fingerprint", json_string(fingerprint));
+    return json_finish(&app->console, object);
+}
+
+static void print_clusters(const struct pv_clusters *clusters)
+{
+    const struct pv_clusters_info *c = pv_clusters_info(clusters);
+    printf("clusters       %u in each of %u layers; width %u, %u neurons\n", c->n_clusters, c->n_layers,
+           c->d_model, c->d_ffn);
+    printf("density        %.4f expected, %.4f asked for; masks by %s\n", c->density, c->density_target,
+           c->method);
+    printf("router         %.1f %% accurate on held-out tokens, %.1f KiB\n", 100 * c->router_accuracy,
+           (double)c->router_bytes / 1024);
+    printf("learned from   %llu tokens, seed %llu\n", (unsigned long long)c->n_tokens,
+           (unsigned long long)c->seed);
+    printf("belongs to     weights with fingerprint %016llx\n", (unsigned long long)c->fingerprint);
+}
+
+static json_t *mask_sizes(const struct pv_clusters *clusters)
+{
+    const struct pv_clusters_info *c = pv_clusters_info(clusters);
+    json_t *layers = json_array();
+    for (uint32_t l = 0; l < c->n_layers; l++) {
+        json_t *sizes = json_array();
+        for (uint32_t k = 0; k < c->n_clusters; k++)
+            json_array_append_new(sizes, json_integer(pv_clusters_mask_size(clusters, l, k)));
+        json_array_append_new(layers, sizes);
+    }
+    return layers;
+}
+
+static int clusters_json(struct app *app, const struct pv_clusters *clusters)
+{
+    const struct pv_clusters_info *c = pv_clusters_info(clusters);
+    json_t *object = json_object();
+    char fingerprint[24];
+    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)c->fingerprint);
+    json_put(object, "kind", json_string("clusters"));
+    json_put_text(object, "file", app->options.argument, strlen(app->options.argument));
+    json_put_count(object, "n_layers", c->n_layers);
+    json_put_count(object, "n_clusters", c->n_clusters);
+    json_put_count(object, "d_model", c->d_model);
+    json_put_count(object, "d_ffn", c->d_ffn);
+    json_put_number(object, "density", c->density);
+    json_put_number(object, "density_target", c->density_target);
+    json_put_number(object, "router_accuracy", c->router_accuracy);
+    json_put_count(object, "router_bytes", c->router_bytes);
+    json_put_count(object, "calibration_tokens", c->n_tokens);
+    json_put_count(object, "seed", c->seed);
+    json_put_text(object, "method", c->method, strlen(c->method));
+    json_put(object, "model_fingerprint", json_string(fingerprint));
+    json_put(object, "mask_sizes", mask_sizes(clusters));
+    return json_finish(&app->console, object);
+}
+
+static int info_clusters(struct app *app, const struct pv_clusters *clusters)
+{
+    if (app->options.json)
+        return clusters_json(app, clusters);
+    print_clusters(clusters);
+    if (app->options.verbose)
+        pv_clusters_describe(clusters, print_line, NULL);
+    return EXIT_GOOD;
+}
+
+static int info_model(struct app *app, const struct pv_model *model)
+{
+    if (app->options.json)
+        return model_json(app, model);
+    print_model(model);
+    if (app->options.verbose)
+        pv_model_describe(model, print_line, NULL);
+    return EXIT_GOOD;
+}
+
+/* The key general.architecture comes early in a GGUF file, and its value tells the two kinds apart: only then
+ * is the reason that the right reader gives the one that the user sees. */
+static bool looks_like_clusters(const char *path)
+{
+    static const char sign[] = "parvin-clusters";
+    char head[4096];
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    for (size_t i = 0; i + sizeof sign - 1 <= n; i++)
+        if (!memcmp(head + i, sign, sizeof sign - 1))
+            return true;
+    return false;
+}
+
+int cmd_info(struct app *app)
+{
+    struct setup setup = {0};
+    struct pv_log log = console_log(&app->console);
+    enum pv_status status;
+    int code;
+    if (looks_like_clusters(app->options.argument)) {
+        status = pv_clusters_open(app->options.argument, &log, &setup.clusters);
+        code = status ? app_fail(app, status) : info_clusters(app, setup.clusters);
+    } else {
+        status = setup_model(app, app->options.argument, &setup);
+        code = status ? app_fail(app, status) : info_model(app, setup.model);
+    }
+    (void)setup_close(app, &setup);
+    return code;
+}

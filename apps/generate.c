@@ -1,0 +1,128 @@
+/* The token loop. A token's bytes may end within a UTF-8 sequence; its head waits for the next token. */
+#include "generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stream {
+    bool on;
+    size_t n_shown; /* bytes of the text already on stdout */
+};
+
+static void show(struct stream *stream, const struct text *text, bool all)
+{
+    if (!stream->on || !text->n)
+        return;
+    size_t end = all ? text->n : text_whole_utf8(text->bytes, text->n);
+    if (end <= stream->n_shown)
+        return;
+    fwrite(text->bytes + stream->n_shown, 1, end - stream->n_shown, stdout);
+    fflush(stdout);
+    stream->n_shown = end;
+}
+
+static bool is_greedy(const struct pv_sampler_params *s)
+{
+    return s->temperature == 0 && (s->repeat_penalty == 0 || s->repeat_penalty == 1);
+}
+
+static enum pv_status pick(struct pv_session *session, struct pv_sampler *sampler, bool greedy,
+                           uint32_t *token)
+{
+    if (!greedy)
+        return pv_sampler_pick(sampler, pv_session_logits(session), token);
+    *token = pv_session_argmax(session);
+    return PV_OK;
+}
+
+static enum pv_status keep(const struct pv_model *model, uint32_t token, struct generate_result *out)
+{
+    const char *bytes = NULL;
+    size_t n = pv_token_bytes(model, token, false, &bytes);
+    out->tokens[out->n_tokens++] = token;
+    return text_append(&out->text, bytes ? bytes : "", n) ? PV_OK : PV_ERR_NOMEM;
+}
+
+static enum pv_status feed(struct pv_session *session, uint32_t token, struct generate_result *out)
+{
+    struct pv_token_stats stats;
+    double started = console_seconds();
+    enum pv_status status = pv_session_decode(session, token);
+    out->decode_s += console_seconds() - started;
+    if (!status)
+        status = pv_session_token_stats(session, &stats);
+    if (status)
+        return status;
+    out->density += stats.density;
+    out->n_decoded++;
+    return PV_OK;
+}
+
+static enum pv_status loop(struct pv_engine *engine, const struct pv_model *model, struct pv_session *session,
+                           struct pv_sampler *sampler, const struct generate_params *params,
+                           struct generate_result *out)
+{
+    struct stream stream = {.on = params->stream};
+    bool greedy = is_greedy(&params->sampler);
+    enum pv_status status = PV_OK;
+    out->stopped = "length";
+    while (!status && out->n_tokens < params->n_predict) {
+        uint32_t token = 0;
+        if (console_interrupted()) {
+            out->stopped = "interrupted";
+            status = PV_ERR_INTERRUPTED;
+            break;
+        }
+        status = pick(session, sampler, greedy, &token);
+        if (status)
+            break;
+        if (token == pv_token_eos(model) && !params->ignore_eos) {
+            out->stopped = "end of text";
+            break;
+        }
+        status = keep(model, token, out);
+        pv_sampler_accept(sampler, token);
+        show(&stream, &out->text, false);
+        if (status || out->n_tokens == params->n_predict)
+            break;
+        if (pv_session_n_past(session) >= pv_engine_n_ctx(engine)) {
+            out->stopped = "context full";
+            break;
+        }
+        status = feed(session, token, out);
+    }
+    show(&stream, &out->text, true);
+    out->density = out->n_decoded ? out->density / out->n_decoded : NAN;
+    return status;
+}
+
+enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, struct pv_session *session,
+                        const struct generate_params *params, struct generate_result *out)
+{
+    struct pv_sampler *sampler = NULL;
+    uint32_t room = pv_engine_n_ctx(engine) + 1, most = params->n_predict < room ? params->n_predict : room;
+    memset(out, 0, sizeof *out);
+    out->tokens = malloc(((size_t)most + 1) * sizeof *out->tokens);
+    if (!out->tokens || !text_append(&out->text, "", 0))
+        return PV_ERR_NOMEM;
+    enum pv_status status = pv_sampler_create(&params->sampler, pv_model_hparams(model)->n_vocab, &sampler);
+    if (status)
+        return status;
+    for (uint32_t i = 0; i < params->n_prompt; i++)
+        pv_sampler_accept(sampler, params->prompt[i]);
+    double started = console_seconds();
+    status = pv_session_prefill(session, params->prompt, params->n_prompt);
+    out->prefill_s = console_seconds() - started;
+    if (!status)
+        status = loop(engine, model, session, sampler, params, out);
+    pv_sampler_destroy(sampler);
+    return status;
+}
+
+void generate_result_free(struct generate_result *result)
+{
+    text_free(&result->text);
+    free(result->tokens);
+    result->tokens = NULL;
+}

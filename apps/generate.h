@@ -1,0 +1,31 @@
+/* Generating text: feed a prompt, pick tokens, stream their bytes. */
+#ifndef GENERATE_H
+#define GENERATE_H
+
+#include "app.h"
+#include "output.h"
+
+struct generate_params {
+    const uint32_t *prompt; /* [n_prompt], n_prompt >= 1 */
+    uint32_t n_prompt, n_predict;
+    struct pv_sampler_params sampler;
+    bool ignore_eos;
+    bool stream; /* write the text to stdout as it comes */
+};
+struct generate_result {
+    struct text text;   /* without the prompt */
+    uint32_t *tokens;   /* [n_tokens] */
+    uint32_t n_tokens;  /* generated */
+    uint32_t n_decoded; /* of them, how many were fed back */
+    double prefill_s, decode_s;
+    double density;      /* mean over the decoded tokens; NAN without any */
+    const char *stopped; /* why it ended: "length", "end of text", "context full", "interrupted" */
+};
+
+/* On PV_ERR_INTERRUPTED the result holds what there was; free it in any case. */
+PV_MUST_USE enum pv_status generate(struct pv_engine *engine, const struct pv_model *model,
+                                    struct pv_session *session, const struct generate_params *params,
+                                    struct generate_result *out);
+void generate_result_free(struct generate_result *result);
+
+#endif

@@ -1,0 +1,367 @@
+/* The option table, its parser and its help. An option's default is written once, as help shows it: where
+ * that text is a number it is parsed like a value from the command line, where it is words the field stays
+ * zero or NULL. */
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_type { FLAG, COUNT, TEXT, U32, U64, REAL };
+
+struct option_row {
+    uint32_t commands;
+    char letter; /* 0: long name only */
+    const char *name;
+    enum option_type type;
+    size_t offset;
+    const char *value;    /* placeholder in help, NULL for flags */
+    const char *standard; /* default, NULL: none to speak of */
+    double min, max;      /* numbers only */
+    const char *help;
+};
+
+#define AT(field) offsetof(struct options, field)
+#define DEVICE    (C_FIT | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO)
+#define U32_MAX   4294967295.0
+#define CTX_MAX   1048576.0
+
+static const struct option_row rows[] = {
+    {C_FIT, 'o', "out", TEXT, AT(out), "FILE", "MODEL.clusters.gguf", 0, 0, "the cluster file to write"},
+    {C_FIT, 0, "text", TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+     "text to learn from, like the text to be generated later ('-': standard input)"},
+    {C_FIT, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
+     "clusters per layer, fewer on small texts"},
+    {C_FIT, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
+     "share of all feed-forward neurons to compute, spread over the layers"},
+    {C_FIT, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12, "calibration tokens at most"},
+    {C_FIT, 0, "iters", U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
+    {C_FIT, 0, "epochs", U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},
+    {C_FIT, 0, "threads", U32, AT(threads), "N", "all cores", 1, 1024, "host threads"},
+    {C_FIT, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "seed of clustering and router"},
+
+    {C_RUN, 'p', "prompt", TEXT, AT(prompt), "TEXT", NULL, 0, 0, "what to continue ('-': standard input)"},
+    {C_RUN, 'f', "file", TEXT, AT(prompt_file), "FILE", NULL, 0, 0,
+     "read the prompt from a file ('-': standard input)"},
+    {C_RUN, 'n', "n-predict", U32, AT(n_predict), "N", "128", 0, U32_MAX, "tokens to generate at most"},
+    {C_RUN, 0, "temp", REAL, AT(temp), "T", "0.8", 0, 100, "temperature; 0: always the likeliest token"},
+    {C_RUN, 0, "top-k", U32, AT(top_k), "K", "40", 0, U32_MAX, "choose among the K likeliest tokens; 0: off"},
+    {C_RUN, 0, "top-p", REAL, AT(top_p), "P", "0.95", 0, 1,
+     "choose among the likeliest tokens of total probability P; 0: off"},
+    {C_RUN, 0, "min-p", REAL, AT(min_p), "P", "0.05", 0, 1,
+     "drop tokens less likely than P times the likeliest; 0: off"},
+    {C_RUN, 0, "repeat-penalty", REAL, AT(repeat_penalty), "R", "1", 0, 100,
+     "divide the odds of recently used tokens by R; 1: off"},
+    {C_RUN, 0, "repeat-last", U32, AT(repeat_last), "N", "64", 1, U32_MAX, "how many tokens count as recent"},
+    {C_RUN, 0, "seed", U64, AT(seed), "N", "0", 0, 1.8e19, "seed of the sampler; 0: a new one each time"},
+    {C_RUN, 0, "ignore-eos", FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on after an end-of-text token"},
+    {C_RUN, 0, "prefill-dense", FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
+     "compute every neuron for the prompt, use clusters from the first new token on"},
+
+    {C_EVAL, 0, "text", TEXT, AT(text), "FILE", NULL, 0, 0,
+     "text to measure on; needed ('-': standard input)"},
+    {C_EVAL, 0, "windows", U32, AT(windows), "N", "all", 1, U32_MAX, "windows of the text to score at most"},
+    {C_EVAL, 0, "logits", TEXT, AT(logits), "FILE", NULL, 0, 0,
+     "write the first window's logits: raw float32 [n][n_vocab], dense, or routed with -c"},
+    {C_EVAL, 0, "dump-tokens", FLAG, AT(dump_tokens), NULL, NULL, 0, 0,
+     "print the token ids that were fed (token_ids in JSON)"},
+
+    {C_RUN | C_EVAL | C_BENCH, 'c', "cluster-file", TEXT, AT(clusters_path), "FILE", "dense", 0, 0,
+     "clusters made by 'parvin fit' for this model"},
+    {C_FIT | C_RUN | C_EVAL, 0, "ctx", U32, AT(ctx), "N", "the model's, at most 4096", 1, CTX_MAX,
+     "context length in tokens"},
+    {C_INFO | C_FIT | C_RUN | C_EVAL | C_BENCH, 0, "ffn-act", TEXT, AT(ffn_act), "NAME", "as the model says",
+     0, 0, "activation of the feed-forward layers: relu, relu2, silu or gelu"},
+
+    {C_BENCH, 0, "d-model", U32, AT(d_model), "N", "1024", 32, 65536,
+     "width of the synthetic feed-forward layer"},
+    {C_BENCH, 0, "d-ffn", U32, AT(d_ffn), "N", "8192", 32, 65536,
+     "neurons of the synthetic feed-forward layer"},
+    {C_BENCH, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
+     "clusters of the synthetic layer's router"},
+    {C_BENCH, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
+     "share of its neurons that a mask holds"},
+    {C_BENCH, 0, "type", TEXT, AT(type), "TYPE", "f16", 0, 0, "weight type: f32, f16, bf16, q8_0 or q4_0"},
+    {C_BENCH, 0, "reps", U32, AT(reps), "N", "9", 1, 10000, "runs that a median is taken of"},
+    {C_BENCH | C_CONFORM, 0, "filter", TEXT, AT(filter), "TEXT", "all", 0, 0,
+     "only rows whose name contains TEXT"},
+    {C_CONFORM, 0, "quick", FLAG, AT(quick), NULL, NULL, 0, 0, "small cases only"},
+    {C_CONFORM, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "seed of the random inputs"},
+
+    {DEVICE & ~(uint32_t)C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "the best one", 0, 0,
+     "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
+    {C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "every usable one", 0, 0,
+     "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
+    {C_FIT | C_RUN | C_EVAL, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
+     "split the layers over several devices"},
+    {DEVICE | C_DEVICES, 0, "plan", TEXT, AT(plan), "KEY=VALUE,...", "chosen by Parvin", 0, 0,
+     "force tuning decisions, under the names that 'parvin devices' shows"},
+    {DEVICE | C_DEVICES, 0, "no-cache", FLAG, AT(no_cache), NULL, NULL, 0, 0,
+     "do not keep compiled pipelines on disk"},
+    {DEVICE | C_DEVICES, 0, "validation", FLAG, AT(validation), NULL, NULL, 0, 0,
+     "run under the Vulkan validation layers; fail if they say anything"},
+
+    {C_ALL & ~(uint32_t)C_DEMO, 0, "json", FLAG, AT(json), NULL, NULL, 0, 0,
+     "print the result as one JSON object"},
+    {C_ALL, 'v', "verbose", COUNT, AT(verbose), NULL, NULL, 0, 0, "say more on stderr; twice: everything"},
+    {C_ALL, 'q', "quiet", FLAG, AT(quiet), NULL, NULL, 0, 0, "errors only on stderr"},
+    {C_ALL, 'h', "help", FLAG, AT(help), NULL, NULL, 0, 0, "this text"},
+};
+enum { N_ROWS = sizeof rows / sizeof rows[0] };
+
+static bool parse_number(const struct option_row *row, const char *text, void *field)
+{
+    char *end = NULL;
+    errno = 0;
+    if (row->type == REAL) {
+        double value = strtod(text, &end);
+        if (end == text || *end || errno == ERANGE || !isfinite(value) || value < row->min ||
+            value > row->max)
+            return false;
+        *(double *)field = value;
+        return true;
+    }
+    if (text[0] < '0' || text[0] > '9')
+        return false; /* strtoull would take spaces and signs */
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*end || errno == ERANGE || (double)value < row->min || (double)value > row->max)
+        return false;
+    if (row->type == U32)
+        *(uint32_t *)field = (uint32_t)value;
+    else
+        *(uint64_t *)field = value;
+    return true;
+}
+
+static bool is_number(const struct option_row *row)
+{
+    return row->type == U32 || row->type == U64 || row->type == REAL;
+}
+
+static void set_defaults(const struct command *command, struct options *out)
+{
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < N_ROWS; i++)
+        if ((rows[i].commands & command->bit) && is_number(&rows[i]) && rows[i].standard)
+            (void)parse_number(&rows[i], rows[i].standard, (char *)out + rows[i].offset);
+}
+
+static const struct option_row *find_long(const struct command *command, const char *name, size_t length)
+{
+    for (uint32_t i = 0; i < N_ROWS; i++)
+        if ((rows[i].commands & command->bit) && strlen(rows[i].name) == length &&
+            !memcmp(rows[i].name, name, length))
+            return &rows[i];
+    return NULL;
+}
+
+static const struct option_row *find_letter(const struct command *command, char letter)
+{
+    for (uint32_t i = 0; i < N_ROWS; i++)
+        if ((rows[i].commands & command->bit) && rows[i].letter == letter)
+            return &rows[i];
+    return NULL;
+}
+
+static uint32_t edit_distance(const char *a, const char *b)
+{
+    uint32_t row[64];
+    size_t n = strlen(b);
+    if (n >= sizeof row / sizeof row[0])
+        return UINT32_MAX;
+    for (uint32_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (uint32_t i = 0; a[i]; i++) {
+        uint32_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            uint32_t best = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            best = best < diagonal + 1 ? best : diagonal + 1;
+            row[j + 1] = best < row[j] + 1 ? best : row[j] + 1;
+        }
+    }
+    return row[n];
+}
+
+const char *options_nearest(const char *word, const char *const *candidates, uint32_t n)
+{
+    const char *best = NULL;
+    uint32_t best_distance = (uint32_t)strlen(word) / 3 + 2; /* farther than this is no help */
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t distance = edit_distance(word, candidates[i]);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidates[i];
+        }
+    }
+    return best;
+}
+
+static bool fail_unknown(const struct command *command, const char *word, size_t length)
+{
+    char name[48] = "";
+    const char *names[N_ROWS];
+    uint32_t n = 0;
+    snprintf(name, sizeof name, "%.*s", length < 40 ? (int)length : 40, word);
+    for (uint32_t i = 0; i < N_ROWS; i++)
+        if (rows[i].commands & command->bit)
+            names[n++] = rows[i].name;
+    const char *dashes = name[0] == '-' ? "" : "--", *bare = name + strspn(name, "-");
+    const char *near = strlen(bare) > 1 ? options_nearest(bare, names, n) : NULL;
+    if (near)
+        fprintf(stderr, "parvin %s: no option '%s%s'; did you mean '--%s'?", command->name, dashes, name,
+                near);
+    else
+        fprintf(stderr, "parvin %s: no option '%s%s'.", command->name, dashes, name);
+    fprintf(stderr, " 'parvin %s --help' lists them.\n", command->name);
+    return false;
+}
+
+static bool fail_value(const struct command *command, const struct option_row *row, const char *text)
+{
+    fprintf(stderr, "parvin %s: --%s takes %s from %.15g to %.15g, not '%s'", command->name, row->name,
+            row->type == REAL ? "a number" : "a whole number", row->min, row->max, text);
+    if (row->standard)
+        fprintf(stderr, " (default: %s)", row->standard);
+    fputs(".\n", stderr);
+    return false;
+}
+
+static bool set_value(const struct command *command, const struct option_row *row, const char *text,
+                      struct options *out)
+{
+    void *field = (char *)out + row->offset;
+    if (row->type == TEXT)
+        *(const char **)field = text;
+    else if (!parse_number(row, text, field))
+        return fail_value(command, row, text);
+    return true;
+}
+
+static void set_flag(const struct option_row *row, struct options *out)
+{
+    void *field = (char *)out + row->offset;
+    if (row->type == COUNT)
+        ++*(uint32_t *)field;
+    else
+        *(bool *)field = true;
+}
+
+/* A value that is itself the name of an option means that the value was forgotten (a prompt may say
+ * anything). */
+static bool value_forgotten(const struct command *command, const struct option_row *row, const char *value)
+{
+    if (!value)
+        return true;
+    return row->type == TEXT && row->offset != AT(prompt) && !strncmp(value, "--", 2) &&
+           find_long(command, value + 2, strlen(value + 2));
+}
+
+static bool fail_no_value(const struct command *command, const struct option_row *row)
+{
+    fprintf(stderr, "parvin %s: --%s needs a value: --%s %s.\n", command->name, row->name, row->name,
+            row->value);
+    return false;
+}
+
+/* "--name", "--name=value" or "--name value"; moves *i past a separate value. */
+static bool parse_long(const struct command *command, int argc, char **argv, int *i, struct options *out)
+{
+    const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    const struct option_row *row = find_long(command, name, length);
+    if (!row)
+        return fail_unknown(command, name, length);
+    if (!row->value) {
+        if (equals) {
+            fprintf(stderr, "parvin %s: --%s takes no value.\n", command->name, row->name);
+            return false;
+        }
+        set_flag(row, out);
+        return true;
+    }
+    if (equals)
+        return set_value(command, row, equals + 1, out);
+    const char *value = *i + 1 < argc ? argv[*i + 1] : NULL;
+    if (value_forgotten(command, row, value))
+        return fail_no_value(command, row);
+    ++*i;
+    return set_value(command, row, value, out);
+}
+
+/* "-v", "-vq", "-n 5" or "-n5". */
+static bool parse_letters(const struct command *command, int argc, char **argv, int *i, struct options *out)
+{
+    for (const char *at = argv[*i] + 1; *at; at++) {
+        const struct option_row *row = find_letter(command, *at);
+        if (!row)
+            return fail_unknown(command, argv[*i], strlen(argv[*i]));
+        if (!row->value) {
+            set_flag(row, out);
+            continue;
+        }
+        if (at[1])
+            return set_value(command, row, at + 1, out);
+        const char *value = *i + 1 < argc ? argv[*i + 1] : NULL;
+        if (value_forgotten(command, row, value))
+            return fail_no_value(command, row);
+        ++*i;
+        return set_value(command, row, value, out);
+    }
+    return true;
+}
+
+bool options_parse(const struct command *command, int argc, char **argv, struct options *out)
+{
+    bool only_arguments = false;
+    set_defaults(command, out);
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (!only_arguments && !strcmp(word, "--")) {
+            only_arguments = true;
+        } else if (!only_arguments && word[0] == '-' && word[1] == '-') {
+            if (!parse_long(command, argc, argv, &i, out))
+                return false;
+        } else if (!only_arguments && word[0] == '-' && word[1]) {
+            if (!parse_letters(command, argc, argv, &i, out))
+                return false;
+        } else if (!command->argument || out->argument) {
+            fprintf(stderr, "parvin %s: unexpected argument '%s'. 'parvin %s --help' says what it takes.\n",
+                    command->name, word, command->name);
+            return false;
+        } else {
+            out->argument = word;
+        }
+    }
+    if (command->argument && command->argument[0] != '[' && !out->argument && !out->help) {
+        fprintf(stderr, "parvin %s: %s is missing: parvin %s %s [OPTION]...\n", command->name,
+                command->argument, command->name, command->argument);
+        return false;
+    }
+    return true;
+}
+
+void options_help(const struct command *command, FILE *to)
+{
+    fprintf(to, "parvin %s%s%s [OPTION]...\n%s.\n", command->name, command->argument ? " " : "",
+            command->argument ? command->argument : "", command->summary);
+    if (command->about)
+        fprintf(to, "\n%s\n", command->about);
+    fputs("\nOptions:\n", to);
+    for (uint32_t i = 0; i < N_ROWS; i++) {
+        if (!(rows[i].commands & command->bit))
+            continue;
+        char left[64];
+        const char letter[] = {'-', rows[i].letter, ',', ' ', 0};
+        snprintf(left, sizeof left, "%s--%s%s%s", rows[i].letter ? letter : "    ", rows[i].name,
+                 rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
+        fprintf(to, "  %-28s %s", left, rows[i].help);
+        if (rows[i].standard)
+            fprintf(to, " (%s%s)", is_number(&rows[i]) || rows[i].value ? "default: " : "", rows[i].standard);
+        fputc('\n', to);
+    }
+    fprintf(to, "\nExamples:\n%s", command->examples);
+}

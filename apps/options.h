@@ -1,0 +1,73 @@
+/* The command line: one table holds every option of every subcommand, with its default, unit and range. The
+ * parser, the help text and the "did you mean" all read that table. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Subcommands as bits, so that a table row can name all that take an option. */
+enum command_bit {
+    C_DEVICES = 1 << 0,
+    C_INFO = 1 << 1,
+    C_FIT = 1 << 2,
+    C_RUN = 1 << 3,
+    C_EVAL = 1 << 4,
+    C_BENCH = 1 << 5,
+    C_CONFORM = 1 << 6,
+    C_DEMO = 1 << 7,
+    C_ALL = (1 << 8) - 1,
+};
+
+struct options {
+    const char *argument; /* the positional argument, or NULL */
+    /* general */
+    bool help, quiet, json;
+    uint32_t verbose;
+    /* device */
+    const char *device, *devices, *plan;
+    bool no_cache, validation;
+    /* model and text */
+    const char *clusters_path, *ffn_act, *text;
+    uint32_t ctx;
+    /* run */
+    const char *prompt, *prompt_file;
+    uint32_t n_predict, top_k, repeat_last;
+    double temp, top_p, min_p, repeat_penalty;
+    bool prefill_dense, ignore_eos;
+    /* eval */
+    uint32_t windows;
+    const char *logits;
+    bool dump_tokens;
+    /* fit */
+    const char *out;
+    uint32_t iters, epochs, threads;
+    uint64_t tokens;
+    /* fit and bench */
+    uint32_t clusters;
+    double density;
+    uint64_t seed;
+    /* bench and conform */
+    uint32_t d_model, d_ffn, reps;
+    const char *type, *filter;
+    bool quick;
+};
+
+struct command {
+    const char *name;
+    enum command_bit bit;
+    const char *argument; /* how help writes the positional argument; NULL: none. "[X]" makes it optional */
+    const char *summary;  /* one line */
+    const char *about;    /* paragraphs for --help, may be NULL */
+    const char *examples; /* lines for --help */
+};
+
+/* Fills `out` with defaults and then from argv (without program and subcommand). False: a message is on
+ * stderr. */
+bool options_parse(const struct command *command, int argc, char **argv, struct options *out);
+void options_help(const struct command *command, FILE *to);
+/* The candidate nearest to `word` by edit distance, or NULL if none is near. */
+const char *options_nearest(const char *word, const char *const *candidates, uint32_t n);
+
+#endif

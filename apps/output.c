@@ -1,0 +1,212 @@
+/* Small services around the result of a subcommand. */
+#include "output.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void json_put(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value ? value : json_null());
+}
+
+void json_put_number(json_t *object, const char *key, double value)
+{
+    json_put(object, key, isfinite(value) ? json_real(value) : json_null());
+}
+
+void json_put_count(json_t *object, const char *key, uint64_t value)
+{
+    json_put(object, key, json_integer((json_int_t)value));
+}
+
+/* Length of the valid UTF-8 sequence at `at`; 0 if there is none, -1 if the bytes end within one. */
+static int sequence_length(const unsigned char *at, size_t n)
+{
+    int length = at[0] < 0x80   ? 1
+                 : at[0] < 0xc2 ? 0
+                 : at[0] < 0xe0 ? 2
+                 : at[0] < 0xf0 ? 3
+                 : at[0] < 0xf5 ? 4
+                                : 0;
+    for (int i = 1; i < length; i++) {
+        if ((size_t)i >= n)
+            return -1;
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if (length == 3 && ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f)))
+        return 0; /* overlong, surrogates */
+    if (length == 4 && ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f)))
+        return 0; /* overlong, beyond U+10FFFF */
+    return length;
+}
+
+size_t text_whole_utf8(const char *bytes, size_t n)
+{
+    for (size_t tail = 1; tail <= 3 && tail <= n; tail++) {
+        const unsigned char *at = (const unsigned char *)bytes + n - tail;
+        if (*at >= 0xc0)
+            return sequence_length(at, tail) < 0 ? n - tail : n;
+        if (*at < 0x80)
+            return n;
+    }
+    return n;
+}
+
+void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
+{
+    struct text clean = {0};
+    bool good = text_append(&clean, "", 0);
+    for (size_t i = 0; good && i < n;) {
+        int length = sequence_length((const unsigned char *)bytes + i, n - i);
+        good = length > 0 ? text_append(&clean, bytes + i, (size_t)length)
+                          : text_append(&clean, "\xef\xbf\xbd", 3);
+        i += length > 0 ? (size_t)length : 1;
+    }
+    json_put(object, key, good ? json_stringn(clean.bytes, clean.n) : NULL);
+    text_free(&clean);
+}
+
+void json_put_parsed(json_t *object, const char *key, char *text)
+{
+    json_put(object, key, text ? json_loads(text, 0, NULL) : NULL);
+    free(text);
+}
+
+int json_finish(struct console *console, json_t *object)
+{
+    console_end_bar(console);
+    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    putchar('\n');
+    json_decref(object);
+    if (failed && !ferror(stdout)) {
+        console_error(console, "no memory for the JSON result");
+        return 1;
+    }
+    return 0;
+}
+
+bool text_append(struct text *text, const char *bytes, size_t n)
+{
+    if (text->capacity - text->n <= n) {
+        size_t capacity = text->n + n + 1 > 2 * text->capacity ? text->n + n + 1 : 2 * text->capacity;
+        char *grown = realloc(text->bytes, capacity);
+        if (!grown)
+            return false;
+        text->bytes = grown;
+        text->capacity = capacity;
+    }
+    memcpy(text->bytes + text->n, bytes, n);
+    text->n += n;
+    text->bytes[text->n] = 0;
+    return true;
+}
+
+void text_free(struct text *text)
+{
+    free(text->bytes);
+    memset(text, 0, sizeof *text);
+}
+
+enum pv_status text_read(struct console *console, const char *path, struct text *out)
+{
+    bool is_stdin = !strcmp(path, "-");
+    FILE *file = is_stdin ? stdin : fopen(path, "rb");
+    enum pv_status status = PV_OK;
+    char block[65536];
+    size_t n;
+    if (!file) {
+        console_error(console, "cannot open '%s': %s", path, strerror(errno));
+        return PV_ERR_IO;
+    }
+    if (!text_append(out, "", 0))
+        status = PV_ERR_NOMEM;
+    errno = 0;
+    while (!status && !console_interrupted() && (n = fread(block, 1, sizeof block, file)) > 0)
+        if (!text_append(out, block, n))
+            status = PV_ERR_NOMEM;
+    if (status)
+        console_error(console, "no memory for the text of '%s'", path);
+    else if (console_interrupted())
+        status = PV_ERR_INTERRUPTED;
+    else if (ferror(file)) {
+        console_error(console, "cannot read '%s': %s", path, strerror(errno));
+        status = PV_ERR_IO;
+    }
+    if (!is_stdin)
+        fclose(file);
+    if (status)
+        text_free(out);
+    return status;
+}
+
+enum pv_status output_open(struct console *console, const char *path, struct output_file *out)
+{
+    int n = snprintf(out->path, sizeof out->path, "%s", path);
+    int m = snprintf(out->temporary, sizeof out->temporary, "%s.%ld.tmp", path, (long)getpid());
+    out->file = NULL;
+    if (n < 0 || m < 0 || (size_t)m >= sizeof out->temporary)
+        errno = ENAMETOOLONG;
+    else
+        out->file = fopen(out->temporary, "wbx");
+    if (out->file)
+        return PV_OK;
+    console_error(console, "cannot write '%s': %s", path, strerror(errno));
+    return PV_ERR_IO;
+}
+
+enum pv_status output_close(struct console *console, struct output_file *out, bool good)
+{
+    errno = 0;
+    bool written = good && fflush(out->file) == 0 && !ferror(out->file) && fsync(fileno(out->file)) == 0;
+    int reason = errno;
+    if (fclose(out->file) != 0 && written) {
+        reason = errno;
+        written = false;
+    }
+    out->file = NULL;
+    if (written && rename(out->temporary, out->path) == 0)
+        return PV_OK;
+    if (written)
+        reason = errno;
+    unlink(out->temporary);
+    if (good)
+        console_error(console, "cannot write '%s': %s", out->path, strerror(reason));
+    return PV_ERR_IO;
+}
+
+static bool is_readable(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+bool find_bundled(const char *name, char *path, size_t size)
+{
+    static const char *const from_program[] = {"../models", "models", "../share/parvin/models"};
+    const char *folder = getenv("PARVIN_MODELS");
+    char program[4096];
+    if (folder) {
+        int n = snprintf(path, size, "%s/%s", folder, name);
+        return n > 0 && (size_t)n < size && is_readable(path);
+    }
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0) {
+        program[length] = 0;
+        *strrchr(program, '/') = 0;
+        for (size_t i = 0; i < sizeof from_program / sizeof from_program[0]; i++) {
+            int n = snprintf(path, size, "%s/%s/%s", program, from_program[i], name);
+            char *resolved = n > 0 && (size_t)n < size ? realpath(path, NULL) : NULL;
+            bool found = resolved && is_readable(resolved) && strlen(resolved) < size;
+            if (found)
+                strcpy(path, resolved);
+            free(resolved);
+            if (found)
+                return true;
+        }
+    }
+    int n = snprintf(path, size, "%s/%s", PV_INSTALLED_MODELS, name);
+    return n > 0 && (size_t)n < size && is_readable(path);
+}

@@ -1,0 +1,35 @@
+/* Opens what a subcommand works on, from its options: context, model, clusters, engine. */
+#ifndef SETUP_H
+#define SETUP_H
+
+#include "app.h"
+
+enum { SETUP_DEVICES_MAX = 16, SETUP_CTX_MAX = 4096 };
+
+struct setup {
+    struct pv_context *context;
+    struct pv_model *model;
+    struct pv_clusters *clusters; /* NULL: dense */
+    struct pv_engine *engine;
+    uint32_t devices[SETUP_DEVICES_MAX], n_devices;
+};
+
+/* Each logs its own failure; what is open then is closed by setup_close. */
+PV_MUST_USE enum pv_status setup_context(struct app *app, struct setup *setup);
+/* The devices that --device or --devices name. */
+PV_MUST_USE enum pv_status setup_devices(struct app *app, struct setup *setup);
+PV_MUST_USE enum pv_status setup_model(struct app *app, const char *path, struct setup *setup);
+PV_MUST_USE enum pv_status setup_clusters(struct app *app, const char *path,
+                                          struct setup *setup); /* NULL: none */
+PV_MUST_USE enum pv_status setup_engine(struct app *app, struct setup *setup);
+/* All of them, with the options' model and cluster file. */
+PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
+/* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
+enum pv_status setup_close(struct app *app, struct setup *setup);
+
+const char *setup_device_name(const struct setup *setup);
+/* The folder for caches ($XDG_CACHE_HOME/parvin or ~/.cache/parvin), made if missing; NULL if there is none.
+ */
+const char *setup_cache_dir(char *buffer, size_t size);
+
+#endif
