@@ -21,6 +21,8 @@ struct pv_device {
     struct pv_pipelines *pipelines;
     VkSemaphore timeline;
     uint64_t timeline_value; /* last value a submit will signal */
+    uint32_t timestamp_bits; /* valid bits of the queue's timestamps; 0: none */
+    uint64_t hazard_stamp;   /* grows with every barrier of any recorder: see vk/recorder.h */
     struct pv_recorder *transfer; /* staging copies */
     struct pv_buffer *staging;
     bool lost;
@@ -29,7 +31,8 @@ struct pv_device {
 PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
                                           struct pv_device **out);
 void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-safe */
-/* Waits until the timeline reaches `value` (10 s without progress is reported as a lost device). */
+/* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot hang but
+ * may be slow) are reported as a lost device. */
 PV_MUST_USE enum pv_status pv_device_wait(struct pv_device *device, uint64_t value);
 /* Turns a VkResult into a status, logging `what` with advice; marks the device lost where it is. */
 enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what);

@@ -13,6 +13,7 @@ enum { PV_BUFFER_MAX_VIEWS = 4 };
 struct pv_buffer {
     struct pv_device *device;
     VkBuffer handle;
+    const char *name;
     uint64_t size_bytes; /* as asked for; the allocation is rounded up to 16 */
     void *mapped;        /* NULL if the host cannot see it */
     void *block;         /* owner inside the sub-allocator */
@@ -34,7 +35,7 @@ PV_MUST_USE enum pv_status pv_buffer_write(struct pv_buffer *buffer, uint64_t of
                                            uint64_t size_bytes);
 PV_MUST_USE enum pv_status pv_buffer_read(struct pv_buffer *buffer, uint64_t offset, void *data, uint64_t size_bytes);
 PV_MUST_USE enum pv_status pv_buffer_fill(struct pv_buffer *buffer, uint32_t word); /* all of it */
-/* Texel view of the whole buffer (size rounded down to whole texels); cached, destroyed with the buffer. Fails with
+/* Texel view of the whole buffer, its padding to 16 bytes included; cached, destroyed with the buffer. Fails with
  * PV_ERR_UNSUPPORTED past the device's texel limit. */
 PV_MUST_USE enum pv_status pv_buffer_view(struct pv_buffer *buffer, VkFormat format, VkBufferView *out);
 

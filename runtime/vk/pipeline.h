@@ -12,7 +12,8 @@ struct pv_pipeline {
     VkPipeline handle;
     VkPipelineLayout layout;
     VkDescriptorSetLayout set_layout;
-    uint32_t n_bindings; /* bindings are 0..n-1 without holes */
+    uint32_t n_bindings;        /* the highest binding number used, plus one */
+    bool used[PV_MAX_BINDINGS]; /* false: the shader has no such binding, whatever is passed there is ignored */
     VkDescriptorType types[PV_MAX_BINDINGS]; /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
     bool writes[PV_MAX_BINDINGS];            /* storage buffer not declared readonly */
     uint32_t push_bytes;

@@ -16,8 +16,8 @@ struct pv_dispatch {
     const char *shader; /* name in the SPIR-V table */
     uint32_t spec[PV_MAX_SPEC];
     uint32_t n_spec;
-    /* In order of binding number. How each is bound (storage, uniform, texel) is the shader's own declaration;
-     * reads and writes likewise. texel_format[i] is used for texel bindings only. */
+    /* In order of binding number; more than the shader uses is fine. How each is bound (storage, uniform, texel) is
+     * the shader's own declaration; reads and writes likewise. texel_format[i] is used for texel bindings only. */
     struct pv_buffer *buffers[PV_MAX_BINDINGS];
     VkFormat texel_format[PV_MAX_BINDINGS];
     uint32_t n_buffers;
@@ -37,6 +37,9 @@ PV_MUST_USE enum pv_status pv_recorder_copy(struct pv_recorder *recorder, struct
                                             struct pv_buffer *dst, uint64_t dst_offset, uint64_t size_bytes);
 /* Takes timestamp `index` < n_timestamps after everything before it has finished. No-op without timestamps. */
 void pv_recorder_timestamp(struct pv_recorder *recorder, uint32_t index);
+/* Sets size_bytes (a multiple of 4) from dst_offset (likewise) to `word`. */
+PV_MUST_USE enum pv_status pv_recorder_fill(struct pv_recorder *recorder, struct pv_buffer *dst, uint64_t dst_offset,
+                                            uint64_t size_bytes, uint32_t word);
 PV_MUST_USE enum pv_status pv_recorder_end(struct pv_recorder *recorder); /* makes writes visible to the host */
 /* Submits the recording; *value is what the device's timeline reaches when it is done. */
 PV_MUST_USE enum pv_status pv_recorder_submit(struct pv_recorder *recorder, uint64_t *value);
@@ -46,5 +49,6 @@ PV_MUST_USE enum pv_status pv_recorder_run(struct pv_recorder *recorder);
 double pv_recorder_ms(struct pv_recorder *recorder, uint32_t from, uint32_t to);
 struct pv_device *pv_recorder_device(struct pv_recorder *recorder);
 uint32_t pv_recorder_n_dispatches(const struct pv_recorder *recorder);
+uint32_t pv_recorder_n_barriers(const struct pv_recorder *recorder); /* put in by hazards, the last one not counted */
 
 #endif

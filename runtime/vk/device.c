@@ -1,0 +1,169 @@
+/* Opening a device: one queue, the features that shaders and recorder use and nothing more, the device's own
+ * function table (so that several vendors' drivers live in one process), then memory, pipelines and the
+ * timeline. */
+#include "vk/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "vk/blocks.h"
+#include "vk/caps_query.h"
+#include "vk/pipeline_cache.h"
+#include "vk/recorder.h"
+#include "vk/result.h"
+
+static const uint64_t wait_step_ns = 10000000000u;
+enum { WAIT_STEPS_CPU = 60 };
+
+enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what)
+{
+    char text[600];
+    if (result == VK_ERROR_DEVICE_LOST)
+        device->lost = true;
+    snprintf(text, sizeof text, "%s: %s", device->caps.name, what);
+    return pv_vk_report(device->log, result, text);
+}
+
+uint64_t pv_device_bytes_in_use(const struct pv_device *device)
+{
+    return pv_memory_bytes_in_use(device->memory);
+}
+
+static enum pv_status create_handle(struct pv_device *device)
+{
+    VkPhysicalDeviceVulkan12Features v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                            .timelineSemaphore = VK_TRUE};
+    VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroupSizeControl = VK_TRUE};
+    struct pv_extensions available;
+    PV_TRY(pv_extensions_list(device->physical, device->log, &available));
+    const char *names[2];
+    uint32_t n_names = 0;
+    if (pv_extensions_has(&available, "VK_KHR_portability_subset"))
+        names[n_names++] = "VK_KHR_portability_subset"; /* must be enabled where it is there */
+    if (device->caps.subgroup_size_control) {
+        v12.pNext = &size_control;
+        if (device->caps.api_version < VK_API_VERSION_1_3)
+            names[n_names++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    }
+    pv_extensions_free(&available);
+    const float priority = 1.0f;
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = device->queue_family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &priority};
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                               .pNext = &v12,
+                               .queueCreateInfoCount = 1,
+                               .pQueueCreateInfos = &queue,
+                               .enabledExtensionCount = n_names,
+                               .ppEnabledExtensionNames = names};
+    VkResult result = vkCreateDevice(device->physical, &info, NULL, &device->handle);
+    if (result != VK_SUCCESS) {
+        device->handle = VK_NULL_HANDLE;
+        return pv_vk_fail(device, result, "vkCreateDevice");
+    }
+    volkLoadDeviceTable(&device->vk, device->handle);
+    device->vk.vkGetDeviceQueue(device->handle, device->queue_family, 0, &device->queue);
+    return PV_OK;
+}
+
+static enum pv_status create_timeline(struct pv_device *device)
+{
+    VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                      .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &device->timeline);
+    if (result == VK_SUCCESS)
+        return PV_OK;
+    device->timeline = VK_NULL_HANDLE;
+    return pv_vk_fail(device, result, "vkCreateSemaphore");
+}
+
+enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
+                              struct pv_device **out)
+{
+    *out = NULL;
+    if (index >= context->n_physical)
+        return pv_fail(&context->log, PV_ERR_NO_DEVICE, "there is no device %u (there are %u)", index,
+                       context->n_physical);
+    const struct pv_physical *physical = &context->physical[index];
+    if (!physical->info.usable)
+        return pv_fail(&context->log, PV_ERR_NO_DEVICE, "device %u (%s) cannot be used: %s", index,
+                       physical->info.name, physical->info.why_not);
+    struct pv_device *device = pv_calloc(1, sizeof *device);
+    if (!device)
+        return pv_fail(&context->log, PV_ERR_NOMEM, "out of memory opening %s", physical->info.name);
+    enum pv_status status = PV_OK;
+    device->context = context;
+    device->log = &context->log;
+    device->physical = physical->handle;
+    device->caps = physical->caps;
+    device->plan = plan ? *plan : physical->plan;
+    if (!pv_queue_family_pick(device->physical, &device->queue_family, &device->timestamp_bits)) {
+        status = pv_fail(device->log, PV_ERR_NO_DEVICE, "%s has no compute queue", device->caps.name);
+        goto fail;
+    }
+    PV_TRY_GOTO(create_handle(device));
+    PV_TRY_GOTO(create_timeline(device));
+    PV_TRY_GOTO(pv_memory_create(device, &device->memory));
+    PV_TRY_GOTO(pv_pipelines_create(device, &device->pipelines));
+    *out = device;
+    return PV_OK;
+fail:
+    pv_device_close(device);
+    return status;
+}
+
+void pv_device_close(struct pv_device *device)
+{
+    if (!device)
+        return;
+    if (device->queue && !device->lost)
+        (void)device->vk.vkDeviceWaitIdle(device->handle); /* a device lost here is closed all the same */
+    pv_recorder_destroy(device->transfer);
+    pv_buffer_destroy(device->staging);
+    pv_pipelines_destroy(device->pipelines);
+    pv_memory_destroy(device->memory);
+    if (device->timeline)
+        device->vk.vkDestroySemaphore(device->handle, device->timeline, NULL);
+    if (device->handle)
+        device->vk.vkDestroyDevice(device->handle, NULL);
+    free(device);
+}
+
+enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
+{
+    if (device->lost)
+        return PV_ERR_DEVICE_LOST; /* said already, where it was found */
+    uint32_t max_idle = device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? WAIT_STEPS_CPU : 1;
+    uint32_t n_idle = 0;
+    uint64_t last = 0, now = 0;
+    VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                .semaphoreCount = 1,
+                                .pSemaphores = &device->timeline,
+                                .pValues = &value};
+    VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &last);
+    if (result != VK_SUCCESS)
+        return pv_vk_fail(device, result, "vkGetSemaphoreCounterValue");
+    if (last >= value)
+        return PV_OK;
+    for (;;) {
+        result = device->vk.vkWaitSemaphores(device->handle, &info, wait_step_ns);
+        if (result == VK_SUCCESS)
+            return PV_OK;
+        if (result != VK_TIMEOUT)
+            return pv_vk_fail(device, result, "vkWaitSemaphores");
+        result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &now);
+        if (result != VK_SUCCESS)
+            return pv_vk_fail(device, result, "vkGetSemaphoreCounterValue");
+        n_idle = now > last ? 0 : n_idle + 1;
+        last = now;
+        if (n_idle >= max_idle) {
+            device->lost = true;
+            return pv_vk_fail(device, VK_TIMEOUT, "vkWaitSemaphores");
+        }
+    }
+}
