@@ -28,11 +28,41 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_attention_arg
     return pv_call_check(r, "attention", needs, 5);
 }
 
+static uint32_t halve_to_fit(uint32_t workgroup, uint32_t bytes_each, uint32_t bytes)
+{
+    while (workgroup > 1 && workgroup * bytes_each > bytes)
+        workgroup /= 2;
+    return workgroup;
+}
+
+/* Decode: sums in registers where barriers are slow (the plan then reduces within an invocation), else a tile
+ * of positions in shared memory. Prefill: an invocation a query. */
+static void choose(const struct pv_device *device, const struct pv_attention_args *a, struct pv_call *call)
+{
+    const struct pv_plan *plan = &device->plan;
+    uint32_t workgroup = plan->attn_workgroup;
+    if (a->n_tokens > 1) {
+        call->kernel = "attn_prefill";
+        call->groups[0] = pv_ceil_div(a->n_tokens, workgroup);
+        call->groups[1] = a->n_heads;
+    } else if (plan->reduce == PV_REDUCE_INVOCATION) {
+        call->kernel = "attn_decode_reg";
+        workgroup = halve_to_fit(workgroup, a->head_dim * 4 + 8, device->caps.max_shared_bytes);
+        call->groups[0] = a->n_heads;
+    } else {
+        call->kernel = "attn_decode";
+        while (workgroup < a->head_dim / 4)
+            workgroup *= 2;
+        call->groups[0] = a->n_heads;
+    }
+    call->spec[PV_SPEC_WG] = workgroup;
+    call->spec[PV_SPEC_HEAD_DIM] = a->head_dim;
+}
+
 enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a)
 {
     PV_TRY(check(r, a));
     const struct pv_plan *plan = pv_call_plan(r);
-    const bool decode = a->n_tokens == 1;
     const uint32_t stride = pv_row_stride(a->n_heads * a->head_dim);
     const struct pv_pc_attn push = {.n_tokens = a->n_tokens,
                                     .n_heads = a->n_heads,
@@ -43,20 +73,10 @@ enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attent
                                     .q_stride = stride,
                                     .y_stride = stride,
                                     .scale = (float)(1.0 / sqrt((double)a->head_dim))};
-    uint32_t workgroup = plan->attn_workgroup;
-    if (decode && workgroup < a->head_dim / 4)
-        workgroup = a->head_dim / 4;
-    struct pv_call call = {.kernel = decode ? "attn_decode" : "attn_prefill",
-                           .type = plan->kv_f16 ? "f16" : "f32",
-                           .spec = {[PV_SPEC_WG] = workgroup},
+    struct pv_call call = {.type = plan->kv_f16 ? "f16" : "f32",
                            .buffers = {a->q, a->cache_k, a->cache_v, a->out, a->step},
                            .push = &push,
-                           .push_bytes = sizeof push,
-                           .groups = {a->n_heads, 1, 1}};
-    if (!decode) {
-        call.spec[PV_SPEC_HEAD_DIM] = a->head_dim;
-        call.groups[0] = pv_ceil_div(a->n_tokens, workgroup);
-        call.groups[1] = a->n_heads;
-    }
+                           .push_bytes = sizeof push};
+    choose(pv_recorder_device(r), a, &call);
     return pv_call_record(r, &call);
 }

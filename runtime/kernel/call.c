@@ -57,7 +57,7 @@ static bool use_texel(const struct pv_device *device, const struct kernel_desc *
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t texel_bytes = k->letters[i] == 'S' ? 4 : 16;
         if (k->letters[i] != 'B' &&
-            call->buffers[i]->size_bytes / texel_bytes > device->caps.max_texel_elements)
+            (call->buffers[i]->size_bytes + 15) / texel_bytes > device->caps.max_texel_elements)
             return false;
     }
     return true;

@@ -1,0 +1,18 @@
+/* The families of kernel cases, each a table in its own file, joined by cases.c. */
+#ifndef PV_KERNEL_CASE_TABLES_H
+#define PV_KERNEL_CASE_TABLES_H
+
+#include "kernel/case_run.h"
+
+extern const struct pv_case pv_cases_linear[], pv_cases_attention[], pv_cases_ffn[], pv_cases_rows[];
+extern const uint32_t pv_n_cases_linear, pv_n_cases_attention, pv_n_cases_ffn, pv_n_cases_rows;
+
+/* Weight types by the name that cases have. */
+#define PV_CASE_TYPE_f32  PV_F32
+#define PV_CASE_TYPE_f16  PV_F16
+#define PV_CASE_TYPE_bf16 PV_BF16
+#define PV_CASE_TYPE_q8_0 PV_Q8_0
+#define PV_CASE_TYPE_q4_0 PV_Q4_0
+#define PV_CASE_TYPE(t)   PV_CASE_TYPE_##t
+
+#endif
