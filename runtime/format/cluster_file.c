@@ -240,6 +240,14 @@ uint32_t pv_clusters_mask_size(const struct pv_clusters *clusters, uint32_t laye
     return offset[k + 1] - offset[k];
 }
 
+const uint16_t *pv_clusters_mask(const struct pv_clusters *clusters, uint32_t layer, uint32_t k, uint32_t *n)
+{
+    const struct pv_cluster_layer *l = &clusters->layers[layer];
+
+    *n = l->offset[k + 1] - l->offset[k];
+    return l->neurons + l->offset[k];
+}
+
 static void describe_layer(const struct pv_clusters *c, uint32_t layer, const struct pv_lines *lines)
 {
     const struct pv_cluster_layer *l = &c->layers[layer];
