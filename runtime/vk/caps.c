@@ -2,6 +2,7 @@
  * or extension list promises it, so an old driver never sees a structure it does not know. */
 #include "vk/caps_query.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,8 @@ static void fill_features(VkPhysicalDevice physical, const struct known *known, 
     caps->subgroup_size_control = caps->subgroup_size_control && size_control.subgroupSizeControl;
 }
 
+enum { PATCHES = 1 << 12 }; /* 1.3.x is below VK_API_VERSION_1_3 + PATCHES */
+
 enum pv_status pv_caps_query(VkPhysicalDevice physical, uint32_t api_limit, const struct pv_log *log,
                              struct pv_caps *out)
 {
@@ -223,10 +226,11 @@ enum pv_status pv_caps_query(VkPhysicalDevice physical, uint32_t api_limit, cons
     VkPhysicalDeviceProperties props;
     vkGetPhysicalDeviceProperties(physical, &props);
     fill_limits(&props, out);
-    out->api_version = props.apiVersion < api_limit ? props.apiVersion : api_limit;
+    out->api_version = props.apiVersion < api_limit + PATCHES ? props.apiVersion : api_limit;
     uint32_t family = 0, timestamp_bits = 0;
     out->has_compute_queue = pv_queue_family_pick(physical, &family, &timestamp_bits);
-    if (timestamp_bits > 0)
+    if (timestamp_bits > 0 &&
+        isfinite(props.limits.timestampPeriod)) /* RADV without hardware says infinity */
         out->timestamp_period_ns = props.limits.timestampPeriod;
     fill_memory(physical, out);
     if (out->api_version < VK_API_VERSION_1_2)

@@ -111,7 +111,7 @@ static json_t *field_to_json(const struct field *f, const char *at)
         return json_integer(u64 > INT64_MAX ? INT64_MAX : (json_int_t)u64);
     case FLOAT:
         memcpy(&real, at, sizeof real);
-        return json_real((double)real);
+        return json_real(isfinite(real) ? (double)real : 0.0);
     case BOOL:
         memcpy(&flag, at, sizeof flag);
         return json_boolean(flag);

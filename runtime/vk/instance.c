@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <jansson.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "vk/caps_query.h"
@@ -184,8 +183,11 @@ static int compare_physical(const void *a, const void *b)
     if (x->info.usable != y->info.usable)
         return x->info.usable ? -1 : 1;
     int order = type_rank(x->caps.device_type) - type_rank(y->caps.device_type);
-    if (order == 0)
-        order = strcmp(x->caps.name, y->caps.name);
+    for (size_t i = 0; order == 0; i++) {
+        order = tolower((unsigned char)x->caps.name[i]) - tolower((unsigned char)y->caps.name[i]);
+        if (x->caps.name[i] == '\0')
+            break;
+    }
     return order != 0 ? order : strcmp(x->caps.uuid, y->caps.uuid);
 }
 
