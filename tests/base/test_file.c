@@ -1,0 +1,206 @@
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include "base/file.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "harness.h"
+
+static void write_text(const char *path, const char *text)
+{
+    struct pv_writer w;
+
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    pv_writer_put(&w, text, strlen(text));
+    ck_assert_int_eq(pv_writer_commit(&w), PV_OK);
+}
+
+static void check_text(const char *path, const char *text)
+{
+    size_t size_bytes;
+    char *data;
+
+    ck_assert_int_eq(pv_file_read(path, NULL, &data, &size_bytes), PV_OK);
+    ck_assert_uint_eq(size_bytes, strlen(text));
+    ck_assert_str_eq(data, text);
+    free(data);
+}
+
+START_TEST(written_files_read_back_both_ways)
+{
+    char path[PV_TEST_PATH_ROOM];
+    struct pv_map map;
+
+    pv_test_temp("file", path);
+    write_text(path, "hello");
+    check_text(path, "hello");
+    ck_assert_int_eq(pv_map_open(&map, path, NULL), PV_OK);
+    ck_assert_uint_eq(map.size_bytes, 5);
+    ck_assert_mem_eq(map.data, "hello", 5);
+    pv_map_close(&map);
+    pv_map_close(&map);
+    write_text(path, "");
+    check_text(path, "");
+    remove(path);
+}
+END_TEST
+
+START_TEST(reading_grows_past_its_buffer)
+{
+    char path[PV_TEST_PATH_ROOM], *data;
+    size_t size_bytes;
+    struct pv_writer w;
+
+    pv_test_temp("large", path);
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    for (uint32_t i = 0; i < 50000; i++)
+        pv_writer_put(&w, &i, sizeof(i));
+    ck_assert_int_eq(pv_writer_commit(&w), PV_OK);
+    ck_assert_int_eq(pv_file_read(path, NULL, &data, &size_bytes), PV_OK);
+    ck_assert_uint_eq(size_bytes, 200000);
+    for (uint32_t i = 0; i < 50000; i++)
+        ck_assert_mem_eq(data + 4 * i, &i, 4);
+    free(data);
+    remove(path);
+}
+END_TEST
+
+START_TEST(abort_leaves_the_old_file)
+{
+    char path[PV_TEST_PATH_ROOM], temp[PV_TEST_PATH_ROOM];
+    struct pv_writer w;
+
+    pv_test_temp("old", path);
+    write_text(path, "old");
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    pv_writer_put(&w, "new", 3);
+    snprintf(temp, sizeof(temp), "%s", w.temp_path);
+    ck_assert_int_eq(access(temp, F_OK), 0);
+    pv_writer_abort(&w);
+    pv_writer_abort(&w);
+    ck_assert_int_ne(access(temp, F_OK), 0);
+    check_text(path, "old");
+    remove(path);
+}
+END_TEST
+
+START_TEST(two_writers_of_one_path_do_not_meet)
+{
+    char path[PV_TEST_PATH_ROOM];
+    struct pv_writer a, b;
+
+    pv_test_temp("both", path);
+    ck_assert_int_eq(pv_writer_open(&a, path, NULL), PV_OK);
+    ck_assert_int_eq(pv_writer_open(&b, path, NULL), PV_OK);
+    pv_writer_put(&a, "first", 5);
+    pv_writer_put(&b, "second", 6);
+    ck_assert_int_eq(pv_writer_commit(&a), PV_OK);
+    check_text(path, "first");
+    ck_assert_int_eq(pv_writer_commit(&b), PV_OK);
+    check_text(path, "second");
+    remove(path);
+}
+END_TEST
+
+START_TEST(padding_fills_up_to_a_multiple)
+{
+    char path[PV_TEST_PATH_ROOM];
+    struct pv_writer w;
+    struct stat info;
+
+    pv_test_temp("pad", path);
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    pv_writer_pad(&w, 32);
+    ck_assert_uint_eq(w.size_bytes, 0);
+    pv_writer_put(&w, "x", 1);
+    pv_writer_pad(&w, 4096);
+    ck_assert_uint_eq(w.size_bytes, 4096);
+    pv_writer_pad(&w, 32);
+    ck_assert_int_eq(pv_writer_commit(&w), PV_OK);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_eq(info.st_size, 4096);
+    remove(path);
+}
+END_TEST
+
+/* A limit on the size of files stands in for a full disk. */
+START_TEST(a_full_disk_is_reported_with_advice)
+{
+    char path[PV_TEST_PATH_ROOM], temp[PV_TEST_PATH_ROOM];
+    static const char zeros[65536];
+    struct pv_test_log captured;
+    struct pv_log log = pv_test_log(&captured);
+    struct rlimit limit, small;
+    struct pv_writer w;
+
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = limit;
+    small.rlim_cur = 100000;
+    pv_test_temp("full", path);
+    write_text(path, "old");
+    ck_assert_int_eq(pv_writer_open(&w, path, &log), PV_OK);
+    snprintf(temp, sizeof(temp), "%s", w.temp_path);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 4; i++)
+        pv_writer_put(&w, zeros, sizeof(zeros));
+    ck_assert_int_eq(pv_writer_commit(&w), PV_ERR_IO);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ck_assert_uint_eq(captured.n_messages, 1);
+    ck_assert(pv_test_logged(&captured, path));
+    ck_assert(pv_test_logged(&captured, "free space or choose another folder with -o"));
+    ck_assert_int_ne(access(temp, F_OK), 0);
+    check_text(path, "old");
+    remove(path);
+}
+END_TEST
+
+START_TEST(what_is_no_file_is_refused)
+{
+    char path[PV_TEST_PATH_ROOM], inside[PV_TEST_PATH_ROOM + 8];
+    struct pv_test_log captured;
+    struct pv_log log = pv_test_log(&captured);
+    struct pv_writer w;
+    struct pv_map map;
+    size_t size_bytes;
+    char *data;
+
+    pv_test_temp("missing", path);
+    snprintf(inside, sizeof(inside), "%s/x", path);
+    ck_assert_int_eq(pv_map_open(&map, path, &log), PV_ERR_IO);
+    ck_assert(pv_test_logged(&captured, "No such file or directory: check the path"));
+    ck_assert_int_eq(pv_file_read(path, &log, &data, &size_bytes), PV_ERR_IO);
+    ck_assert_int_eq(pv_writer_open(&w, inside, &log), PV_ERR_IO);
+    ck_assert_int_eq(pv_map_open(&map, ".", &log), PV_ERR_IO);
+    ck_assert_int_eq(pv_file_read(".", &log, &data, &size_bytes), PV_ERR_IO);
+    ck_assert_int_eq(pv_writer_open(&w, ".", &log), PV_ERR_IO);
+    ck_assert_int_eq(pv_writer_open(&w, "/dev/null", &log),
+                     PV_ERR_IO); /* renaming would replace the device */
+    ck_assert_int_eq(pv_map_open(&map, "/dev/null", &log), PV_ERR_IO);
+    ck_assert_uint_eq(captured.n_messages, 8);
+    write_text(path, "");
+    ck_assert_int_eq(pv_map_open(&map, path, &log), PV_ERR_FORMAT);
+    remove(path);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("base/file");
+    TCase *tcase = tcase_create("file");
+
+    tcase_add_test(tcase, written_files_read_back_both_ways);
+    tcase_add_test(tcase, reading_grows_past_its_buffer);
+    tcase_add_test(tcase, abort_leaves_the_old_file);
+    tcase_add_test(tcase, two_writers_of_one_path_do_not_meet);
+    tcase_add_test(tcase, padding_fills_up_to_a_multiple);
+    tcase_add_test(tcase, a_full_disk_is_reported_with_advice);
+    tcase_add_test(tcase, what_is_no_file_is_refused);
+    suite_add_tcase(suite, tcase);
+    return pv_test_main(suite);
+}
