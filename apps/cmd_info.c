@@ -116,9 +116,10 @@ static int info_clusters(struct app *app, const struct pv_clusters *clusters)
 {
     if (app->options.json)
         return clusters_json(app, clusters);
-    print_clusters(clusters);
     if (app->options.verbose)
         pv_clusters_describe(clusters, print_line, NULL);
+    else
+        print_clusters(clusters);
     return EXIT_GOOD;
 }
 
@@ -126,9 +127,10 @@ static int info_model(struct app *app, const struct pv_model *model)
 {
     if (app->options.json)
         return model_json(app, model);
-    print_model(model);
     if (app->options.verbose)
         pv_model_describe(model, print_line, NULL);
+    else
+        print_model(model);
     return EXIT_GOOD;
 }
 

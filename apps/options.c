@@ -344,6 +344,37 @@ bool options_parse(const struct command *command, int argc, char **argv, struct 
     return true;
 }
 
+/* Words of `text` from `column` on, broken before column 100 and indented like the first line. */
+static int print_wrapped(FILE *to, const char *text, int column)
+{
+    enum { INDENT = 31, WIDTH = 100 };
+    while (*text) {
+        int word = (int)strcspn(text, " ");
+        if (column + 1 + word > WIDTH) {
+            fprintf(to, "\n%*s", INDENT - 1, "");
+            column = INDENT - 1;
+        }
+        column += fprintf(to, " %.*s", word, text);
+        text += word;
+        text += strspn(text, " ");
+    }
+    return column;
+}
+
+static void print_row(FILE *to, const struct option_row *row)
+{
+    char left[64], standard[64];
+    const char letter[] = {'-', row->letter, ',', ' ', 0};
+    snprintf(left, sizeof left, "%s--%s%s%s", row->letter ? letter : "    ", row->name, row->value ? " " : "",
+             row->value ? row->value : "");
+    int column = print_wrapped(to, row->help, fprintf(to, "  %-28s", left));
+    if (row->standard) {
+        snprintf(standard, sizeof standard, "(default: %s)", row->standard);
+        print_wrapped(to, standard, column);
+    }
+    fputc('\n', to);
+}
+
 void options_help(const struct command *command, FILE *to)
 {
     fprintf(to, "parvin %s%s%s [OPTION]...\n%s.\n", command->name, command->argument ? " " : "",
@@ -351,17 +382,8 @@ void options_help(const struct command *command, FILE *to)
     if (command->about)
         fprintf(to, "\n%s\n", command->about);
     fputs("\nOptions:\n", to);
-    for (uint32_t i = 0; i < N_ROWS; i++) {
-        if (!(rows[i].commands & command->bit))
-            continue;
-        char left[64];
-        const char letter[] = {'-', rows[i].letter, ',', ' ', 0};
-        snprintf(left, sizeof left, "%s--%s%s%s", rows[i].letter ? letter : "    ", rows[i].name,
-                 rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
-        fprintf(to, "  %-28s %s", left, rows[i].help);
-        if (rows[i].standard)
-            fprintf(to, " (%s%s)", is_number(&rows[i]) || rows[i].value ? "default: " : "", rows[i].standard);
-        fputc('\n', to);
-    }
+    for (uint32_t i = 0; i < N_ROWS; i++)
+        if (rows[i].commands & command->bit)
+            print_row(to, &rows[i]);
     fprintf(to, "\nExamples:\n%s", command->examples);
 }
