@@ -1,0 +1,114 @@
+/* Tiny random models against the host reference: batches, chunks of batches, decode, one or two stages, every
+ * weight type, both architectures, on every device present. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "infer/reference.h"
+#include "rig.h"
+
+enum { n_text = 21 };
+
+struct form {
+    const char *name;
+    struct pv_tiny_params tiny;
+    double tolerance; /* nmse */
+};
+/* Q8_0 and Q4_0: ffn_down is quantised again along d when it is transposed, which the reference does not do.
+ */
+static const struct form forms[] = {
+    {"arcee f32 odd sizes", {.arch = "arcee", .type = PV_F32}, 1e-9},
+    {"arcee f16", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, 1e-9},
+    {"llama f32 untied", {.arch = "llama", .type = PV_F32, .untied = true}, 1e-9},
+    {"llama bf16", {.arch = "llama", .type = PV_BF16, .tokenizer = "spm"}, 1e-9},
+    {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, 2e-4},
+    {"arcee q4_0", {.arch = "arcee", .type = PV_Q4_0, .d_model = 64, .d_ffn = 96}, 5e-2},
+};
+enum { n_forms = sizeof forms / sizeof *forms };
+
+static void check_row(const char *what, const struct form *form, uint32_t device, const float *got,
+                      const float *expected, size_t n)
+{
+    const double error = rig_nmse(got, expected, n);
+    ck_assert_msg(error <= form->tolerance, "%s, %s, device %u: nmse %g over %g", what, form->name, device,
+                  error, form->tolerance);
+}
+
+static void compare(const struct form *form, uint32_t device, uint32_t n_stages, uint32_t n_clusters)
+{
+    const uint32_t devices[] = {device, device};
+    const struct pv_engine_params params = {.devices = devices, .n_devices = n_stages, .n_batch = 8};
+    struct rig rig;
+    rig_open(&rig, &form->tiny, n_clusters, 0.4, &params);
+    const size_t n_vocab = pv_model_hparams(rig.model)->n_vocab;
+    uint32_t tokens[n_text + 1];
+    float nll[n_text];
+    float *expected = calloc(n_text * n_vocab, sizeof *expected),
+          *got = calloc(n_text * n_vocab, sizeof *got);
+    ck_assert(expected && got);
+    rig_random_tokens(3, (uint32_t)n_vocab, tokens, n_text + 1);
+    ck_assert_int_eq(pv_reference_forward(rig.model, rig.clusters, tokens, n_text, expected), PV_OK);
+    if (n_clusters > 0)
+        ck_assert_int_eq(pv_session_set_ffn(rig.session, PV_FFN_ROUTED), PV_OK);
+
+    ck_assert_int_eq(pv_session_score(rig.session, tokens, tokens + 1, n_text, nll, got), PV_OK);
+    for (size_t t = 0; t < n_text; t++)
+        check_row("scored batch", form, device, got + t * n_vocab, expected + t * n_vocab, n_vocab);
+
+    pv_session_reset(rig.session); /* prompt of an odd length, then the decode path */
+    ck_assert_int_eq(pv_session_prefill(rig.session, tokens, 11), PV_OK);
+    check_row("prompt", form, device, pv_session_logits(rig.session), expected + 10 * n_vocab, n_vocab);
+    for (uint32_t t = 11; t < n_text; t++) {
+        ck_assert_int_eq(pv_session_decode(rig.session, tokens[t]), PV_OK);
+        check_row("decode", form, device, pv_session_logits(rig.session), expected + t * n_vocab, n_vocab);
+        ck_assert_uint_eq(pv_session_n_past(rig.session), t + 1);
+        size_t best = 0;
+        for (size_t i = 1; i < n_vocab; i++)
+            if (pv_session_logits(rig.session)[i] > pv_session_logits(rig.session)[best])
+                best = i;
+        ck_assert_uint_eq(pv_session_argmax(rig.session), best);
+    }
+    free(expected);
+    free(got);
+    rig_close(&rig);
+}
+
+static void each_device(int form, uint32_t n_stages, uint32_t n_clusters)
+{
+    uint32_t devices[8];
+    const uint32_t n = rig_devices(devices, 8);
+    for (uint32_t i = 0; i < n; i++)
+        compare(&forms[form], devices[i], n_stages, n_clusters);
+}
+
+START_TEST(dense_matches_the_reference)
+{
+    each_device(_i, 1, 0);
+}
+END_TEST
+
+START_TEST(routed_matches_the_reference)
+{
+    each_device(_i, 1, 7);
+}
+END_TEST
+
+START_TEST(two_stages_match_the_reference)
+{
+    each_device(_i, 2, 7);
+}
+END_TEST
+
+int main(void)
+{
+    if (!rig_start())
+        return pv_test_skip("no usable Vulkan device");
+    Suite *suite = suite_create("infer/forward");
+    TCase *tcase = tcase_create("forward");
+    tcase_add_loop_test(tcase, dense_matches_the_reference, 0, n_forms);
+    tcase_add_loop_test(tcase, routed_matches_the_reference, 0, n_forms);
+    tcase_add_loop_test(tcase, two_stages_match_the_reference, 0, n_forms);
+    tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
+    suite_add_tcase(suite, tcase);
+    return pv_test_main(suite);
+}

@@ -1,0 +1,174 @@
+/* FFN modes against each other, token statistics, capture, and the calls that must fail. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "rig.h"
+
+static const struct pv_tiny_params tiny = {.arch = "arcee"};
+
+START_TEST(masks_of_all_neurons_give_the_dense_logits)
+{
+    struct rig rig;
+    rig_open(&rig, &tiny, 5, 1.0, NULL);
+    const uint32_t n_vocab = pv_model_hparams(rig.model)->n_vocab;
+    uint32_t tokens[12];
+    float *dense = calloc(n_vocab, sizeof *dense);
+    ck_assert_ptr_nonnull(dense);
+    rig_random_tokens(1, n_vocab, tokens, 12);
+    for (int mode = 0; mode < 2; mode++) {
+        pv_session_reset(rig.session);
+        ck_assert_int_eq(pv_session_set_ffn(rig.session, mode == 0 ? PV_FFN_DENSE : PV_FFN_ROUTED), PV_OK);
+        for (uint32_t t = 0; t < 12; t++)
+            ck_assert_int_eq(pv_session_decode(rig.session, tokens[t]), PV_OK);
+        if (mode == 0)
+            memcpy(dense, pv_session_logits(rig.session), n_vocab * sizeof *dense);
+    }
+    ck_assert_mem_eq(dense, pv_session_logits(rig.session), n_vocab * sizeof *dense);
+    free(dense);
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(token_statistics_name_the_mask)
+{
+    struct rig rig;
+    struct pv_token_stats stats;
+    rig_open(&rig, &tiny, 6, 0.3, NULL);
+    ck_assert_int_eq(pv_session_set_ffn(rig.session, PV_FFN_ROUTED), PV_OK);
+    ck_assert_int_eq(pv_session_token_stats(rig.session, &stats), PV_ERR_ARG); /* nothing decoded yet */
+    double sum = 0.0;
+    ck_assert_int_eq(pv_session_decode(rig.session, 3), PV_OK);
+    ck_assert_int_eq(pv_session_token_stats(rig.session, &stats), PV_OK);
+    for (uint32_t l = 0; l < stats.n_layers; l++) {
+        ck_assert_uint_lt(stats.cluster[l], 6);
+        ck_assert_uint_eq(stats.n_neurons[l], pv_clusters_mask_size(rig.clusters, l, stats.cluster[l]));
+        ck_assert(stats.margin[l] >= 0.0f);
+        sum += stats.n_neurons[l];
+    }
+    ck_assert_double_eq_tol(stats.density, sum / (stats.n_layers * 100.0), 1e-9);
+    rig_close(&rig);
+}
+END_TEST
+
+struct seen {
+    uint32_t n_calls, n_rows;
+    uint32_t d_ffn;
+};
+static enum pv_status on_capture(void *user, const struct pv_capture *c)
+{
+    struct seen *seen = user;
+    seen->n_calls++;
+    seen->n_rows += c->n_tokens;
+    const size_t words = pv_bit_words(seen->d_ffn);
+    for (uint32_t t = 0; t < c->n_tokens; t++)
+        for (uint32_t j = 0; j < seen->d_ffn; j++) {
+            const float value = c->contribution[(size_t)t * seen->d_ffn + j];
+            ck_assert(value >= 0.0f && isfinite(value));
+            ck_assert_int_eq(pv_bit_get(c->bits + t * words, j), value > 0.0f);
+        }
+    return PV_OK;
+}
+
+START_TEST(capture_sees_every_row_of_every_layer_once)
+{
+    struct rig rig;
+    rig_open(&rig, &tiny, 0, 0.0, &(struct pv_engine_params){.n_batch = 8});
+    struct seen seen = {.d_ffn = pv_model_hparams(rig.model)->d_ffn};
+    struct pv_session *s = NULL;
+    uint32_t tokens[19];
+    rig_random_tokens(2, pv_model_hparams(rig.model)->n_vocab, tokens, 19);
+    ck_assert_int_eq(
+        pv_session_create(rig.engine,
+                          &(struct pv_session_params){.capture = on_capture, .capture_user = &seen}, &s),
+        PV_OK);
+    ck_assert_int_eq(pv_session_prefill(s, tokens, 19), PV_OK);
+    ck_assert_uint_eq(seen.n_rows, 19 * pv_model_hparams(rig.model)->n_layers);
+    ck_assert_uint_eq(seen.n_calls, 3 * pv_model_hparams(rig.model)->n_layers);
+    pv_session_destroy(s);
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(evaluation_orders_the_modes)
+{
+    static const enum pv_ffn_mode modes[] = {PV_FFN_DENSE, PV_FFN_ROUTED, PV_FFN_ORACLE_CLUSTER,
+                                             PV_FFN_STATIC, PV_FFN_ORACLE_MASK};
+    const struct pv_eval_params params = {.n_ctx = 16, .modes = modes, .n_modes = 5};
+    struct pv_eval_result result;
+    struct rig rig;
+    uint32_t tokens[70];
+    rig_open(&rig, &tiny, 6, 0.3, NULL);
+    rig_random_tokens(4, pv_model_hparams(rig.model)->n_vocab, tokens, 70);
+    ck_assert_int_eq(pv_eval(rig.engine, tokens, 70, &params, &result), PV_OK);
+    ck_assert_uint_eq(result.n_windows, 4);
+    ck_assert_uint_eq(result.n_tokens, 64);
+    ck_assert(isfinite(result.modes[0].ppl) && result.modes[0].ppl > 1.0);
+    ck_assert_double_eq_tol(result.modes[0].density, 1.0, 1e-12);
+    ck_assert_double_eq_tol(result.modes[1].density, result.mean.density, 1e-9);
+    ck_assert(result.modes[1].density > 0.1 && result.modes[1].density < 0.6);
+    /* a token's own top neurons lose less than random masks: perplexities stay nearer to dense */
+    ck_assert_double_lt(fabs(log(result.modes[4].ppl / result.modes[0].ppl)),
+                        fabs(log(result.modes[1].ppl / result.modes[0].ppl)) + 1e-3);
+    ck_assert(result.mean.recall >= 0.0 && result.mean.recall <= 1.0);
+    ck_assert(result.mean.router_accuracy >= 0.0 && result.mean.router_accuracy <= 1.0);
+    pv_eval_result_free(&result);
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(wrong_calls_are_refused)
+{
+    struct rig rig;
+    uint32_t tokens[80] = {0};
+    rig_open(&rig, &tiny, 0, 0.0, NULL);
+    const uint32_t n_vocab = pv_model_hparams(rig.model)->n_vocab;
+    ck_assert_int_eq(pv_session_prefill(rig.session, tokens, 0), PV_ERR_ARG);
+    ck_assert_int_eq(pv_session_prefill(rig.session, tokens, 65), PV_ERR_ARG); /* the context holds 64 */
+    ck_assert_int_eq(pv_session_set_ffn(rig.session, PV_FFN_ROUTED), PV_ERR_ARG);
+    ck_assert_int_eq(pv_session_decode(rig.session, n_vocab), PV_ERR_ARG);
+    ck_assert_int_eq(pv_session_prefill(rig.session, tokens, 64), PV_OK);
+    ck_assert_int_eq(pv_session_decode(rig.session, 0), PV_ERR_ARG); /* full */
+    pv_session_reset(rig.session);
+    ck_assert_int_eq(pv_session_decode(rig.session, 0), PV_OK);
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(greedy_text_is_reproducible)
+{
+    uint32_t first[24];
+    for (int round = 0; round < 2; round++) {
+        struct rig rig;
+        rig_open(&rig, &tiny, 6, 0.3, NULL);
+        ck_assert_int_eq(pv_session_set_ffn(rig.session, PV_FFN_ROUTED), PV_OK);
+        uint32_t token = 5;
+        for (int i = 0; i < 24; i++) {
+            ck_assert_int_eq(pv_session_decode(rig.session, token), PV_OK);
+            token = pv_session_argmax(rig.session);
+            if (round == 0)
+                first[i] = token;
+            ck_assert_uint_eq(token, first[i]);
+        }
+        rig_close(&rig);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    if (!rig_start())
+        return pv_test_skip("no usable Vulkan device");
+    Suite *suite = suite_create("infer/modes");
+    TCase *tcase = tcase_create("modes");
+    tcase_add_test(tcase, masks_of_all_neurons_give_the_dense_logits);
+    tcase_add_test(tcase, token_statistics_name_the_mask);
+    tcase_add_test(tcase, capture_sees_every_row_of_every_layer_once);
+    tcase_add_test(tcase, evaluation_orders_the_modes);
+    tcase_add_test(tcase, wrong_calls_are_refused);
+    tcase_add_test(tcase, greedy_text_is_reproducible);
+    tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
+    suite_add_tcase(suite, tcase);
+    return pv_test_main(suite);
+}
