@@ -1,0 +1,440 @@
+/* Counting. Recent use decays by a constant factor a token, over all cells at once (a few thousand
+ * multiplications). Which tokens choose a cluster is kept by Space-Saving (Metwally, Agrawal, El Abbadi
+ * 2005): a few slots per cluster, the rarest gives way; the frequent ones, which are what is shown, stay
+ * exact or nearly so. */
+#include "heat.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "text.h"
+
+#define N_SLOTS      24u
+#define MAX_SKETCHES (1u << 17)
+#define MAX_KNOWN    (1u << 20)
+
+struct sketch {
+    uint32_t n;
+    struct {
+        uint32_t token, count, error;
+    } slots[N_SLOTS];
+};
+struct known {      /* a token of the vocabulary that was seen */
+    uint64_t count; /* 0: free */
+    uint32_t token;
+    char text[PV_HEAT_TEXT];
+};
+struct row {
+    struct pv_heat_row view;
+    uint32_t *u32s;        /* [4][L] */
+    float *floats;         /* [2][L] */
+    uint32_t *bits;        /* [L][words], made when needed */
+    const uint32_t **rows; /* [L] */
+};
+
+struct pv_heat {
+    struct pv_trace_header header;
+    double half_life;
+    uint64_t n_tokens;
+    size_t n_cells;
+    float *recent;            /* [L][K] decayed counts */
+    double recent_sum;        /* decayed count of all tokens */
+    uint64_t *uses;           /* [L][K] */
+    uint64_t *neurons;        /* [L][K] neurons computed, summed over uses */
+    double *density;          /* [L] summed over tokens */
+    struct sketch **sketches; /* [L][K], NULL until used */
+    uint32_t n_sketches;
+    struct known *known;
+    uint32_t n_known, known_room; /* room is a power of two */
+    struct row *rows;             /* ring */
+    uint32_t n_rows, n_kept, newest;
+    char *strings;
+};
+
+static enum pv_status make_strings(struct pv_heat *h, const struct pv_trace_header *header)
+{
+    const char *model = header->model != NULL ? header->model : "";
+    const char *device = header->device != NULL ? header->device : "";
+    size_t n_model = strlen(model) + 1, n_device = strlen(device) + 1;
+
+    h->strings = malloc(n_model + n_device);
+    if (h->strings == NULL)
+        return PV_ERR_NOMEM;
+    memcpy(h->strings, model, n_model);
+    memcpy(h->strings + n_model, device, n_device);
+    h->header.model = h->strings;
+    h->header.device = h->strings + n_model;
+    return PV_OK;
+}
+
+enum pv_status pv_heat_create(const struct pv_trace_header *header, const struct pv_heat_params *params,
+                              struct pv_heat **out)
+{
+    struct pv_heat *h = calloc(1, sizeof(*h));
+    uint32_t n_layers = header->n_layers, n_clusters = header->n_clusters > 0 ? header->n_clusters : 1;
+
+    *out = NULL;
+    if (h == NULL)
+        return PV_ERR_NOMEM;
+    h->header = *header;
+    h->half_life = params != NULL && params->half_life > 0.0 ? params->half_life : 32.0;
+    h->n_rows = params != NULL && params->n_recent > 0 ? params->n_recent : 512;
+    h->n_cells = (size_t)n_layers * n_clusters;
+    h->recent = calloc(h->n_cells, sizeof(*h->recent));
+    h->uses = calloc(h->n_cells, sizeof(*h->uses));
+    h->neurons = calloc(h->n_cells, sizeof(*h->neurons));
+    h->density = calloc(n_layers, sizeof(*h->density));
+    h->sketches = calloc(h->n_cells, sizeof(*h->sketches));
+    h->rows = calloc(h->n_rows, sizeof(*h->rows));
+    h->known_room = 1024;
+    h->known = calloc(h->known_room, sizeof(*h->known));
+    if (h->recent == NULL || h->uses == NULL || h->neurons == NULL || h->density == NULL ||
+        h->sketches == NULL || h->rows == NULL || h->known == NULL || make_strings(h, header) != PV_OK) {
+        pv_heat_destroy(h);
+        return PV_ERR_NOMEM;
+    }
+    *out = h;
+    return PV_OK;
+}
+
+void pv_heat_destroy(struct pv_heat *h)
+{
+    if (h == NULL)
+        return;
+    for (size_t i = 0; h->sketches != NULL && i < h->n_cells; i++)
+        free(h->sketches[i]);
+    for (uint32_t i = 0; h->rows != NULL && i < h->n_rows; i++) {
+        free(h->rows[i].u32s);
+        free(h->rows[i].floats);
+        free(h->rows[i].bits);
+        free(h->rows[i].rows);
+    }
+    free(h->recent);
+    free(h->uses);
+    free(h->neurons);
+    free(h->density);
+    free(h->sketches);
+    free(h->rows);
+    free(h->known);
+    free(h->strings);
+    free(h);
+}
+
+static struct known *known_slot(struct known *table, uint32_t room, uint32_t token)
+{
+    uint32_t i = (token * 2654435769u) & (room - 1);
+
+    while (table[i].count != 0 && table[i].token != token)
+        i = (i + 1) & (room - 1);
+    return &table[i];
+}
+
+static enum pv_status know(struct pv_heat *h, const struct pv_trace_token *token, struct known **out)
+{
+    struct known *slot;
+
+    if (h->n_known * 2 >= h->known_room && h->known_room < MAX_KNOWN * 2) {
+        uint32_t room = h->known_room * 2;
+        struct known *table = calloc(room, sizeof(*table));
+
+        if (table == NULL)
+            return PV_ERR_NOMEM;
+        for (uint32_t i = 0; i < h->known_room; i++) {
+            if (h->known[i].count != 0)
+                *known_slot(table, room, h->known[i].token) = h->known[i];
+        }
+        free(h->known);
+        h->known = table;
+        h->known_room = room;
+    }
+    slot = known_slot(h->known, h->known_room, token->token);
+    *out = slot;
+    if (slot->count == 0) {
+        if (h->n_known >= MAX_KNOWN) { /* no vocabulary is that large: the rest goes uncounted */
+            *out = NULL;
+            return PV_OK;
+        }
+        slot->token = token->token;
+        pv_text_display(token->text, token->text != NULL ? token->text_bytes : 0, slot->text,
+                        sizeof(slot->text));
+        h->n_known++;
+    }
+    slot->count++;
+    return PV_OK;
+}
+
+static enum pv_status sketch_add(struct pv_heat *h, size_t cell, uint32_t token)
+{
+    struct sketch *s = h->sketches[cell];
+    uint32_t least = 0;
+
+    if (s == NULL) {
+        if (h->n_sketches >= MAX_SKETCHES)
+            return PV_OK;
+        s = h->sketches[cell] = calloc(1, sizeof(*s));
+        if (s == NULL)
+            return PV_ERR_NOMEM;
+        h->n_sketches++;
+    }
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (s->slots[i].token == token) {
+            s->slots[i].count++;
+            return PV_OK;
+        }
+        if (s->slots[i].count < s->slots[least].count)
+            least = i;
+    }
+    if (s->n < N_SLOTS) {
+        s->slots[s->n].token = token;
+        s->slots[s->n++].count = 1;
+        return PV_OK;
+    }
+    s->slots[least].token = token;
+    s->slots[least].error = s->slots[least].count++;
+    return PV_OK;
+}
+
+static enum pv_status make_row(const struct pv_heat *h, struct row *row, bool active)
+{
+    size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
+
+    if (row->u32s == NULL)
+        row->u32s = calloc(n * 4, sizeof(*row->u32s));
+    if (row->floats == NULL)
+        row->floats = calloc(n * 2, sizeof(*row->floats));
+    if (active && row->bits == NULL)
+        row->bits = calloc(n * words, sizeof(*row->bits));
+    if (active && row->rows == NULL)
+        row->rows = calloc(n, sizeof(*row->rows));
+    if (row->u32s == NULL || row->floats == NULL || (active && (row->bits == NULL || row->rows == NULL)))
+        return PV_ERR_NOMEM;
+    return PV_OK;
+}
+
+static const uint32_t *keep_u32s(uint32_t *to, const uint32_t *from, size_t n)
+{
+    if (from == NULL)
+        return NULL;
+    memcpy(to, from, n * sizeof(*to));
+    return to;
+}
+
+static const float *keep_floats(float *to, const float *from, size_t n)
+{
+    if (from == NULL)
+        return NULL;
+    memcpy(to, from, n * sizeof(*to));
+    return to;
+}
+
+static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t)
+{
+    uint32_t next = h->n_kept == 0 ? 0 : (h->newest + 1) % h->n_rows;
+    struct row *row = &h->rows[next];
+    size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
+    enum pv_status status = make_row(h, row, t->active != NULL);
+
+    if (status != PV_OK)
+        return status;
+    row->view = (struct pv_heat_row){.index = t->index,
+                                     .token = t->token,
+                                     .cluster = keep_u32s(row->u32s, t->cluster, n),
+                                     .n_neurons = keep_u32s(row->u32s + n, t->n_neurons, n),
+                                     .n_active = keep_u32s(row->u32s + 2 * n, t->n_active, n),
+                                     .n_hit = keep_u32s(row->u32s + 3 * n, t->n_hit, n),
+                                     .margin = keep_floats(row->floats, t->margin, n),
+                                     .energy_kept = keep_floats(row->floats + n, t->energy_kept, n),
+                                     .density = t->density,
+                                     .ms = t->ms,
+                                     .device_ms = t->device_ms};
+    pv_text_display(t->text, t->text != NULL ? t->text_bytes : 0, row->view.text, sizeof(row->view.text));
+    for (size_t i = 0; t->active != NULL && i < n; i++) {
+        row->rows[i] = keep_u32s(row->bits + i * words, t->active[i], words);
+        row->view.active = row->rows;
+    }
+    h->newest = next;
+    if (h->n_kept < h->n_rows)
+        h->n_kept++;
+    return PV_OK;
+}
+
+static void decay(struct pv_heat *h)
+{
+    double factor = isinf(h->half_life) ? 1.0 : exp2(-1.0 / h->half_life);
+
+    h->recent_sum = h->recent_sum * factor + 1.0;
+    if (factor == 1.0)
+        return;
+    for (size_t i = 0; i < h->n_cells; i++)
+        h->recent[i] *= (float)factor;
+}
+
+static bool counts(const struct pv_heat *h, uint32_t cluster)
+{
+    return cluster < h->header.n_clusters;
+}
+
+enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
+{
+    struct known *known;
+    enum pv_status status = know(h, t, &known);
+
+    if (status == PV_OK)
+        status = keep_row(h, t);
+    if (status != PV_OK)
+        return status;
+    decay(h);
+    h->n_tokens++;
+    for (uint32_t l = 0; l < h->header.n_layers; l++) {
+        size_t cell = (size_t)l * h->header.n_clusters + t->cluster[l];
+
+        h->density[l] += (double)t->n_neurons[l] / h->header.d_ffn;
+        if (!counts(h, t->cluster[l]))
+            continue;
+        h->recent[cell] += 1.0f;
+        h->uses[cell]++;
+        h->neurons[cell] += t->n_neurons[l];
+        if (known != NULL) {
+            status = sketch_add(h, cell, t->token);
+            if (status != PV_OK)
+                return status;
+        }
+    }
+    return PV_OK;
+}
+
+enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader, uint64_t *n_read)
+{
+    uint64_t n = 0;
+    const struct pv_trace_token *token = NULL;
+    enum pv_status status;
+
+    while ((status = pv_trace_next(reader, &token)) == PV_OK && token != NULL) {
+        status = pv_heat_push(heat, token);
+        if (status != PV_OK)
+            break;
+        n++;
+    }
+    if (n_read != NULL)
+        *n_read = n;
+    return status;
+}
+
+const struct pv_trace_header *pv_heat_header(const struct pv_heat *heat)
+{
+    return &heat->header;
+}
+
+uint64_t pv_heat_n_tokens(const struct pv_heat *heat)
+{
+    return heat->n_tokens;
+}
+
+double pv_heat_half_life(const struct pv_heat *heat)
+{
+    return heat->half_life;
+}
+
+void pv_heat_set_half_life(struct pv_heat *h, double half_life)
+{
+    h->half_life = half_life > 0.5 ? half_life : 0.5;
+    h->recent_sum = 0.0;
+    memset(h->recent, 0, h->n_cells * sizeof(*h->recent));
+    for (uint32_t back = h->n_kept; back-- > 0;) {
+        const struct pv_heat_row *row = pv_heat_recent(h, back);
+        float weight = isinf(half_life) ? 1.0f : (float)exp2(-(double)back / h->half_life);
+
+        h->recent_sum += (double)weight;
+        for (uint32_t l = 0; l < h->header.n_layers; l++) {
+            if (counts(h, row->cluster[l]))
+                h->recent[(size_t)l * h->header.n_clusters + row->cluster[l]] += weight;
+        }
+    }
+}
+
+double pv_heat_share(const struct pv_heat *h, uint32_t layer, uint32_t cluster)
+{
+    if (!counts(h, cluster) || h->recent_sum <= 0.0)
+        return 0.0;
+    return (double)h->recent[(size_t)layer * h->header.n_clusters + cluster] / h->recent_sum;
+}
+
+double pv_heat_max_share(const struct pv_heat *h)
+{
+    float most = 0.0f;
+
+    for (size_t i = 0; i < h->n_cells; i++)
+        most = h->recent[i] > most ? h->recent[i] : most;
+    return h->recent_sum > 0.0 ? (double)most / h->recent_sum : 0.0;
+}
+
+uint64_t pv_heat_uses(const struct pv_heat *h, uint32_t layer, uint32_t cluster)
+{
+    return counts(h, cluster) ? h->uses[(size_t)layer * h->header.n_clusters + cluster] : 0;
+}
+
+double pv_heat_density(const struct pv_heat *h, uint32_t layer)
+{
+    return h->n_tokens > 0 ? h->density[layer] / (double)h->n_tokens : 0.0;
+}
+
+uint32_t pv_heat_n_used(const struct pv_heat *h, uint32_t layer)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < h->header.n_clusters; k++)
+        n += pv_heat_uses(h, layer, k) > 0;
+    return n;
+}
+
+uint32_t pv_heat_n_recent(const struct pv_heat *h)
+{
+    return h->n_kept;
+}
+
+const struct pv_heat_row *pv_heat_recent(const struct pv_heat *h, uint32_t back)
+{
+    return &h->rows[(h->newest + h->n_rows - back) % h->n_rows].view;
+}
+
+double pv_heat_size(const struct pv_heat *h, uint32_t layer, uint32_t cluster)
+{
+    uint64_t uses = pv_heat_uses(h, layer, cluster);
+
+    return uses > 0 ? (double)h->neurons[(size_t)layer * h->header.n_clusters + cluster] / (double)uses : 0.0;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct pv_heat_top *x = a, *y = b;
+
+    if (x->count != y->count)
+        return x->count < y->count ? 1 : -1;
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+uint32_t pv_heat_tops(const struct pv_heat *h, uint32_t layer, uint32_t cluster, struct pv_heat_top *tops,
+                      uint32_t n)
+{
+    const struct sketch *s;
+    struct pv_heat_top all[N_SLOTS];
+
+    if (!counts(h, cluster))
+        return 0;
+    s = h->sketches[(size_t)layer * h->header.n_clusters + cluster];
+    if (s == NULL)
+        return 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct known *known = known_slot(h->known, h->known_room, s->slots[i].token);
+
+        all[i] = (struct pv_heat_top){.token = s->slots[i].token,
+                                      .count = s->slots[i].count,
+                                      .error = s->slots[i].error,
+                                      .count_all = known->count,
+                                      .text = known->text};
+    }
+    qsort(all, s->n, sizeof(all[0]), by_count);
+    n = n < s->n ? n : s->n;
+    memcpy(tops, all, n * sizeof(*tops));
+    return n;
+}

@@ -1,0 +1,67 @@
+/* The state that every view draws: how often each cluster of each layer was used (lately, and in all), which
+ * tokens chose it, and the last tokens one by one. Fed with the tokens of a trace, live or read back; draws
+ * nothing. One thread at a time. */
+#ifndef PV_VIZ_HEAT_H
+#define PV_VIZ_HEAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "parvin/trace.h"
+
+#define PV_HEAT_TEXT 40u /* bytes of a token's text as displayed, with its NUL */
+
+struct pv_heat;
+
+struct pv_heat_params {
+    double half_life;  /* tokens after which a use counts half; 0: 32; INFINITY: every use counts alike */
+    uint32_t n_recent; /* tokens kept one by one; 0: 512 */
+};
+/* One of the last tokens. Arrays are [n_layers]; NULL where the trace did not have them. */
+struct pv_heat_row {
+    uint64_t index;
+    uint32_t token;
+    char text[PV_HEAT_TEXT]; /* printable UTF-8 */
+    const uint32_t *cluster, *n_neurons, *n_active, *n_hit;
+    const float *margin, *energy_kept;
+    const uint32_t *const *active; /* see pv_trace_token */
+    double density, ms, device_ms;
+};
+struct pv_heat_top {
+    uint32_t token;
+    uint64_t count; /* times it chose this cluster (at most overcounted by `error`) */
+    uint64_t error;
+    uint64_t count_all; /* times it came at all */
+    const char *text;
+};
+
+PV_MUST_USE enum pv_status pv_heat_create(const struct pv_trace_header *header,
+                                          const struct pv_heat_params *params, struct pv_heat **out);
+void pv_heat_destroy(struct pv_heat *heat);
+PV_MUST_USE enum pv_status pv_heat_push(struct pv_heat *heat, const struct pv_trace_token *token);
+/* Reads all that a trace has. With `follow` traces: all that is there now. *n_read may be NULL. */
+PV_MUST_USE enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader,
+                                        uint64_t *n_read);
+
+const struct pv_trace_header *pv_heat_header(const struct pv_heat *heat);
+uint64_t pv_heat_n_tokens(const struct pv_heat *heat);
+double pv_heat_half_life(const struct pv_heat *heat);
+/* Weighs the tokens that are still kept anew. */
+void pv_heat_set_half_life(struct pv_heat *heat, double half_life);
+/* Share of recent tokens that chose the cluster, 0..1, weighted by the half-life. */
+double pv_heat_share(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
+double pv_heat_max_share(const struct pv_heat *heat);
+uint64_t pv_heat_uses(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
+/* Mean share of neurons computed in a layer over all tokens. */
+double pv_heat_density(const struct pv_heat *heat, uint32_t layer);
+/* Clusters of a layer that were ever chosen. */
+uint32_t pv_heat_n_used(const struct pv_heat *heat, uint32_t layer);
+/* Recent tokens: 0 is the newest; `back` < pv_heat_n_recent. Valid until the next push. */
+uint32_t pv_heat_n_recent(const struct pv_heat *heat);
+const struct pv_heat_row *pv_heat_recent(const struct pv_heat *heat, uint32_t back);
+/* The tokens that chose a cluster most often, most frequent first; returns how many (at most n). */
+uint32_t pv_heat_tops(const struct pv_heat *heat, uint32_t layer, uint32_t cluster, struct pv_heat_top *tops,
+                      uint32_t n);
+/* Mean neurons computed when this cluster was chosen, 0 if never. */
+double pv_heat_size(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
+
+#endif

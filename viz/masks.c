@@ -1,0 +1,166 @@
+/* Orders are greedy: simple, fast (K^2 row comparisons at most) and the same every time. */
+#include "masks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pv_masks {
+    uint32_t n_layers, n_clusters, d_ffn, n_words;
+    uint32_t *bits; /* [L][K][words] */
+};
+
+enum pv_status pv_masks_create(uint32_t n_layers, uint32_t n_clusters, uint32_t d_ffn, struct pv_masks **out)
+{
+    struct pv_masks *m = calloc(1, sizeof(*m));
+    size_t n_words = ((size_t)d_ffn + 31) / 32;
+    size_t n_cells = (size_t)n_layers * n_clusters;
+
+    *out = NULL;
+    if (m == NULL || (n_cells > 0 && n_words > SIZE_MAX / 8 / n_cells)) {
+        free(m);
+        return PV_ERR_NOMEM;
+    }
+    *m = (struct pv_masks){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL};
+    m->bits = calloc(n_cells * n_words + 1, sizeof(*m->bits));
+    if (m->bits == NULL) {
+        free(m);
+        return PV_ERR_NOMEM;
+    }
+    *out = m;
+    return PV_OK;
+}
+
+void pv_masks_destroy(struct pv_masks *masks)
+{
+    if (masks == NULL)
+        return;
+    free(masks->bits);
+    free(masks);
+}
+
+uint32_t pv_masks_n_layers(const struct pv_masks *masks)
+{
+    return masks->n_layers;
+}
+
+uint32_t pv_masks_n_clusters(const struct pv_masks *masks)
+{
+    return masks->n_clusters;
+}
+
+uint32_t pv_masks_d_ffn(const struct pv_masks *masks)
+{
+    return masks->d_ffn;
+}
+
+const uint32_t *pv_masks_row(const struct pv_masks *m, uint32_t layer, uint32_t cluster)
+{
+    return m->bits + ((size_t)layer * m->n_clusters + cluster) * m->n_words;
+}
+
+void pv_masks_add(struct pv_masks *m, uint32_t layer, uint32_t cluster, const uint16_t *neurons, uint32_t n)
+{
+    uint32_t *row = m->bits + ((size_t)layer * m->n_clusters + cluster) * m->n_words;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (neurons[i] < m->d_ffn)
+            row[neurons[i] / 32] |= (uint32_t)1 << (neurons[i] % 32);
+    }
+}
+
+static uint32_t popcount(uint32_t x)
+{
+    x = x - (x >> 1 & 0x55555555u);
+    x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+    return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
+}
+
+uint32_t pv_masks_size(const struct pv_masks *m, uint32_t layer, uint32_t cluster)
+{
+    const uint32_t *row = pv_masks_row(m, layer, cluster);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < m->n_words; i++)
+        n += popcount(row[i]);
+    return n;
+}
+
+double pv_masks_jaccard(const struct pv_masks *m, uint32_t layer, uint32_t a, uint32_t b)
+{
+    const uint32_t *x = pv_masks_row(m, layer, a), *y = pv_masks_row(m, layer, b);
+    uint32_t both = 0, any = 0;
+
+    for (uint32_t i = 0; i < m->n_words; i++) {
+        both += popcount(x[i] & y[i]);
+        any += popcount(x[i] | y[i]);
+    }
+    return any > 0 ? (double)both / any : 0.0;
+}
+
+void pv_masks_order_clusters(const struct pv_masks *m, uint32_t layer, uint32_t *clusters, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        uint32_t best = i, id;
+        double best_score = -1.0;
+
+        for (uint32_t j = i; j < n; j++) {
+            double score = pv_masks_jaccard(m, layer, clusters[i - 1], clusters[j]);
+
+            if (score > best_score) {
+                best_score = score;
+                best = j;
+            }
+        }
+        id = clusters[best];
+        memmove(clusters + i + 1, clusters + i, (best - i) * sizeof(*clusters));
+        clusters[i] = id;
+    }
+}
+
+struct place {
+    uint32_t neuron;
+    uint32_t group; /* 0: shared by most, 1: by some, 2: none; */
+    double centre;  /* mean place of the clusters that hold it */
+    uint32_t n_holders;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    if (x->group == 0 && x->n_holders != y->n_holders)
+        return x->n_holders > y->n_holders ? -1 : 1;
+    if (x->centre < y->centre || x->centre > y->centre)
+        return x->centre < y->centre ? -1 : 1;
+    return (x->neuron > y->neuron) - (x->neuron < y->neuron);
+}
+
+enum pv_status pv_masks_order_neurons(const struct pv_masks *m, uint32_t layer, const uint32_t *clusters,
+                                      uint32_t n, uint32_t *out)
+{
+    struct place *places = calloc(m->d_ffn, sizeof(*places));
+
+    if (places == NULL)
+        return PV_ERR_NOMEM;
+    for (uint32_t j = 0; j < m->d_ffn; j++) {
+        double sum = 0.0;
+
+        places[j].neuron = j;
+        for (uint32_t i = 0; i < n; i++) {
+            if (pv_masks_bit(pv_masks_row(m, layer, clusters[i]), j)) {
+                places[j].n_holders++;
+                sum += i;
+            }
+        }
+        if (places[j].n_holders > 0)
+            places[j].centre = sum / places[j].n_holders;
+        places[j].group = places[j].n_holders == 0 ? 2 : places[j].n_holders * 2 > n ? 0 : 1;
+    }
+    qsort(places, m->d_ffn, sizeof(*places), by_place);
+    for (uint32_t j = 0; j < m->d_ffn; j++)
+        out[j] = places[j].neuron;
+    free(places);
+    return PV_OK;
+}

@@ -1,0 +1,256 @@
+/* Heatmap, axes, colour scale and waterfall. */
+#include "parts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Uses are spread over orders of magnitude: the square root keeps the rare ones visible. */
+double pv_brightness(double share, double top_share)
+{
+    if (share <= 0.0 || top_share <= 0.0)
+        return 0.0;
+    return share >= top_share ? 1.0 : sqrt(share / top_share);
+}
+
+struct heat_cells {
+    const struct pv_draw *d;
+    const struct pv_heat *heat;
+    double top_share;
+    uint32_t n_columns, n_clusters;
+};
+
+static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
+{
+    const struct heat_cells *c = user;
+    uint32_t first = (uint32_t)((uint64_t)column * c->n_clusters / c->n_columns);
+    uint32_t end = (uint32_t)((uint64_t)(column + 1) * c->n_clusters / c->n_columns);
+    double most = 0.0;
+
+    for (uint32_t k = first; k < end; k++) {
+        double share = pv_heat_share(c->heat, row, k);
+
+        most = share > most ? share : most;
+    }
+    return pv_palette_at(c->d->palette, pv_brightness(most, c->top_share));
+}
+
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share)
+{
+    const struct pv_trace_header *h = pv_heat_header(heat);
+    struct heat_cells cells = {d, heat, top_share, h->n_clusters, h->n_clusters};
+
+    if (h->n_clusters == 0) {
+        pv_draw_rect(d, box, d->theme->panel);
+        pv_draw_text(d, box.x + box.w / 2, box.y + box.h / 2,
+                     &(struct pv_font){.size = 14, .colour = d->theme->faint, .align = PV_CENTRE},
+                     "a dense run: every neuron computed, no clusters");
+        return;
+    }
+    if (cells.n_columns > (uint32_t)box.w)
+        cells.n_columns = box.w >= 1.0 ? (uint32_t)box.w : 1;
+    pv_draw_cells(d, box, cells.n_columns, h->n_layers, heat_colour, &cells);
+}
+
+static uint32_t label_step(uint32_t n, double length, double room)
+{
+    static const uint32_t nice[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536};
+    uint32_t i = 0;
+
+    while (i + 1 < sizeof(nice) / sizeof(nice[0]) && length * nice[i] / n < room)
+        i++;
+    return nice[i];
+}
+
+void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box)
+{
+    uint32_t n = pv_heat_header(heat)->n_layers, step = label_step(n, box.h, 13.0);
+    struct pv_font font = {.size = 11, .colour = d->theme->text, .align = PV_RIGHT};
+    char name[32];
+
+    for (uint32_t l = 0; l < n; l += step) {
+        snprintf(name, sizeof(name), "layer %u", l);
+        pv_draw_text(d, box.x - 8, box.y + box.h * (l + 0.5) / n + 4, &font, name);
+    }
+}
+
+void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box)
+{
+    uint32_t n = pv_heat_header(heat)->n_clusters, step;
+    struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
+    char name[32];
+
+    if (n == 0)
+        return;
+    step = label_step(n, box.w, 44.0);
+    for (uint32_t k = 0; k < n; k += step) {
+        double x = floor(box.x + box.w * (k + 0.5) / n) + 0.5;
+
+        pv_draw_line(d, x, box.y + box.h + 1, x, box.y + box.h + 5, d->theme->line);
+        snprintf(name, sizeof(name), "%u", k);
+        pv_draw_text(d, x, box.y + box.h + 17, &font, name);
+    }
+}
+
+static struct pv_rgb scale_colour(void *user, uint32_t column, uint32_t row)
+{
+    const struct pv_draw *d = user;
+
+    (void)row;
+    return d->palette->colour[column];
+}
+
+void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label)
+{
+    static const double marks[] = {0.001, 0.01, 0.05, 0.1, 0.25, 0.5};
+    struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
+    struct pv_box bar = {box.x, box.y, box.w, 12};
+    double last = box.x + 14;
+    char text[16];
+
+    pv_draw_cells(d, bar, 256, 1, scale_colour, &(struct pv_draw){d->cr, d->theme, d->palette});
+    pv_draw_frame(d, bar, d->theme->line);
+    pv_draw_text(d, box.x, box.y + 26, &(struct pv_font){.size = 11, .colour = d->theme->faint}, "never");
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+        double x = box.x + box.w * pv_brightness(marks[i], top_share);
+
+        if (marks[i] > top_share * 0.7 || x - last < 44.0)
+            continue;
+        pv_draw_text(d, x, box.y + 26, &font, pv_percent(marks[i], text, sizeof(text)));
+        pv_draw_line(d, x, box.y + 12, x, box.y + 16, d->theme->faint);
+        last = x;
+    }
+    font.align = PV_RIGHT;
+    pv_draw_text(d, box.x + box.w, box.y + 26, &font, pv_percent(top_share, text, sizeof(text)));
+    pv_draw_text(d, box.x + box.w + 14, box.y + 11, &(struct pv_font){.size = 12, .colour = d->theme->text},
+                 label);
+}
+
+uint32_t pv_waterfall_rows(const struct pv_waterfall *w, const struct pv_heat *heat)
+{
+    uint32_t there = pv_heat_n_recent(heat),
+             fit = w->box.h > 0.0 ? (uint32_t)(w->box.h / w->row_height + 0.01) : 0;
+
+    there = there > w->back ? there - w->back : 0;
+    return fit < there ? fit : there;
+}
+
+struct pv_box pv_waterfall_cells(const struct pv_waterfall *w, const struct pv_heat *heat)
+{
+    uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    double room = w->box.w - w->text_width - w->bar_width;
+    double cell = floor(room / n_layers);
+
+    if (cell > 64.0)
+        cell = 64.0;
+    if (cell < 1.0)
+        cell = 1.0;
+    return (struct pv_box){w->box.x + w->text_width, w->box.y, cell * n_layers, w->box.h};
+}
+
+static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w,
+                          const struct pv_heat_row *row, double y)
+{
+    uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    struct pv_box cells = pv_waterfall_cells(w, heat);
+    double cell = cells.w / n_layers, height = w->row_height, bar = w->bar_width - 64;
+    struct pv_font number = {
+        .size = height < 15 ? height - 4 : 10.5, .align = PV_CENTRE, .max_width = cell - 2};
+    char text[16];
+
+    pv_draw_text(
+        d, cells.x - 10, y + height * 0.5 + 4.5,
+        &(struct pv_font){
+            .size = 12.5, .colour = d->theme->strong, .align = PV_RIGHT, .max_width = w->text_width - 14},
+        row->text);
+    for (uint32_t l = 0; l < n_layers; l++) {
+        struct pv_box box = {cells.x + l * cell, y, cell, height};
+        struct pv_rgb colour = d->theme->panel;
+
+        if (row->cluster[l] != PV_TRACE_NO_CLUSTER)
+            colour = pv_palette_cluster(row->cluster[l], d->palette->light);
+        box.w -= cell > 8 ? 1 : 0;
+        box.h -= height > 8 ? 1 : 0;
+        pv_draw_rect(d, box, colour);
+        if (cell < 22 || height < 12)
+            continue;
+        number.colour = pv_ink_on(colour);
+        snprintf(text, sizeof(text), "%u", row->cluster[l]);
+        pv_draw_text(d, box.x + box.w / 2, y + height * 0.5 + 3.5, &number,
+                     row->cluster[l] == PV_TRACE_NO_CLUSTER ? "all" : text);
+    }
+    if (bar < 20)
+        return;
+    pv_draw_rect(d, (struct pv_box){cells.x + cells.w + 12, y + 2, bar, height - 5}, d->theme->panel);
+    pv_draw_rect(d, (struct pv_box){cells.x + cells.w + 12, y + 2, bar * row->density, height - 5},
+                 d->theme->hit);
+    pv_draw_text(d, cells.x + cells.w + 12 + bar + 6, y + height * 0.5 + 4,
+                 &(struct pv_font){.size = 11, .colour = d->theme->text},
+                 pv_percent(row->density, text, sizeof(text)));
+}
+
+void pv_part_waterfall(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w)
+{
+    uint32_t n = pv_waterfall_rows(w, heat);
+
+    for (uint32_t i = 0; i < n; i++)
+        waterfall_row(d, heat, w, pv_heat_recent(heat, w->back + n - 1 - i), w->box.y + i * w->row_height);
+}
+
+struct used {
+    uint32_t cluster;
+    uint64_t uses;
+};
+
+static int by_uses(const void *a, const void *b)
+{
+    const struct used *x = a, *y = b;
+
+    if (x->uses != y->uses)
+        return x->uses < y->uses ? 1 : -1;
+    return (x->cluster > y->cluster) - (x->cluster < y->cluster);
+}
+
+uint32_t pv_by_use(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters)
+{
+    uint32_t n = pv_heat_header(heat)->n_clusters, n_used = 0;
+    struct used *used = malloc(((size_t)n + 1) * sizeof(*used));
+
+    for (uint32_t k = 0; k < n; k++) {
+        clusters[k] = k;
+        if (used != NULL)
+            used[k] = (struct used){k, pv_heat_uses(heat, layer, k)};
+        n_used += pv_heat_uses(heat, layer, k) > 0;
+    }
+    if (used == NULL)
+        return n_used; /* unsorted is better than nothing */
+    qsort(used, n, sizeof(*used), by_uses);
+    for (uint32_t k = 0; k < n; k++)
+        clusters[k] = used[k].cluster;
+    free(used);
+    return n_used;
+}
+
+static int by_telling(const void *a, const void *b)
+{
+    const struct pv_heat_top *x = a, *y = b;
+    double n = (double)(x->count - x->error), m = (double)(y->count - y->error);
+    double s = n * n / (double)x->count_all, t = m * m / (double)y->count_all;
+
+    if (s < t || s > t)
+        return s < t ? 1 : -1;
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t cluster,
+                           struct pv_heat_top *tops, uint32_t n)
+{
+    struct pv_heat_top all[64];
+    uint32_t n_all = pv_heat_tops(heat, layer, cluster, all, 64);
+
+    qsort(all, n_all, sizeof(all[0]), by_telling);
+    n = n < n_all ? n : n_all;
+    for (uint32_t i = 0; i < n; i++)
+        tops[i] = all[i];
+    return n;
+}

@@ -1,0 +1,69 @@
+/* The parts that pictures and the window are put together from. Each draws into a box and nothing else. */
+#ifndef PV_VIZ_PARTS_H
+#define PV_VIZ_PARTS_H
+
+#include "draw.h"
+#include "heat.h"
+#include "masks.h"
+
+/* Layers x clusters, brightness by share of recent tokens; `top_share` is the brightest. Clusters narrower
+ * than a pixel share a column, which then shows the largest of them. */
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share);
+/* Brightness 0..1 of a share. */
+double pv_brightness(double share, double top_share);
+/* Names of layers left of a box of rows, numbers of clusters below it. */
+void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
+void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
+/* The colour scale of pv_part_heat with its labels; about 34 pixels high. */
+void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label);
+
+/* Tokens from top to bottom, the newest last; per token its text, one cell a layer, the share computed.
+ * `back` tokens at the end are left out. */
+struct pv_waterfall {
+    struct pv_box box;
+    double text_width, row_height, bar_width;
+    uint32_t back;
+};
+uint32_t pv_waterfall_rows(const struct pv_waterfall *w,
+                           const struct pv_heat *heat); /* that fit and are there */
+struct pv_box pv_waterfall_cells(const struct pv_waterfall *w, const struct pv_heat *heat);
+void pv_part_waterfall(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w);
+
+/* Masks of a layer's clusters over its neurons, ordered so that masks form blocks. */
+struct pv_neuron_view {
+    uint32_t layer, n_clusters;
+    uint32_t *clusters; /* most used ones, in order of similarity */
+    uint32_t *neurons;  /* [d_ffn] place -> neuron */
+};
+PV_MUST_USE enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_masks *masks,
+                                                 uint32_t layer, uint32_t n_clusters,
+                                                 struct pv_neuron_view *out);
+void pv_neuron_view_free(struct pv_neuron_view *view);
+void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_masks *masks,
+                   const struct pv_neuron_view *view, struct pv_box box);
+/* One row: the mask of the token's cluster and, where the trace has the true pattern, hit, missed and wasted.
+ */
+void pv_part_pattern(const struct pv_draw *d, const struct pv_masks *masks, const struct pv_neuron_view *view,
+                     const struct pv_heat_row *row, struct pv_box box);
+
+/* A line chart of the recent tokens, the newest at the right edge. */
+struct pv_strip {
+    struct pv_box box;
+    const char *label, *unit;
+    double max;    /* 0: the largest value shown */
+    double factor; /* of values when written as text */
+    double (*value)(const struct pv_heat_row *row, uint32_t n_layers);
+};
+void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_strip *strip,
+                   uint32_t back);
+double pv_strip_density(const struct pv_heat_row *row, uint32_t n_layers);
+double pv_strip_margin(const struct pv_heat_row *row, uint32_t n_layers);
+double pv_strip_speed(const struct pv_heat_row *row, uint32_t n_layers);
+
+/* Sorted by use, most used first; returns how many of [n_clusters] were used. */
+uint32_t pv_by_use(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters);
+/* The tokens of a cluster, those that come often and come nowhere else first. */
+uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t cluster,
+                           struct pv_heat_top *tops, uint32_t n);
+
+#endif
