@@ -1,5 +1,6 @@
 /* The parvin command: a table of subcommands. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -142,6 +143,7 @@ int main(int argc, char **argv)
         options_help(&entry->command, stdout);
         return flush_output(EXIT_GOOD);
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk, not a crash */
     console_init(&app.console);
     console_set_level(&app.console, app.options.verbose, app.options.quiet);
     return flush_output(entry->run(&app));

@@ -1,0 +1,94 @@
+#!/bin/sh
+# Learning from the command line: interrupted and resumed it gives the same file; the file runs, evaluates, and is
+# refused by other weights and when it is damaged; nothing half-written stays.
+# shellcheck source=tests/apps/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_device
+head -n 60 "$SOURCE/models/tales.txt" >text
+set -- fit "$MODEL" --text text -k 16 --density 0.25 --ctx 128 --seed 3
+
+parvin "$@" -o whole.gguf --json --validation
+expect_code 0
+expect_in out '"clusters": 16' '"router_accuracy"' '"energy_kept"'
+expect_files text whole.gguf
+
+# Interrupted in each stage that it names on stderr, then continued.
+stages=$(sed -n 's/^parvin: //p' err | sort -u | wc -l)
+[ "$stages" -ge 2 ] || wrong 'the stages are not named on stderr'
+n=1
+while [ "$n" -le "$stages" ]; do
+	last="parvin $* interrupted in stage $n"
+	: >err
+	"$PARVIN" "$@" -o again.gguf >out 2>err &
+	pid=$!
+	while [ "$(grep -c '^parvin: ' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+	kill -INT $pid 2>/dev/null
+	code=0
+	wait $pid || code=$?
+	if [ $code = 0 ]; then
+		echo "stage $n was over before the signal came"
+	else
+		expect_code 130
+		expect_in err stopped
+		expect_no_file again.gguf
+		parvin "$@" -o again.gguf --json
+		expect_code 0
+	fi
+	cmp -s whole.gguf again.gguf || wrong 'resumed, it gave another file'
+	expect_files text whole.gguf again.gguf
+	rm -f again.gguf
+	n=$((n + 1))
+done
+
+# The file at work.
+parvin info whole.gguf
+expect_in out '16 in each of 4 layers'
+parvin info --json whole.gguf
+expect_in out '"kind": "clusters"' '"n_clusters": 16'
+parvin run "$MODEL" -c whole.gguf -p 'Once upon a time' -n 16 --temp 0 --json --validation
+expect_code 0
+density=$(json_field density)
+expect_number 'd > 0.05 && d < 0.6' d "$density"
+parvin eval "$MODEL" -c whole.gguf --text text --ctx 64 --windows 4
+expect_code 0
+expect_in out dense 'static hot set' 'oracle mask' 'oracle cluster' routed precision
+parvin eval "$MODEL" -c whole.gguf --text text --ctx 64 --windows 4 --json --validation
+expect_code 0
+dense=$(json_field ppl_dense) routed=$(json_field ppl_routed) mask=$(json_field ppl_oracle_mask)
+expect_number 'd > 1 && r > d && m < r' d "$dense" r "$routed" m "$mask"
+expect_in out '"ppl_static"' '"ppl_oracle"' '"rise_routed"' '"precision"' '"recall"' '"weighted_recall"' '"layers"'
+
+# Other weights, damage.
+cp "$MODEL" other.gguf
+printf '\001\002\003\004' | dd of=other.gguf bs=1 seek=9000000 conv=notrunc 2>/dev/null
+parvin run other.gguf -c whole.gguf -p a -n 2
+if cmp -s "$MODEL" other.gguf; then wrong 'the copy was not changed'; fi
+expect_failure whole.gguf
+rm other.gguf
+head -c 20000 whole.gguf >short.gguf
+parvin run "$MODEL" -c short.gguf -p a
+expect_failure short.gguf
+rm short.gguf
+
+# A full disk (a limit on the size of files), a folder that is not there, one that cannot be written.
+(
+	ulimit -f 8
+	exec "$PARVIN" "$@" -o full.gguf >out 2>err
+)
+code=$? last='fit on a full disk'
+expect_failure full.gguf
+expect_no_file full.gguf
+rm -f full.gguf.resume
+parvin "$@" -o nowhere/a.gguf
+expect_failure nowhere
+mkdir locked
+chmod a-w locked
+if touch locked/probe 2>/dev/null; then
+	rm locked/probe # root may write anywhere
+else
+	parvin "$@" -o locked/a.gguf
+	expect_failure locked
+fi
+rmdir locked
+expect_files text whole.gguf
+finish

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Greedy texts that other programs computed (see models/README.md and the README of the larger test data), word for word.
+# shellcheck source=tests/apps/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_device
+golden=$SOURCE/tests/apps/golden
+
+# same_text MODEL TEXT OPTION...: what 'parvin run' prints is the text.
+same_text() {
+	model=$1 text=$2
+	shift 2
+	[ -f "$model" ] || { echo "without $(basename "$model"), which is not here"; return; }
+	parvin run "$model" -p 'Once upon a time' -n 64 --temp 0 --validation "$@"
+	expect_code 0
+	cmp -s out "$text" || wrong "the text differs from $text: $(head -c 300 out)"
+	expect_in err 'tok/s'
+	parvin run "$model" -p 'Once upon a time' -n 64 --temp 0 --json "$@"
+	expect_code 0
+	expect_in out '"tokens": 64'
+}
+same_text "$MODEL" "$golden/fables.txt"
+same_text "$MODEL" "$golden/fables.txt" --plan access=storage
+same_text "$SHARED/models/stories260k-f32.gguf" "$golden/stories260k.txt"
+same_text "$SHARED/models/babyllama105-f32.gguf" "$golden/babyllama105.txt"
+
+# A seed gives a text back; text arrives on a pipe as UTF-8.
+parvin run "$MODEL" -p 'The fox' -n 40 --seed 5
+cp out first
+parvin run "$MODEL" -p 'The fox' -n 40 --seed 5
+cmp -s out first || wrong 'the same seed gave another text'
+parvin run "$MODEL" -p 'The fox' -n 40 --seed 6
+cmp -s out first && wrong 'another seed gave the same text'
+iconv -f UTF-8 -t UTF-8 first >/dev/null || wrong 'the text is not UTF-8'
+finish
