@@ -10,7 +10,8 @@
 
 bool pv_session_looks(const struct pv_session *s)
 {
-    return s->params.capture || s->params.ffn == PV_FFN_ORACLE_CLUSTER || s->params.ffn == PV_FFN_ORACLE_MASK;
+    return s->params.capture || s->params.ffn == PV_FFN_ORACLE_CLUSTER ||
+           s->params.ffn == PV_FFN_ORACLE_MASK || s->params.ffn == PV_FFN_CALLBACK;
 }
 
 static enum pv_ffn_mode batch_mode(const struct pv_session *s, const struct pv_batch *batch)
@@ -29,6 +30,27 @@ static enum pv_status read_rows(struct pv_session *s, struct pv_buffer *src, uin
     return PV_OK;
 }
 
+/* Masks that are one per row: the token's own top neurons, or what the callback says. */
+static enum pv_status host_masks(struct pv_session *s, struct pv_stage_state *st, const struct pv_capture *c,
+                                 enum pv_ffn_mode mode)
+{
+    const uint32_t d_ffn = s->engine->hp.d_ffn;
+    const size_t n_words = c->n_tokens * pv_bit_words(d_ffn);
+    enum pv_status status;
+    if (mode == PV_FFN_ORACLE_MASK) {
+        const double density = (double)s->engine->clusters->layers[c->layer].density;
+        status = pv_oracle_top(c->contribution, c->n_tokens, d_ffn, (uint32_t)(density * d_ffn + 0.5),
+                               s->host_bits);
+    } else {
+        memset(s->host_masks, 0, n_words * sizeof *s->host_masks);
+        PV_TRY(s->params.mask(s->params.mask_user, c, s->host_masks));
+        return pv_buffer_write(st->work.bits, 0, s->host_masks, n_words * sizeof *s->host_masks);
+    }
+    if (status != PV_OK)
+        return pv_fail(s->engine->log, status, "no memory to find the top neurons of layer %u", c->layer);
+    return pv_buffer_write(st->work.bits, 0, s->host_bits, n_words * sizeof *s->host_bits);
+}
+
 /* Activations of one layer are on the device: fetch what is wanted, call back, set the masks only the host
  * can know. */
 static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint32_t local, uint32_t n,
@@ -44,7 +66,7 @@ static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint
                            .contribution = s->host_contribution,
                            .bits = s->host_bits};
     PV_TRY(read_rows(s, st->work.contribution, n, hp->d_ffn, s->host_contribution));
-    if (s->params.capture) {
+    if (s->params.capture || mode == PV_FFN_CALLBACK) {
         PV_TRY(read_rows(s, st->work.h, n, hp->d_model, s->host_z));
         PV_TRY(pv_buffer_read(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
     }
@@ -60,15 +82,7 @@ static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint
     }
     if (s->params.capture)
         PV_TRY(s->params.capture(s->params.capture_user, &c));
-    if (mode == PV_FFN_ORACLE_MASK) {
-        const double density = s->engine->clusters->layers[layer].density;
-        const uint32_t n_keep = (uint32_t)(density * hp->d_ffn + 0.5);
-        enum pv_status status = pv_oracle_top(s->host_contribution, n, hp->d_ffn, n_keep, s->host_bits);
-        if (status != PV_OK)
-            return pv_fail(s->engine->log, status, "no memory to find the top neurons of layer %u", layer);
-        PV_TRY(pv_buffer_write(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
-    }
-    return PV_OK;
+    return mode == PV_FFN_ORACLE_MASK || mode == PV_FFN_CALLBACK ? host_masks(s, st, &c, mode) : PV_OK;
 }
 
 static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, uint32_t layer,

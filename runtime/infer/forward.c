@@ -134,6 +134,7 @@ enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, 
         PV_TRY(pv_kernel_mask_rows(r, b->up, w->hot.bits, b->zeros, n, d_ffn));
         break;
     case PV_FFN_ORACLE_MASK:
+    case PV_FFN_CALLBACK:
         PV_TRY(pv_kernel_mask_rows(r, b->up, b->bits, b->row_index, n, d_ffn));
         break;
     }

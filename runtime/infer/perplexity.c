@@ -18,11 +18,9 @@ struct eval {
     struct pv_engine *engine;
     struct pv_session *session;
     const struct pv_eval_params *params;
-    struct layer_counts *counts; /* [n_layers] of the routed mode */
+    struct layer_counts *counts; /* [n_layers] of the running mode */
     uint32_t **masks;            /* [n_layers] [K][words] */
     uint32_t *own;               /* the patterns' own clusters */
-    double density_sum;          /* of the running mode: tokens x layers */
-    double density_n;
     bool has_centroids;
 };
 
@@ -30,10 +28,9 @@ static enum pv_status build_masks(struct eval *ev)
 {
     const struct pv_clusters *c = ev->engine->clusters;
     const size_t words = pv_bit_words(c->info.d_ffn);
-    ev->counts = pv_calloc(c->info.n_layers, sizeof *ev->counts);
     ev->masks = pv_calloc(c->info.n_layers, sizeof *ev->masks);
     ev->own = pv_calloc(ev->engine->n_batch, sizeof *ev->own);
-    bool ok = ev->counts && ev->masks && ev->own;
+    bool ok = ev->masks && ev->own;
     for (uint32_t l = 0; ok && l < c->info.n_layers; l++) {
         ev->masks[l] = pv_calloc(c->info.n_clusters * words, sizeof **ev->masks);
         ok = ev->masks[l] != NULL;
@@ -65,22 +62,30 @@ static void count_token(struct layer_counts *n, const uint32_t *mask, const uint
 static enum pv_status on_capture(void *user, const struct pv_capture *c)
 {
     struct eval *ev = user;
-    const struct pv_clusters *clusters = ev->engine->clusters;
-    const uint32_t d_ffn = clusters->info.d_ffn;
+    const uint32_t d_ffn = ev->engine->hp.d_ffn;
     const size_t words = pv_bit_words(d_ffn);
     struct layer_counts *n = &ev->counts[c->layer];
-    for (uint32_t t = 0; t < c->n_tokens; t++)
-        ev->density_sum += (double)pv_clusters_mask_size(clusters, c->layer, c->cluster[t]) / d_ffn;
-    ev->density_n += c->n_tokens;
-    if (ev->session->params.ffn != PV_FFN_ROUTED)
-        return PV_OK;
-    if (ev->has_centroids)
+    const bool routed = ev->session->params.ffn == PV_FFN_ROUTED && ev->has_centroids;
+    if (routed)
         PV_TRY(pv_oracle_assign(ev->session, c->layer, c->contribution, c->n_tokens, ev->own));
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         count_token(n, ev->masks[c->layer] + c->cluster[t] * words, c->bits + t * words,
                     c->contribution + (size_t)t * d_ffn, d_ffn);
-        n->agree += ev->own[t] == c->cluster[t];
+        n->agree += routed && ev->own[t] == c->cluster[t];
     }
+    return PV_OK;
+}
+
+/* The caller's masks, counted on the way. */
+static enum pv_status on_mask(void *user, const struct pv_capture *c, uint32_t *bits)
+{
+    struct eval *ev = user;
+    const uint32_t d_ffn = ev->engine->hp.d_ffn;
+    const size_t words = pv_bit_words(d_ffn);
+    PV_TRY(ev->params->mask(ev->params->mask_user, c, bits));
+    for (uint32_t t = 0; t < c->n_tokens; t++)
+        count_token(&ev->counts[c->layer], bits + t * words, c->bits + t * words,
+                    c->contribution + (size_t)t * d_ffn, d_ffn);
     return PV_OK;
 }
 
@@ -93,6 +98,61 @@ static double fixed_density(const struct pv_clusters *clusters, enum pv_ffn_mode
         sum += mode == PV_FFN_STATIC ? (double)clusters->layers[l].n_hot / clusters->info.d_ffn
                                      : (double)clusters->layers[l].density;
     return sum / clusters->info.n_layers;
+}
+
+static struct pv_eval_layer layer_result(const struct layer_counts *n, uint32_t d_ffn, bool has_centroids)
+{
+    return (struct pv_eval_layer){
+        .density = n->mask / (n->n_tokens * d_ffn),
+        .active = n->active / (n->n_tokens * d_ffn),
+        .precision = n->mask > 0.0 ? n->both / n->mask : 0.0,
+        .recall = n->active > 0.0 ? n->both / n->active : 1.0,
+        .weighted_recall = n->energy > 0.0 ? n->energy_kept / n->energy : 1.0,
+        .router_accuracy = has_centroids ? n->agree / n->n_tokens : (double)NAN,
+    };
+}
+
+/* All layers as one; weighted recall is the plain mean, since energies of different layers are not
+ * comparable. */
+static struct pv_eval_layer mean_result(const struct eval *ev)
+{
+    const uint32_t d_ffn = ev->engine->hp.d_ffn, n_layers = ev->engine->hp.n_layers;
+    struct layer_counts all = {0};
+    double weighted_recall = 0.0;
+    for (uint32_t l = 0; l < n_layers; l++) {
+        const struct layer_counts *n = &ev->counts[l];
+        weighted_recall += layer_result(n, d_ffn, ev->has_centroids).weighted_recall / n_layers;
+        all.n_tokens += n->n_tokens;
+        all.mask += n->mask;
+        all.active += n->active;
+        all.both += n->both;
+        all.agree += n->agree;
+    }
+    struct pv_eval_layer mean = layer_result(&all, d_ffn, ev->has_centroids);
+    mean.weighted_recall = weighted_recall;
+    return mean;
+}
+
+static void count_mode(const struct eval *ev, struct pv_eval_mode_result *result)
+{
+    const struct pv_eval_layer mean = mean_result(ev);
+    result->density = mean.density;
+    result->precision = mean.precision;
+    result->recall = mean.recall;
+    result->weighted_recall = mean.weighted_recall;
+}
+
+/* The routed mode's counts, layer by layer. */
+static enum pv_status summarise(const struct eval *ev, struct pv_eval_result *out)
+{
+    out->mean = mean_result(ev);
+    free(out->layers);
+    out->layers = pv_calloc(out->n_layers, sizeof *out->layers);
+    if (!out->layers)
+        return pv_fail(ev->engine->log, PV_ERR_NOMEM, "no memory for %u layers' results", out->n_layers);
+    for (uint32_t l = 0; l < out->n_layers; l++)
+        out->layers[l] = layer_result(&ev->counts[l], ev->engine->hp.d_ffn, ev->has_centroids);
+    return PV_OK;
 }
 
 static enum pv_status run_mode(struct eval *ev, const uint32_t *tokens, uint32_t index,
@@ -109,7 +169,9 @@ static enum pv_status run_mode(struct eval *ev, const uint32_t *tokens, uint32_t
     enum pv_status status = PV_OK;
     if (!nll)
         return pv_fail(ev->engine->log, PV_ERR_NOMEM, "no memory for %u scores", out->n_ctx);
-    ev->density_sum = ev->density_n = 0.0;
+    memset(ev->counts, 0, out->n_layers * sizeof *ev->counts);
+    ev->session->params.mask = ev->params->mask ? on_mask : NULL;
+    ev->session->params.mask_user = ev;
     PV_TRY_GOTO(pv_session_set_ffn(ev->session, mode));
     ev->session->params.capture = counts ? on_capture : NULL;
     ev->session->params.capture_user = ev;
@@ -128,48 +190,15 @@ static enum pv_status run_mode(struct eval *ev, const uint32_t *tokens, uint32_t
         progress->fn(progress->user, stages[mode], out->n_windows, out->n_windows);
     result->mode = mode;
     result->ppl = exp(sum / (double)out->n_tokens);
-    result->density = counts ? ev->density_sum / ev->density_n : fixed_density(ev->engine->clusters, mode);
+    result->density = fixed_density(ev->engine->clusters, mode);
+    result->precision = result->recall = result->weighted_recall = (double)NAN;
+    if (counts || mode == PV_FFN_CALLBACK)
+        count_mode(ev, result);
+    if (mode == PV_FFN_ROUTED)
+        PV_TRY_GOTO(summarise(ev, out));
 fail:
     free(nll);
     return status;
-}
-
-static struct pv_eval_layer layer_result(const struct layer_counts *n, uint32_t d_ffn, bool has_centroids)
-{
-    return (struct pv_eval_layer){
-        .density = n->mask / (n->n_tokens * d_ffn),
-        .active = n->active / (n->n_tokens * d_ffn),
-        .precision = n->mask > 0.0 ? n->both / n->mask : 0.0,
-        .recall = n->active > 0.0 ? n->both / n->active : 1.0,
-        .weighted_recall = n->energy > 0.0 ? n->energy_kept / n->energy : 1.0,
-        .router_accuracy = has_centroids ? n->agree / n->n_tokens : (double)NAN,
-    };
-}
-
-static enum pv_status summarise(struct eval *ev, struct pv_eval_result *out)
-{
-    const uint32_t d_ffn = ev->engine->hp.d_ffn, n_layers = ev->engine->hp.n_layers;
-    struct layer_counts all = {0};
-    if (!ev->counts || !(ev->counts[0].n_tokens > 0.0))
-        return PV_OK;
-    out->layers = pv_calloc(n_layers, sizeof *out->layers);
-    if (!out->layers)
-        return pv_fail(ev->engine->log, PV_ERR_NOMEM, "no memory for %u layers' results", n_layers);
-    for (uint32_t l = 0; l < n_layers; l++) {
-        const struct layer_counts *n = &ev->counts[l];
-        out->layers[l] = layer_result(n, d_ffn, ev->has_centroids);
-        out->mean.weighted_recall += out->layers[l].weighted_recall / n_layers;
-        all.n_tokens += n->n_tokens;
-        all.mask += n->mask;
-        all.active += n->active;
-        all.both += n->both;
-        all.agree += n->agree;
-    }
-    const double weighted_recall =
-        out->mean.weighted_recall; /* energies of layers are not comparable: plain mean */
-    out->mean = layer_result(&all, d_ffn, ev->has_centroids);
-    out->mean.weighted_recall = weighted_recall;
-    return PV_OK;
 }
 
 static enum pv_status check(const struct pv_engine *engine, size_t n_tokens,
@@ -205,11 +234,15 @@ enum pv_status pv_eval(struct pv_engine *engine, const uint32_t *tokens, size_t 
     memset(out, 0, sizeof *out);
     PV_TRY(check(engine, n_tokens, params, out));
     PV_TRY(pv_session_create(engine, NULL, &ev.session));
+    ev.counts = pv_calloc(out->n_layers, sizeof *ev.counts);
+    if (!ev.counts) {
+        status = pv_fail(engine->log, PV_ERR_NOMEM, "no memory for %u layers' counts", out->n_layers);
+        goto fail;
+    }
     if (engine->clusters)
         PV_TRY_GOTO(build_masks(&ev));
     for (uint32_t m = 0; m < params->n_modes; m++)
         PV_TRY_GOTO(run_mode(&ev, tokens, m, out));
-    PV_TRY_GOTO(summarise(&ev, out));
 fail:
     for (uint32_t l = 0; ev.masks && l < engine->hp.n_layers; l++)
         free(ev.masks[l]);

@@ -149,11 +149,12 @@ enum pv_status pv_session_prepare_look(struct pv_session *s)
     s->host_z = pv_calloc(n * hp->d_model, sizeof *s->host_z);
     s->host_contribution = pv_calloc(n * hp->d_ffn, sizeof *s->host_contribution);
     s->host_bits = pv_calloc(n * pv_bit_words(hp->d_ffn), sizeof *s->host_bits);
+    s->host_masks = pv_calloc(n * pv_bit_words(hp->d_ffn), sizeof *s->host_masks);
     s->host_cluster = pv_calloc(n, sizeof *s->host_cluster);
     s->host_margin = pv_calloc(n, sizeof *s->host_margin);
     s->host_rows = pv_calloc(n * widest, sizeof *s->host_rows);
-    if (!s->host_z || !s->host_contribution || !s->host_bits || !s->host_cluster || !s->host_margin ||
-        !s->host_rows)
+    if (!s->host_z || !s->host_contribution || !s->host_bits || !s->host_masks || !s->host_cluster ||
+        !s->host_margin || !s->host_rows)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory to look at %zu tokens at once", n);
     return PV_OK;
 }
@@ -245,10 +246,10 @@ void pv_session_destroy(struct pv_session *s)
         destroy_state(&s->states[i]);
     for (uint32_t i = 0; s->centroids_t && i < s->engine->hp.n_layers; i++)
         free(s->centroids_t[i]);
-    void *owned[] = {
-        s->states, s->logits,     s->tau,          s->centroids_t, s->transfer,          s->host_rows,
-        s->host_z, s->host_bits,  s->host_cluster, s->host_margin, s->host_contribution, s->stat_cluster,
-        s->stat_n, s->stat_margin};
+    void *owned[] = {s->states,       s->logits,       s->tau,         s->centroids_t,
+                     s->transfer,     s->host_rows,    s->host_z,      s->host_bits,
+                     s->host_masks,   s->host_cluster, s->host_margin, s->host_contribution,
+                     s->stat_cluster, s->stat_n,       s->stat_margin};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(s);
@@ -262,7 +263,9 @@ void pv_session_reset(struct pv_session *session)
 
 enum pv_status pv_session_set_ffn(struct pv_session *session, enum pv_ffn_mode ffn)
 {
-    if (ffn != PV_FFN_DENSE && !session->engine->clusters)
+    if (ffn == PV_FFN_CALLBACK && !session->params.mask)
+        return pv_fail(session->engine->log, PV_ERR_ARG, "this FFN mode needs a mask callback");
+    if (ffn != PV_FFN_DENSE && ffn != PV_FFN_CALLBACK && !session->engine->clusters)
         return pv_fail(session->engine->log, PV_ERR_ARG,
                        "this FFN mode needs a cluster file: give one with -c");
     session->params.ffn = ffn;

@@ -60,7 +60,7 @@ struct pv_session {
     /* host copies for capture and the evaluation modes, [n_batch] rows without padding */
     float *host_rows; /* one row block as the device has it, padded */
     float *host_z, *host_contribution, *host_margin;
-    uint32_t *host_bits, *host_cluster;
+    uint32_t *host_bits, *host_masks, *host_cluster;
     float *transfer;                 /* hidden state between stages [T][d padded] */
     float **centroids_t;             /* [n_layers] [F][K], made when first needed */
     uint32_t *stat_cluster, *stat_n; /* [n_layers] */

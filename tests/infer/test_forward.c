@@ -17,10 +17,10 @@ struct form {
 /* Q8_0 and Q4_0: ffn_down is quantised again along d when it is transposed, which the reference does not do.
  */
 static const struct form forms[] = {
-    {"arcee f32 odd sizes", {.arch = "arcee", .type = PV_F32}, 1e-9},
-    {"arcee f16", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, 1e-9},
-    {"llama f32 untied", {.arch = "llama", .type = PV_F32, .untied = true}, 1e-9},
-    {"llama bf16", {.arch = "llama", .type = PV_BF16, .tokenizer = "spm"}, 1e-9},
+    {"arcee f32 odd sizes", {.arch = "arcee", .type = PV_F32}, 1e-7},
+    {"arcee f16", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, 1e-7},
+    {"llama f32 untied", {.arch = "llama", .type = PV_F32, .untied = true}, 1e-7},
+    {"llama bf16", {.arch = "llama", .type = PV_BF16, .tokenizer = "spm"}, 1e-7},
     {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, 2e-4},
     {"arcee q4_0", {.arch = "arcee", .type = PV_Q4_0, .d_model = 64, .d_ffn = 96}, 5e-2},
 };

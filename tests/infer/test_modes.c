@@ -118,6 +118,40 @@ START_TEST(evaluation_orders_the_modes)
 }
 END_TEST
 
+/* Keeps the neurons below *user. */
+static enum pv_status keep_first(void *user, const struct pv_capture *c, uint32_t *bits)
+{
+    const uint32_t n_keep = *(const uint32_t *)user;
+    for (uint32_t t = 0; t < c->n_tokens; t++)
+        for (uint32_t j = 0; j < n_keep; j++)
+            pv_bit_set(bits + t * pv_bit_words(100), j);
+    return PV_OK;
+}
+
+START_TEST(callback_masks_are_applied_and_counted)
+{
+    static const enum pv_ffn_mode modes[] = {PV_FFN_DENSE, PV_FFN_CALLBACK};
+    uint32_t n_keep = 100, tokens[40];
+    const struct pv_eval_params params = {
+        .n_ctx = 16, .modes = modes, .n_modes = 2, .mask = keep_first, .mask_user = &n_keep};
+    struct pv_eval_result result;
+    struct rig rig;
+    rig_open(&rig, &tiny, 0, 0.0, NULL);
+    rig_random_tokens(4, pv_model_hparams(rig.model)->n_vocab, tokens, 40);
+    ck_assert_int_eq(pv_eval(rig.engine, tokens, 40, &params, &result), PV_OK);
+    ck_assert_double_eq_tol(result.modes[1].ppl, result.modes[0].ppl, 1e-9);
+    ck_assert_double_eq_tol(result.modes[1].recall, 1.0, 1e-12);
+    pv_eval_result_free(&result);
+    n_keep = 25;
+    ck_assert_int_eq(pv_eval(rig.engine, tokens, 40, &params, &result), PV_OK);
+    ck_assert_double_eq_tol(result.modes[1].density, 0.25, 1e-12);
+    ck_assert(result.modes[1].recall > 0.05 && result.modes[1].recall < 0.6);
+    ck_assert(fabs(result.modes[1].ppl - result.modes[0].ppl) > 1e-9);
+    pv_eval_result_free(&result);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(wrong_calls_are_refused)
 {
     struct rig rig;
@@ -166,6 +200,7 @@ int main(void)
     tcase_add_test(tcase, token_statistics_name_the_mask);
     tcase_add_test(tcase, capture_sees_every_row_of_every_layer_once);
     tcase_add_test(tcase, evaluation_orders_the_modes);
+    tcase_add_test(tcase, callback_masks_are_applied_and_counted);
     tcase_add_test(tcase, wrong_calls_are_refused);
     tcase_add_test(tcase, greedy_text_is_reproducible);
     tcase_add_unchecked_fixture(tcase, NULL, rig_stop);

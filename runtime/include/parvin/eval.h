@@ -11,6 +11,8 @@ struct pv_eval_params {
     uint32_t n_windows; /* 0: as many as the text has */
     const enum pv_ffn_mode *modes;
     uint32_t n_modes;
+    pv_mask_fn mask; /* for PV_FFN_CALLBACK */
+    void *mask_user;
     struct pv_progress progress;
 };
 
@@ -23,6 +25,7 @@ struct pv_eval_layer {
 struct pv_eval_mode_result {
     enum pv_ffn_mode mode;
     double ppl, density;
+    double precision, recall, weighted_recall; /* NAN for dense, static hot set and oracle mask: not measured */
 };
 struct pv_eval_result {
     uint64_t n_tokens; /* scored */

@@ -20,6 +20,7 @@ enum pv_ffn_mode {
     PV_FFN_ORACLE_CLUSTER, /* the mask of the true pattern's own cluster (evaluation only) */
     PV_FFN_STATIC,         /* one hot set for all tokens, as large as the masks (evaluation only) */
     PV_FFN_ORACLE_MASK,    /* the token's own top neurons by contribution, same count (evaluation only) */
+    PV_FFN_CALLBACK,       /* masks from the session's `mask` callback (evaluation only; needs no clusters) */
 };
 
 struct pv_engine_params {
@@ -51,11 +52,17 @@ struct pv_capture {
 /* A failure ends the call that was running with that status. */
 typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *capture);
 
+/* Chooses the neurons of a batch by any rule: sets bits [n_tokens][ceil(F/32)] (given zeroed) from what it sees. For
+ * methods that are measured against clusters. */
+typedef enum pv_status (*pv_mask_fn)(void *user, const struct pv_capture *capture, uint32_t *bits);
+
 struct pv_session_params {
     enum pv_ffn_mode ffn;  /* of both prefill and decode */
     bool prefill_dense;    /* use dense FFNs for prompts even if ffn is PV_FFN_ROUTED */
     pv_capture_fn capture; /* called per layer and batch during prefill; NULL: off */
     void *capture_user;
+    pv_mask_fn mask;       /* for PV_FFN_CALLBACK */
+    void *mask_user;
     const float *tau;      /* [n_layers] pattern thresholds; NULL: zeros */
 };
 
