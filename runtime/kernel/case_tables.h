@@ -14,5 +14,13 @@ extern const uint32_t pv_n_cases_linear, pv_n_cases_attention, pv_n_cases_ffn, p
 #define PV_CASE_TYPE_q8_0 PV_Q8_0
 #define PV_CASE_TYPE_q4_0 PV_Q4_0
 #define PV_CASE_TYPE(t)   PV_CASE_TYPE_##t
+/* Tiles and workgroups do not depend on the type: two types vary them, the others are left at the plan's own.
+ */
+#define PV_CASE_TILES_f32  0
+#define PV_CASE_TILES_f16  PV_AXIS_TILES
+#define PV_CASE_TILES_bf16 0
+#define PV_CASE_TILES_q8_0 PV_AXIS_TILES
+#define PV_CASE_TILES_q4_0 0
+#define PV_CASE_TILES(t)   PV_CASE_TILES_##t
 
 #endif

@@ -78,15 +78,15 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
      .k = k_,                                                                                                \
      .flags = flags_},
 #define MATVEC(ty, n, k, flags, text)                                                                        \
-    LINEAR_("matvec", ty, 1, n, k, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, false)
+    LINEAR_("matvec", ty, 1, n, k, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_CASE_TILES(ty), false)
 #define MATMUL(ty, t, n, k, flags, text)                                                                     \
-    LINEAR_("matmul", ty, t, n, k, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, false)
+    LINEAR_("matmul", ty, t, n, k, flags, text, PV_AXIS_ACCESS | PV_CASE_TILES(ty), false)
 #define MATMUL_T(ty, t, n, k, flags, text)                                                                   \
-    LINEAR_("matmul_t", ty, t, n, k, (flags) | TRANSPOSED, text, PV_AXIS_ACCESS | PV_AXIS_TILES, false)
+    LINEAR_("matmul_t", ty, t, n, k, (flags) | TRANSPOSED, text, PV_AXIS_ACCESS | PV_CASE_TILES(ty), false)
 #define LARGE(ty)                                                                                            \
     LINEAR_("matvec", ty, 1, 1000, 1024, 0, "", PV_AXIS_ACCESS | PV_AXIS_REDUCE, true)                       \
-    LINEAR_("matmul", ty, 70, 257, 512, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, true)                         \
-    LINEAR_("matmul_t", ty, 70, 257, 512, TRANSPOSED, "", PV_AXIS_ACCESS | PV_AXIS_TILES, true)
+    LINEAR_("matmul", ty, 70, 257, 512, 0, "", PV_AXIS_ACCESS | PV_CASE_TILES(ty), true)                     \
+    LINEAR_("matmul_t", ty, 70, 257, 512, TRANSPOSED, "", PV_AXIS_ACCESS | PV_CASE_TILES(ty), true)
 
 /* Types that hold any number of columns, and those in blocks of 32. */
 #define PLAIN(ty)                                                                                            \
