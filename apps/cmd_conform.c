@@ -4,30 +4,46 @@
 #include "output.h"
 #include "setup.h"
 
-struct conform {
-    struct app *app;
-    json_t *rows;    /* of the device at hand */
-    char kernel[32]; /* whose cases are being counted */
+enum { KERNELS_MAX = 64 };
+
+struct tally {
+    char kernel[32];
     uint32_t n_passed, n_failed, n_skipped;
     double worst; /* largest error as a share of its tolerance */
 };
+struct conform {
+    struct app *app;
+    json_t *rows; /* of the device at hand, as are the tallies */
+    struct tally tallies[KERNELS_MAX];
+    uint32_t n_tallies;
+};
 
-static void end_kernel(struct conform *c)
+/* The kernel's tally; kernels beyond the room share the last one. */
+static struct tally *tally_of(struct conform *c, const char *kernel)
 {
-    if (c->kernel[0] && !c->app->options.json) {
-        printf("  %-20s %5u passed", c->kernel, c->n_passed);
-        if (c->n_skipped)
-            printf(", %u skipped", c->n_skipped);
-        if (c->n_failed)
-            printf(", %u FAILED", c->n_failed);
-        if (c->worst > 0)
-            printf("  (worst error %.1g of what is allowed)", c->worst);
-        putchar('\n');
-        fflush(stdout);
+    uint32_t i = 0;
+    while (i < c->n_tallies && strcmp(c->tallies[i].kernel, kernel) != 0)
+        i++;
+    if (i == c->n_tallies && i < KERNELS_MAX) {
+        snprintf(c->tallies[i].kernel, sizeof c->tallies[i].kernel, "%s", kernel);
+        c->n_tallies++;
     }
-    c->kernel[0] = 0;
-    c->n_passed = c->n_failed = c->n_skipped = 0;
-    c->worst = 0;
+    return &c->tallies[i < KERNELS_MAX ? i : KERNELS_MAX - 1];
+}
+
+static void print_tallies(const struct conform *c)
+{
+    for (uint32_t i = 0; i < c->n_tallies; i++) {
+        const struct tally *t = &c->tallies[i];
+        printf("  %-20s %5u passed", t->kernel, t->n_passed);
+        if (t->n_skipped)
+            printf(", %u skipped", t->n_skipped);
+        if (t->n_failed)
+            printf(", %u FAILED", t->n_failed);
+        if (t->worst > 0)
+            printf("; largest error %.1g of the tolerance", t->worst);
+        putchar('\n');
+    }
 }
 
 static json_t *row_json(const struct pv_conform_row *row)
@@ -47,15 +63,12 @@ static void on_row(void *user, const struct pv_conform_row *row)
 {
     struct conform *c = user;
     bool failed = !row->passed && !row->skipped;
-    if (strcmp(c->kernel, row->kernel) != 0) {
-        end_kernel(c);
-        snprintf(c->kernel, sizeof c->kernel, "%s", row->kernel);
-    }
-    c->n_passed += row->passed && !row->skipped;
-    c->n_skipped += row->skipped;
-    c->n_failed += failed;
-    if (!row->skipped && row->tolerance > 0 && row->error / row->tolerance > c->worst)
-        c->worst = row->error / row->tolerance;
+    struct tally *t = tally_of(c, row->kernel);
+    t->n_passed += row->passed && !row->skipped;
+    t->n_skipped += row->skipped;
+    t->n_failed += failed;
+    if (!row->skipped && row->tolerance > 0 && row->error / row->tolerance > t->worst)
+        t->worst = row->error / row->tolerance;
     if (c->app->options.json)
         json_array_append_new(c->rows, row_json(row));
     else if (failed || c->app->options.verbose)
@@ -74,10 +87,11 @@ static enum pv_status check_device(struct conform *c, struct pv_context *context
     const struct pv_device_info *info = pv_context_device_info(context, index);
     struct pv_conform_result result = {0};
     c->rows = json_array();
+    c->n_tallies = 0;
+    memset(c->tallies, 0, sizeof c->tallies);
     if (!o->json)
         printf("%s (%s)\n", info->name, info->driver);
     enum pv_status status = pv_conform(context, index, &params, on_row, c, &result);
-    end_kernel(c);
     json_t *object = json_object();
     json_put_text(object, "name", info->name, strlen(info->name));
     json_put_text(object, "driver", info->driver, strlen(info->driver));
@@ -86,9 +100,11 @@ static enum pv_status check_device(struct conform *c, struct pv_context *context
     json_put_count(object, "skipped", result.n_skipped);
     json_put(object, "rows", c->rows);
     json_array_append_new(devices, object);
-    if (!o->json)
+    if (!o->json) {
+        print_tallies(c);
         printf("%s: %u passed, %u failed, %u skipped\n", info->name, result.n_passed, result.n_failed,
                result.n_skipped);
+    }
     total->n_passed += result.n_passed;
     total->n_failed += result.n_failed;
     return status;
