@@ -1,6 +1,7 @@
 // Causal attention of a batch. An invocation owns TOKENS queries of one head, keeps their sums in registers (HEAD_DIM is a
 // specialization constant, so all indices are known) and walks the positions by four with an online softmax: no shared memory,
 // no barrier, and a read of K or V serves TOKENS queries.
+// lavapipe, 8 heads of 64, T = 256, f16 cache: TOKENS 1 3.2 ms, 2 2.1 ms, 4 1.6 ms (42 GFLOP/s).
 // q [T][n_heads][head_dim], caches [n_kv_heads][n_ctx][head_stride], y [T][n_heads][head_dim].
 #version 450
 #include "access.glsl"

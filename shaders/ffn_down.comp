@@ -1,6 +1,7 @@
 // y_i = sum_j a_j Wt[j][i] for one token, Wt the transposed down matrix, so that a neuron is one row here too. An invocation owns
 // the W_E outputs of one uvec4 and walks a slice of the neurons; slices run side by side and ffn_reduce sums them. MASKED
 // looks the row of neuron r up in the router's list; order and arithmetic are those of the dense call.
+// lavapipe, d 1024, F 8192, f16 texel, WG 8, 8 slices: dense 1.9 ms, masked at density 0.2 0.35 ms.
 // Wt [F][w_stride] uvec4, a [n], partials [n_splits][p_stride].
 #version 450
 #include "access.glsl"

@@ -13,7 +13,8 @@
      S  block scales: storage -> storage buffer of uint;   texel -> uniform texel buffer, R32_UINT (q8_0 and q4_0 only)
      C  KV cache:     as X in the f32 variants, as W in the f16 variants
      B  always a storage buffer
-   Scales come last, so that the types without them have bindings 0..n-1 with no hole. A binding that a call does not use (a bias, a gate) must still hold something valid: bind any buffer of the call.
+   Scales come last, so that the types without them have bindings 0..n-1 with no hole.
+   A binding that a call does not use (a bias, a gate) must still hold something valid: bind any buffer of the call.
 
    Names. kernel[.type][.access][.sg]: `matvec.f16.texel`, `ffn_up.q8_0.storage.sg`, `rope`, `kv_write.f16`.
    Offsets named y_offset and the like let one dispatch fill part of a buffer. Integers are uint32. */

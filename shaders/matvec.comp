@@ -1,6 +1,8 @@
 // y = W x for one token. Decoding reads every weight once, so this kernel is about bytes: a group of LANES invocations takes
 // ROWS rows and walks the columns by one uvec4 of weights a step. LANES = 1 needs no barrier (best on CPU drivers); LANES =
 // 32 or more reads rows in one piece (best on GPUs).
+// lavapipe, 11008 x 4096, ROWS 4 (f32: 2): texel f32 15.6, f16 11.7, bf16 13.8, q8_0 7.5 GB/s; storage 7.5, 6.1, 6.3, 3.5. SwiftShader
+// (storage, f16): 0.9. More rows share each read of x until registers run out.
 // W [n_rows][w_stride] uvec4, x [n_cols], y [n_rows].
 #version 450
 #include "access.glsl"

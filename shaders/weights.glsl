@@ -40,6 +40,35 @@ void w_unpack(uvec4 u, out vec4 w[W_NV]) {
 #endif
 }
 
+// A chunk in W_STEPS parts of W_PART vec4, for kernels whose code would grow too long with whole chunks of quantised weights:
+// w_part gives part `step`, whose j-th vec4 is number W_PART_AT(step, j) of the chunk.
+#if defined(WTYPE_Q8_0)
+#define W_STEPS 2
+#define W_PART 2
+#define W_PART_AT(step, j) ((step) * 2 + (j))
+#elif defined(WTYPE_Q4_0)
+#define W_STEPS 4
+#define W_PART 2
+#define W_PART_AT(step, j) ((step) + 4 * (j))
+#else
+#define W_STEPS 1
+#define W_PART W_NV
+#define W_PART_AT(step, j) (j)
+#endif
+void w_part(uvec4 u, uint step, out vec4 w[W_PART]) {
+#if defined(WTYPE_Q8_0)
+	ivec2 s = ivec2(step == 0 ? u.xy : u.zw);
+	w[0] = vec4((ivec4(s.x) << ivec4(24, 16, 8, 0)) >> 24);
+	w[1] = vec4((ivec4(s.y) << ivec4(24, 16, 8, 0)) >> 24);
+#elif defined(WTYPE_Q4_0)
+	uvec4 b = uvec4(u[step]) >> uvec4(0, 8, 16, 24);
+	w[0] = vec4(b & 15u) - 8.0;
+	w[1] = vec4((b >> 4) & 15u) - 8.0;
+#else
+	w_unpack(u, w);
+#endif
+}
+
 #ifdef W_SCALED
 #define W_SCALE(name, row_first, chunk) w_half(LOADU(name, ((row_first) + ((chunk) >> W_BLOCK_SHIFT)) >> 1), (row_first) + ((chunk) >> W_BLOCK_SHIFT))
 float w_half(uint pair, uint index) {
