@@ -229,6 +229,8 @@ enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params
     add_hparams(&t, vocab->n);
     add_vocab(t.w, vocab, spm, params->pre != NULL ? params->pre : "gpt-2");
     add_tensors(&t, vocab->n);
+    if (params->extend != NULL)
+        params->extend(t.w);
     status = t.failed ? PV_ERR_ARG : pv_gguf_write(t.w, path, NULL);
 fail:
     pv_gguf_writer_destroy(t.w);

@@ -20,6 +20,7 @@ struct pv_tiny_params {
     bool untied;         /* with an output matrix of its own */
     bool small_vocab;    /* letters and a few pieces instead of all bytes: a file of a few kilobytes */
     const char *pre;     /* tokenizer.ggml.pre; "gpt-2" */
+    void (*extend)(struct pv_gguf_writer *w); /* adds further keys and tensors; NULL: none */
 };
 PV_MUST_USE enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params *params);
 
