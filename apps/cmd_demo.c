@@ -25,7 +25,7 @@ struct demo {
     struct setup setup;
     char model_path[4096], tales_path[4096], clusters_path[4096];
     struct text tales;
-    double ffn_dense_ms, ffn_masked_ms, copy_gb_s;
+    double ffn_dense_ms, ffn_masked_ms;
 };
 
 static void heading(const char *text)
@@ -173,8 +173,6 @@ static enum pv_status write_tale(struct demo *demo)
 static void on_bench_row(void *user, const struct pv_bench_row *row)
 {
     struct demo *demo = user;
-    if (!strcmp(row->name, "copy"))
-        demo->copy_gb_s = row->gb_s;
     if (!strcmp(row->name, "ffn dense"))
         demo->ffn_dense_ms = row->ms;
     if (!strcmp(row->name, "ffn masked"))

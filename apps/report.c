@@ -42,32 +42,60 @@ static double dense_ppl(const struct pv_eval_result *result)
     return NAN;
 }
 
+static void print_share(double share)
+{
+    if (isfinite(share))
+        printf(" %10.3f", share);
+    else
+        printf(" %10s", "");
+}
+
+static void print_mode(const struct pv_eval_mode_result *m, double dense)
+{
+    printf("%-16s %8.3f %12.3f", names_of(m->mode)->title, m->density, m->ppl);
+    if (m->mode != PV_FFN_DENSE) {
+        printf(" %+9.2f %%", 100 * (m->ppl / dense - 1));
+        print_share(m->precision);
+        print_share(m->recall);
+        print_share(m->weighted_recall);
+    }
+    putchar('\n');
+}
+
+static void print_layer(const char *title, const struct pv_eval_layer *l)
+{
+    printf("%-16s %8.3f %8.3f", title, l->density, l->active);
+    print_share(l->precision);
+    print_share(l->recall);
+    print_share(l->weighted_recall);
+    print_share(l->router_accuracy);
+    putchar('\n');
+}
+
 void report_eval(const struct pv_eval_result *result, bool layers)
 {
     double dense = dense_ppl(result);
-    printf("%-16s %8s %12s %10s\n", "mode", "density", "perplexity", "rise");
-    for (uint32_t i = 0; i < result->n_modes; i++) {
-        const struct pv_eval_mode_result *m = &result->modes[i];
-        printf("%-16s %8.3f %12.3f", names_of(m->mode)->title, m->density, m->ppl);
-        if (m->mode == PV_FFN_DENSE)
-            printf(" %10s\n", "");
-        else
-            printf(" %+8.2f %%\n", 100 * (m->ppl / dense - 1));
-    }
-    printf("%llu tokens scored, %u windows of %u\n", (unsigned long long)result->n_tokens, result->n_windows,
+    printf("%-16s %8s %12s", "mode", "density", "perplexity");
+    puts(result->layers ? "        rise  precision     recall   weighted" : "");
+    for (uint32_t i = 0; i < result->n_modes; i++)
+        print_mode(&result->modes[i], dense);
+    printf("%llu tokens in %u windows of %u", (unsigned long long)result->n_tokens, result->n_windows,
            result->n_ctx);
-    if (!result->layers)
+    if (result->layers)
+        printf("; %.1f %% of the neurons were active", 100 * result->mean.active);
+    if (result->layers && isfinite(result->mean.router_accuracy))
+        printf("; the router was right on %.1f %% of the tokens", 100 * result->mean.router_accuracy);
+    putchar('\n');
+    if (!result->layers || !layers)
         return;
-    printf("\n%-8s %8s %8s %10s %8s %16s %16s\n", "", "density", "active", "precision", "recall",
-           "weighted recall", "router accuracy");
-    for (uint32_t i = layers ? 0 : result->n_layers; i <= result->n_layers; i++) {
-        const struct pv_eval_layer *l = i < result->n_layers ? &result->layers[i] : &result->mean;
-        char title[24] = "mean";
-        if (i < result->n_layers)
-            snprintf(title, sizeof title, "layer %u", i);
-        printf("%-8s %8.3f %8.3f %10.3f %8.3f %16.4f %16.3f\n", title, l->density, l->active, l->precision,
-               l->recall, l->weighted_recall, l->router_accuracy);
+    printf("\n%-16s %8s %8s %10s %10s %10s %10s\n", "routed, by layer", "density", "active", "precision",
+           "recall", "weighted", "router");
+    for (uint32_t i = 0; i < result->n_layers; i++) {
+        char title[24];
+        snprintf(title, sizeof title, "layer %u", i);
+        print_layer(title, &result->layers[i]);
     }
+    print_layer("mean", &result->mean);
 }
 
 static void put_layer(json_t *object, const struct pv_eval_layer *l)
@@ -101,6 +129,11 @@ void report_eval_json(const struct pv_eval_result *result, json_t *object)
         json_put(mode, "mode", json_string(names->title));
         json_put_number(mode, "density", m->density);
         json_put_number(mode, "ppl", m->ppl);
+        if (m->mode != PV_FFN_DENSE) {
+            json_put_number(mode, "precision", m->precision);
+            json_put_number(mode, "recall", m->recall);
+            json_put_number(mode, "weighted_recall", m->weighted_recall);
+        }
         json_array_append_new(modes, mode);
     }
     json_put(object, "modes", modes);
@@ -118,16 +151,16 @@ void report_eval_json(const struct pv_eval_result *result, json_t *object)
 
 void report_bench_head(void)
 {
-    printf("%-20s %-20s %-18s %10s %8s %8s %9s\n", "kernel", "shape", "variant", "ms", "GB/s", "of copy",
+    printf("%-22s %-32s %-24s %9s %7s %8s %8s\n", "kernel", "shape", "variant", "ms", "GB/s", "of copy",
            "GFLOP/s");
 }
 
 void report_bench_row(const struct pv_bench_row *row)
 {
-    printf("%-20s %-20s %-18s %10.4f %8.2f %6.0f %%", row->name, row->shape, row->variant, row->ms, row->gb_s,
+    printf("%-22s %-32s %-24s %9.3f %7.2f %6.1f %%", row->name, row->shape, row->variant, row->ms, row->gb_s,
            100 * row->share);
     if (row->gflop_s > 0)
-        printf(" %9.1f", row->gflop_s);
+        printf(" %8.1f", row->gflop_s);
     putchar('\n');
     fflush(stdout);
 }
