@@ -1,11 +1,13 @@
-/* A batch of tokens through all stages. Normally one submit per stage, recorded once per shape and mode.
- * Where the host looks at the activations (capture, evaluation modes), the recording is cut in two at every
- * layer: activations are computed, the host reads them and decides on masks, the rest of the layer runs. */
+/* A text through all stages, in chunks that follow each other like a pipeline: while stage 1 works on chunk
+ * k, stage 0 works on chunk k + 1. A chunk is one submit per stage, recorded once per shape and mode. Where
+ * the host looks at the activations (capture, evaluation modes), the recording is cut in two at every layer:
+ * activations are computed, the host reads them and decides on masks, the rest of the layer runs. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "iface.h"
 #include "infer/session.h"
 
 bool pv_session_looks(const struct pv_session *s)
@@ -53,15 +55,16 @@ static enum pv_status host_masks(struct pv_session *s, struct pv_stage_state *st
 
 /* Activations of one layer are on the device: fetch what is wanted, call back, set the masks only the host
  * can know. */
-static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint32_t local, uint32_t n,
-                           enum pv_ffn_mode mode)
+static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint32_t local,
+                           const struct pv_batch *batch, enum pv_ffn_mode mode)
 {
+    const uint32_t n = batch->n;
     const struct pv_hparams *hp = &s->engine->hp;
     const uint32_t layer = st->stage->first_layer + local;
     const size_t words = pv_bit_words(hp->d_ffn);
     struct pv_capture c = {.layer = layer,
                            .n_tokens = n,
-                           .first_pos = s->n_past,
+                           .first_pos = batch->first_pos,
                            .z = s->host_z,
                            .contribution = s->host_contribution,
                            .bits = s->host_bits};
@@ -86,8 +89,9 @@ static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint
 }
 
 static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, uint32_t layer,
-                                   uint32_t n, enum pv_ffn_mode mode)
+                                   const struct pv_batch *batch, enum pv_ffn_mode mode)
 {
+    const uint32_t n = batch->n;
     PV_TRY(pv_forward_attention(st->batch, s, st, layer, n));
     PV_TRY(pv_forward_ffn_up(st->batch, s, st, layer, n, mode == PV_FFN_ROUTED));
     if (pv_session_looks(s)) {
@@ -96,25 +100,28 @@ static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *
                                  s->tau[st->stage->first_layer + layer]));
         PV_TRY(pv_recorder_end(st->batch));
         PV_TRY(pv_recorder_run(st->batch));
-        PV_TRY(look(s, st, layer, n, mode));
+        PV_TRY(look(s, st, layer, batch, mode));
         PV_TRY(pv_recorder_begin(st->batch, 0));
     }
     return pv_forward_ffn_down(st->batch, s, st, layer, n, mode);
 }
 
-/* All layers of a stage for the n rows in its `x` (or tokens in its token buffer). */
-static enum pv_status run_stage(struct pv_session *s, struct pv_stage_state *st, const struct pv_batch *batch)
+/* All layers of a stage for the n rows in its `x` (or tokens in its token buffer), submitted but not awaited.
+ */
+static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *st,
+                                   const struct pv_batch *batch, uint64_t *value)
 {
     const enum pv_ffn_mode mode = batch_mode(s, batch);
-    const bool reusable = !pv_session_looks(s) && !batch->targets && batch->last_logits;
-    if (reusable && st->batch_n == batch->n && st->batch_mode == mode)
-        return pv_recorder_run(st->batch);
+    const bool reusable = !pv_session_looks(s) && !batch->targets;
+    if (reusable && st->batch_n == batch->n && st->batch_mode == mode &&
+        st->batch_logits == batch->last_logits)
+        return pv_recorder_submit(st->batch, value);
     st->batch_n = 0;
     PV_TRY(pv_recorder_begin(st->batch, 0));
     if (st->stage->has_embed)
         PV_TRY(pv_kernel_embed(st->batch, &st->stage->token_embd, st->tokens, st->work.x, batch->n));
     for (uint32_t i = 0; i < st->stage->n_layers; i++)
-        PV_TRY(record_layer(s, st, i, batch->n, mode));
+        PV_TRY(record_layer(s, st, i, batch, mode));
     if (st->stage->has_output && batch->last_logits) {
         const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
         PV_TRY(
@@ -122,71 +129,83 @@ static enum pv_status run_stage(struct pv_session *s, struct pv_stage_state *st,
         PV_TRY(pv_forward_output(st->batch, s, st, st->work.last));
     }
     PV_TRY(pv_recorder_end(st->batch));
-    PV_TRY(pv_recorder_run(st->batch));
+    PV_TRY(pv_recorder_submit(st->batch, value));
     if (reusable) {
         st->batch_n = batch->n;
         st->batch_mode = mode;
+        st->batch_logits = batch->last_logits;
     }
     return PV_OK;
 }
 
-/* nll of rows [first, first + n) of the last stage's `h`, a block of logits at a time. */
-static enum pv_status score_rows(struct pv_session *s, struct pv_stage_state *st,
-                                 const struct pv_batch *batch, uint32_t first, uint32_t n)
+static enum pv_status start_stage(struct pv_session *s, struct pv_stage_state *st,
+                                  const struct pv_batch *batch, uint64_t *value)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    const uint64_t row_bytes = pv_rows_bytes(1, hp->d_model);
-    struct pv_work *b = &st->work;
-    struct pv_linear output = {.w = st->stage->output, .x = b->h_rows, .y = b->logits, .n_tokens = n};
-    PV_TRY(pv_buffer_write(b->targets, 0, batch->targets + first, n * sizeof(uint32_t)));
-    PV_TRY(pv_recorder_begin(st->batch, 0));
-    PV_TRY(pv_recorder_copy(st->batch, b->h, first * row_bytes, b->h_rows, 0, n * row_bytes));
-    PV_TRY(pv_kernel_linear(st->batch, &output));
-    PV_TRY(pv_kernel_nll_rows(st->batch, b->logits, b->targets, b->nll, n, hp->n_vocab));
-    PV_TRY(pv_recorder_end(st->batch));
-    PV_TRY(pv_recorder_run(st->batch));
-    PV_TRY(pv_buffer_read(b->nll, 0, batch->nll + first, n * sizeof(float)));
-    if (!batch->logits_rows)
-        return PV_OK;
-    const size_t stride = pv_row_stride(hp->n_vocab);
-    for (uint32_t t = 0; t < n; t++)
-        PV_TRY(pv_buffer_read(b->logits, t * stride * sizeof(float),
-                              batch->logits_rows + (size_t)(first + t) * hp->n_vocab,
-                              hp->n_vocab * sizeof(float)));
-    return PV_OK;
+    const struct pv_step step = {.pos = batch->first_pos};
+    PV_TRY(pv_buffer_write(st->step, 0, &step, sizeof step));
+    if (st->stage->has_embed)
+        PV_TRY(pv_buffer_write(st->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
+    return submit_stage(s, st, batch, value);
 }
 
-static enum pv_status score(struct pv_session *s, struct pv_stage_state *st, const struct pv_batch *batch)
+/* Chunk k of a text cut into chunks of at most `size` tokens. */
+static struct pv_batch chunk(const struct pv_session *s, const struct pv_batch *text, uint32_t size,
+                             uint32_t k)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    PV_TRY(pv_recorder_begin(st->batch, 0));
-    PV_TRY(pv_kernel_rmsnorm(st->batch, st->work.x, st->stage->output_norm, st->work.h, batch->n, hp->d_model,
-                             hp->norm_eps));
-    PV_TRY(pv_recorder_end(st->batch));
-    PV_TRY(pv_recorder_run(st->batch));
-    for (uint32_t first = 0; first < batch->n; first += s->logit_rows) {
-        const uint32_t left = batch->n - first;
-        PV_TRY(score_rows(s, st, batch, first, left < s->logit_rows ? left : s->logit_rows));
+    const uint32_t first = k * size, left = text->n - first;
+    struct pv_batch c = *text;
+    c.tokens += first;
+    c.n = left < size ? left : size;
+    c.first_pos = text->first_pos + first;
+    c.last_logits = text->last_logits && left <= size;
+    if (c.targets) {
+        c.targets += first;
+        c.nll += first;
+        if (c.logits_rows)
+            c.logits_rows += (size_t)first * s->engine->hp.n_vocab;
+    }
+    return c;
+}
+
+/* One tick of the pipeline: stage i works on chunk tick - i, all stages at once; then every hidden state
+ * moves on. */
+static enum pv_status tick_stages(struct pv_session *s, const struct pv_batch *text, uint32_t size,
+                                  uint32_t n_chunks, uint32_t tick)
+{
+    const uint32_t n_stages = s->engine->n_stages;
+    for (uint32_t i = 0; i < n_stages && i <= tick; i++) {
+        if (tick - i >= n_chunks)
+            continue;
+        const struct pv_batch c = chunk(s, text, size, tick - i);
+        PV_TRY(start_stage(s, &s->states[i], &c, &s->states[i].batch_value));
+    }
+    for (uint32_t i = n_stages;
+         i-- > 0;) { /* the last first: its input row block is free before it is written */
+        if (i > tick || tick - i >= n_chunks)
+            continue;
+        const struct pv_batch c = chunk(s, text, size, tick - i);
+        PV_TRY(pv_device_wait(s->states[i].stage->device, s->states[i].batch_value));
+        if (i + 1 < n_stages)
+            PV_TRY(pv_session_hand_over(s, i, c.n));
+        else if (c.targets)
+            PV_TRY(pv_session_score_batch(s, &c));
     }
     return PV_OK;
 }
 
-enum pv_status pv_session_batch(struct pv_session *s, const struct pv_batch *batch)
+enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
 {
-    struct pv_engine *e = s->engine;
-    const uint32_t step[4] = {s->n_past, 0, 0, 0};
+    const uint32_t n_stages = s->engine->n_stages, n_batch = s->engine->n_batch;
+    /* several stages: smaller chunks, so that all of them have work; what the host looks at stays in whole
+     * batches */
+    uint32_t size = n_stages == 1 || pv_session_looks(s) ? n_batch : (n_batch + n_stages - 1) / n_stages;
+    if (size < PV_MIN_CHUNK)
+        size = PV_MIN_CHUNK < n_batch ? PV_MIN_CHUNK : n_batch;
+    const uint32_t n_chunks = (text->n + size - 1) / size;
+    text->first_pos = s->n_past;
     PV_TRY(pv_session_prepare_look(s));
-    for (uint32_t i = 0; i < e->n_stages; i++) {
-        struct pv_stage_state *st = &s->states[i];
-        PV_TRY(pv_buffer_write(st->step, 0, step, sizeof step));
-        if (st->stage->has_embed)
-            PV_TRY(pv_buffer_write(st->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
-        PV_TRY(run_stage(s, st, batch));
-        if (!st->stage->has_output)
-            PV_TRY(pv_session_hand_over(s, i, batch->n));
-        else if (batch->targets)
-            PV_TRY(score(s, st, batch));
-    }
-    s->n_past += batch->n;
-    return batch->last_logits ? pv_session_fetch_logits(s) : PV_OK;
+    for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++)
+        PV_TRY(tick_stages(s, text, size, n_chunks, tick));
+    s->n_past += text->n;
+    return text->last_logits ? pv_session_fetch_logits(s) : PV_OK;
 }

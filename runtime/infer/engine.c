@@ -34,7 +34,7 @@ static enum pv_status open_stages(struct pv_engine *e, const struct pv_engine_pa
         free(begin);
         return pv_fail(e->log, PV_ERR_NOMEM, "no memory for %u stages", e->n_stages);
     }
-    pv_split_layers(e->hp.n_layers, e->n_stages, NULL, begin);
+    pv_split_layers(e->hp.n_layers, e->n_stages, params->split, begin);
     for (uint32_t i = 0; i < e->n_stages; i++) {
         e->stages[i].device_index = devices[i];
         e->stages[i].first_layer = begin[i];

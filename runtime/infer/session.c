@@ -297,14 +297,7 @@ enum pv_status pv_session_prefill(struct pv_session *session, const uint32_t *to
 {
     PV_TRY(check_tokens(session, tokens, n));
     session->decoded = false;
-    for (uint32_t done = 0; done < n;) {
-        const uint32_t left = n - done, n_batch = session->engine->n_batch;
-        const struct pv_batch batch = {
-            .tokens = tokens + done, .n = left < n_batch ? left : n_batch, .last_logits = left <= n_batch};
-        PV_TRY(pv_session_batch(session, &batch));
-        done += batch.n;
-    }
-    return PV_OK;
+    return pv_session_text(session, &(struct pv_batch){.tokens = tokens, .n = n, .last_logits = true});
 }
 
 enum pv_status pv_session_score(struct pv_session *session, const uint32_t *tokens, const uint32_t *targets,
@@ -312,18 +305,9 @@ enum pv_status pv_session_score(struct pv_session *session, const uint32_t *toke
 {
     PV_TRY(check_tokens(session, tokens, n));
     session->decoded = false;
-    for (uint32_t done = 0; done < n;) {
-        const uint32_t left = n - done, n_batch = session->engine->n_batch;
-        const struct pv_batch batch = {
-            .tokens = tokens + done,
-            .n = left < n_batch ? left : n_batch,
-            .targets = targets + done,
-            .nll = nll + done,
-            .logits_rows = logits_rows ? logits_rows + (size_t)done * session->engine->hp.n_vocab : NULL};
-        PV_TRY(pv_session_batch(session, &batch));
-        done += batch.n;
-    }
-    return PV_OK;
+    return pv_session_text(
+        session, &(struct pv_batch){
+                     .tokens = tokens, .n = n, .targets = targets, .nll = nll, .logits_rows = logits_rows});
 }
 
 /* The decode step of one stage, recorded once: position and token are read from host memory at every submit.

@@ -44,6 +44,8 @@ struct pv_stage_state {
     struct pv_recorder *batch; /* re-recorded unless the last batch had the same shape and mode */
     uint32_t batch_n;
     enum pv_ffn_mode batch_mode;
+    bool batch_logits;
+    uint64_t batch_value; /* timeline value of the chunk under way */
     double decode_ms;
 };
 
@@ -91,14 +93,18 @@ PV_MUST_USE enum pv_status pv_forward_output(struct pv_recorder *r, struct pv_se
                                              struct pv_stage_state *st, struct pv_buffer *x);
 
 /* batch.c */
+enum { PV_MIN_CHUNK = 16 }; /* tokens; smaller chunks cost more in overhead than a pipeline gains */
 struct pv_batch {
     const uint32_t *tokens;
-    uint32_t n;
+    uint32_t n, first_pos;
     bool last_logits;         /* logits of the last row into the session */
     const uint32_t *targets;  /* or NULL */
     float *nll, *logits_rows; /* with targets; logits_rows may be NULL */
 };
-PV_MUST_USE enum pv_status pv_session_batch(struct pv_session *s, const struct pv_batch *batch);
+/* Feeds a checked text of any length that fits the context; sets text->first_pos. */
+PV_MUST_USE enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text);
+/* score.c: nll (and logits) of the batch whose rows are in the last stage's `x`. */
+PV_MUST_USE enum pv_status pv_session_score_batch(struct pv_session *s, const struct pv_batch *batch);
 /* Reads logits and argmax back after a submit of the output stage. */
 PV_MUST_USE enum pv_status pv_session_fetch_logits(struct pv_session *s);
 /* Copies n rows of `x` from one stage's device to the next's. */

@@ -26,6 +26,7 @@ enum pv_ffn_mode {
 struct pv_engine_params {
     const uint32_t *devices; /* indices into the context, layers are split over them; NULL: the best device */
     uint32_t n_devices;
+    const double *split;     /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
     const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
     uint32_t n_ctx;    /* 0: the model's own context length */
     uint32_t n_batch;  /* tokens per prefill submit; 0: from the plan */
