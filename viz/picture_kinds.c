@@ -90,7 +90,7 @@ static uint32_t find_spots(const struct pv_heat *heat, struct spot *spots, uint3
 static void mark_spots(struct picture *p, struct pv_box box, const struct spot *spots, uint32_t n)
 {
     const struct pv_trace_header *h = pv_heat_header(p->heat);
-    char number[8];
+    char number[16];
 
     for (uint32_t i = 0; i < n; i++) {
         double x = box.x + box.w * (spots[i].cluster + 0.5) / h->n_clusters;
@@ -115,7 +115,7 @@ static void mark_spots(struct picture *p, struct pv_box box, const struct spot *
 static void list_spots(struct picture *p, const struct spot *spots, uint32_t n)
 {
     const struct pv_theme *t = p->d.theme;
-    char line[512], words[200], share[16], number[8];
+    char line[512], words[200], share[16], number[16];
 
     for (uint32_t i = 0; i < n; i++) {
         snprintf(number, sizeof(number), "%u", i + 1);

@@ -353,7 +353,7 @@ static enum pv_status check_counts(struct pv_trace_reader *r)
 static enum pv_status read_token(struct pv_trace_reader *r, const json_t *object)
 {
     struct pv_trace_token *t = &r->token;
-    uint64_t index, id;
+    uint64_t index = 0, id = 0;
     uint32_t last = r->header.n_clusters > 0 ? r->header.n_clusters - 1 : 0, d_ffn = r->header.d_ffn;
 
     PV_TRY(get_u64(r, object, "i", INT64_MAX, &index));
@@ -393,7 +393,7 @@ static enum pv_status read_header(struct pv_trace_reader *r, const json_t *objec
 {
     const char *format = json_string_value(json_object_get(object, "format"));
     const char *hex = json_string_value(json_object_get(object, "fingerprint")), *why;
-    uint64_t version, n_layers, n_clusters, d_ffn;
+    uint64_t version = 0, n_layers = 0, n_clusters = 0, d_ffn = 0;
 
     if (format == NULL || strcmp(format, PV_TRACE_NAME) != 0)
         return fault(r, "no trace of Parvin's: the first line must have \"format\": \"" PV_TRACE_NAME "\"");
