@@ -43,7 +43,10 @@ static void choose(const struct pv_device *device, const struct pv_attention_arg
     uint32_t workgroup = plan->attn_workgroup;
     if (a->n_tokens > 1) {
         call->kernel = "attn_prefill";
-        call->groups[0] = pv_ceil_div(a->n_tokens, workgroup);
+        const uint32_t tokens =
+            a->head_dim <= 64 ? plan->attn_tokens : 1; /* registers hold the outputs of all */
+        call->spec[PV_SPEC_TOKENS] = tokens;
+        call->groups[0] = pv_ceil_div(a->n_tokens, workgroup * tokens);
         call->groups[1] = a->n_heads;
     } else if (plan->reduce == PV_REDUCE_INVOCATION) {
         call->kernel = "attn_decode_reg";

@@ -43,13 +43,13 @@ static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linea
     return pv_call_record(r, &call);
 }
 
-/* Of a workgroup's invocations, how many lie along the weight rows; the others lie along the tokens. */
-static uint32_t matmul_lanes(const struct pv_plan *plan)
+/* Tokens an invocation of matmul_t works on. It makes one packed word of outputs for each, so wider words
+ * (quantised types) get fewer tokens: the same registers, and drivers compile in seconds. */
+static uint32_t tokens_transposed(const struct pv_plan *plan, enum pv_type type)
 {
-    uint32_t lanes = 1;
-    while (lanes * lanes < plan->matmul_workgroup && plan->matmul_workgroup % (lanes * 2) == 0)
-        lanes *= 2;
-    return lanes;
+    const uint32_t per_word = type == PV_Q4_0 ? 32 : type == PV_Q8_0 ? 16 : 8;
+    const uint32_t tokens = plan->matmul_tile_rows * 8 / per_word;
+    return tokens > 0 ? tokens : 1;
 }
 
 static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linear *a, bool transposed)
@@ -57,8 +57,9 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
     const struct pv_plan *plan = pv_call_plan(r);
     const uint32_t n_in = transposed ? a->w->n_rows : a->w->n_cols;
     const uint32_t n_out = transposed ? a->w->n_cols : a->w->n_rows;
-    const uint32_t lanes = matmul_lanes(plan);
-    const uint32_t tokens = plan->matmul_tile_rows, rows = transposed ? 1 : plan->matmul_tile_cols;
+    const uint32_t lanes = plan->matmul_lanes;
+    const uint32_t tokens = transposed ? tokens_transposed(plan, a->w->type) : plan->matmul_tile_rows;
+    const uint32_t rows = transposed ? 1 : plan->matmul_tile_cols;
     const struct pv_pc_matmul push = {.n_rows = n_out,
                                       .n_cols = n_in,
                                       .n_tokens = a->n_tokens,

@@ -35,12 +35,15 @@ static const struct plan_key keys[] = {
     KEY(REDUCE, reduce, 0),
     KEY(COUNT, subgroup_size, 128),
     KEY(WORKGROUP, matvec_workgroup, 0),
+    KEY(COUNT, matvec_rows, MAX_TILE),
     KEY(WORKGROUP, ffn_down_workgroup, 0),
     KEY(COUNT, ffn_down_splits, MAX_SPLITS),
     KEY(WORKGROUP, matmul_workgroup, 0),
+    KEY(WORKGROUP, matmul_lanes, 0),
     KEY(COUNT, matmul_tile_rows, MAX_TILE),
     KEY(COUNT, matmul_tile_cols, MAX_TILE),
     KEY(WORKGROUP, attn_workgroup, 0),
+    KEY(COUNT, attn_tokens, MAX_TILE),
     KEY(WORKGROUP, elementwise_workgroup, 0),
     KEY(COUNT, n_batch, MAX_BATCH),
     KEY(FLAG, kv_f16, 0),
@@ -235,27 +238,55 @@ static void decide_strategy(const struct pv_caps *caps, uint32_t quirks, struct 
         plan->reduce = PV_REDUCE_WORKGROUP;
 }
 
-/* A GPU hides latency with several subgroups a workgroup and wants thousands of invocations; a CPU driver has
- * one thread a core, each running a workgroup at a time, so it wants many small workgroups and few partial
- * sums. */
-static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
+/* A GPU hides latency with several subgroups a workgroup and wants thousands of invocations. */
+static void decide_sizes_gpu(const struct pv_caps *caps, struct pv_plan *plan)
 {
-    bool cpu = caps->device_type == TYPE_CPU;
     uint32_t matvec = 64;
     if (plan->reduce == PV_REDUCE_SUBGROUP)
         matvec = plan->subgroup_size >= 64 ? 4 * 64 : 4 * 32;
-    else if (plan->reduce == PV_REDUCE_INVOCATION && cpu)
-        matvec = 32;
     plan->matvec_workgroup = workgroup(caps, matvec);
-    if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup < plan->subgroup_size)
-        plan->matvec_workgroup = plan->subgroup_size;
-    plan->ffn_down_workgroup = workgroup(caps, cpu ? 32 : 64);
-    plan->ffn_down_splits = cpu ? 4 : caps->device_type == TYPE_DISCRETE ? 32 : 16;
+    plan->matvec_rows = 1;
+    plan->ffn_down_workgroup = workgroup(caps, 64);
+    plan->ffn_down_splits = caps->device_type == TYPE_DISCRETE ? 32 : 16;
     plan->matmul_workgroup = workgroup(caps, 64);
+    plan->matmul_lanes = plan->matmul_workgroup < 8 ? plan->matmul_workgroup : 8;
     plan->matmul_tile_rows = 4;
     plan->matmul_tile_cols = 4;
-    plan->attn_workgroup = workgroup(caps, cpu ? 64 : 128);
-    plan->elementwise_workgroup = workgroup(caps, cpu ? 64 : 256);
+    plan->attn_workgroup = workgroup(caps, 128);
+    plan->attn_tokens = 1;
+    plan->elementwise_workgroup = workgroup(caps, 256);
+}
+
+/* A CPU driver runs a workgroup on one thread, each subgroup a vector register: it wants small workgroups,
+ * and much work in each invocation (register tiles, several rows that share the read of x), since there is no
+ * latency to hide. Numbers: the fastest of those tried; `parvin bench --plan` shows others. */
+static void decide_sizes_cpu(const struct pv_caps *caps, struct pv_plan *plan)
+{
+    const bool texel = plan->access == PV_ACCESS_TEXEL;
+    plan->matvec_workgroup = workgroup(caps, texel ? 32 : 64);
+    plan->matvec_rows = plan->reduce != PV_REDUCE_INVOCATION ? 1 : texel ? 4 : 8;
+    plan->ffn_down_workgroup = workgroup(caps, 8);
+    plan->ffn_down_splits = 8;
+    plan->matmul_workgroup = workgroup(caps, texel ? 32 : 8);
+    plan->matmul_lanes = plan->matmul_workgroup < 4             ? plan->matmul_workgroup
+                         : texel && plan->matmul_workgroup >= 8 ? 8
+                                                                : 4;
+    plan->matmul_tile_rows = texel ? 8 : 16;
+    plan->matmul_tile_cols = 8;
+    plan->attn_workgroup = workgroup(caps, texel ? 8 : 16);
+    plan->attn_tokens = 4;
+    plan->elementwise_workgroup = workgroup(caps, 64);
+}
+
+static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
+{
+    const bool cpu = caps->device_type == TYPE_CPU;
+    if (cpu)
+        decide_sizes_cpu(caps, plan);
+    else
+        decide_sizes_gpu(caps, plan);
+    if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup < plan->subgroup_size)
+        plan->matvec_workgroup = plan->subgroup_size;
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
     plan->max_binding_bytes = binding_limit(caps, plan->access);
@@ -312,6 +343,9 @@ static enum pv_status check(const struct pv_caps *caps, const struct overrides *
         return pv_fail(log, PV_ERR_ARG,
                        "plan override: subgroup_size=%u, but the device has subgroups of %u to %u",
                        plan->subgroup_size, caps->min_subgroup_size, caps->max_subgroup_size);
+    if (plan->matmul_workgroup % plan->matmul_lanes != 0)
+        return pv_fail(log, PV_ERR_ARG, "plan override: matmul_lanes=%u does not divide matmul_workgroup=%u",
+                       plan->matmul_lanes, plan->matmul_workgroup);
     if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup % plan->subgroup_size != 0)
         return pv_fail(log, PV_ERR_ARG,
                        "plan override: matvec_workgroup=%u is no multiple of the subgroup size %u",

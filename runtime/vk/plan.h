@@ -1,5 +1,5 @@
-/* Tuning decisions for one device: plan(caps, quirks, overrides), a pure function. Every decision can be forced by an
- * override "key=value,key=value" with the field's name as key. */
+/* Tuning decisions for one device: plan(caps, quirks, overrides), a pure function. Every decision can be
+ * forced by an override "key=value,key=value" with the field's name as key. */
 #ifndef PV_VK_PLAN_H
 #define PV_VK_PLAN_H
 
@@ -9,22 +9,25 @@ enum pv_access { PV_ACCESS_STORAGE, PV_ACCESS_TEXEL };
 enum pv_reduce { PV_REDUCE_INVOCATION, PV_REDUCE_SUBGROUP, PV_REDUCE_WORKGROUP };
 
 struct pv_plan {
-    enum pv_access access;       /* how weights and read-only activations are bound */
-    enum pv_reduce reduce;       /* who shares a row of a matvec */
-    uint32_t subgroup_size;      /* assumed by PV_REDUCE_SUBGROUP */
-    uint32_t matvec_workgroup;   /* invocations */
+    enum pv_access access;     /* how weights and read-only activations are bound */
+    enum pv_reduce reduce;     /* who shares a row of a matvec */
+    uint32_t subgroup_size;    /* assumed by PV_REDUCE_SUBGROUP */
+    uint32_t matvec_workgroup; /* invocations */
+    uint32_t matvec_rows;      /* rows an invocation (or whoever shares a row) works on at once */
     uint32_t ffn_down_workgroup;
-    uint32_t ffn_down_splits;    /* slices of neurons summed apart; >= 1 */
+    uint32_t ffn_down_splits; /* slices of neurons summed apart; >= 1 */
     uint32_t matmul_workgroup;
+    uint32_t matmul_lanes; /* of a workgroup's invocations, how many lie along the weight rows */
     uint32_t matmul_tile_rows, matmul_tile_cols; /* outputs per invocation: tokens x weight rows */
     uint32_t attn_workgroup;
+    uint32_t attn_tokens; /* prompt tokens an invocation attends for, at head_dim <= 64 */
     uint32_t elementwise_workgroup;
-    uint32_t n_batch;            /* prefill tokens a submit */
-    bool kv_f16;                 /* KV cache in packed float16 */
-    uint64_t max_binding_bytes;  /* largest weight matrix one binding can see under `access` */
+    uint32_t n_batch;           /* prefill tokens a submit */
+    bool kv_f16;                /* KV cache in packed float16 */
+    uint64_t max_binding_bytes; /* largest weight matrix one binding can see under `access` */
 };
-/* Always succeeds with something the caps allow; overrides that are unknown, malformed or impossible: PV_ERR_ARG with
- * the key named. `overrides` may be NULL. */
+/* Always succeeds with something the caps allow; overrides that are unknown, malformed or impossible:
+ * PV_ERR_ARG with the key named. `overrides` may be NULL. */
 PV_MUST_USE enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const char *overrides,
                                         const struct pv_log *log, struct pv_plan *out);
 char *pv_plan_to_json(const struct pv_plan *plan); /* malloc'ed */
