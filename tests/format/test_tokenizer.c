@@ -84,8 +84,7 @@ static const char *const awkward[] = {
     "\n\n\n",
     " the  and\tthe \r\n",
     "\xff",
-    "a\xff"
-    "b",
+    "a\377b",
     "\xc3",
     "\xc3\xa9",
     "\xc0\x80",
