@@ -1,4 +1,5 @@
-/* Packed rows of bits: bit j of a row is word j / 32, bit j % 32. Unused high bits of the last word are zero. */
+/* Packed rows of bits: bit j of a row is word j / 32, bit j % 32. Unused high bits of the last word are zero.
+ */
 #ifndef PV_BASE_BITS_H
 #define PV_BASE_BITS_H
 

@@ -16,10 +16,11 @@ PV_MUST_USE enum pv_status pv_map_open(struct pv_map *map, const char *path, con
 void pv_map_close(struct pv_map *map);
 
 /* Reads a whole file (also a pipe); malloc'ed, NUL added after the end; the caller frees. */
-PV_MUST_USE enum pv_status pv_file_read(const char *path, const struct pv_log *log, char **data, size_t *size_bytes);
+PV_MUST_USE enum pv_status pv_file_read(const char *path, const struct pv_log *log, char **data,
+                                        size_t *size_bytes);
 
-/* A file that appears whole or not at all. Between open and commit write with pv_writer_put; errors are sticky and
- * reported (logged once) by commit. abort or a crash leaves the old file as it was. */
+/* A file that appears whole or not at all. Between open and commit write with pv_writer_put; errors are
+ * sticky and reported (logged once) by commit. abort or a crash leaves the old file as it was. */
 struct pv_writer {
     FILE *file;
     char *path, *temp_path;

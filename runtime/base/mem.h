@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include "parvin/status.h"
 
-/* Zeroed array of n x size bytes; NULL on overflow or no memory; n = 0 gives a valid pointer. Release with free. */
+/* Zeroed array of n x size bytes; NULL on overflow or no memory; n = 0 gives a valid pointer. Release with
+ * free. */
 void *pv_calloc(size_t n, size_t size);
-/* Grows *ptr to hold n x size bytes, content kept. Returns false, *ptr untouched, on overflow or no memory. */
+/* Grows *ptr to hold n x size bytes, content kept. Returns false, *ptr untouched, on overflow or no memory.
+ */
 bool pv_grow(void **ptr, size_t n, size_t size);
 /* malloc'ed copy of `n` bytes plus a NUL. */
 char *pv_strndup(const char *s, size_t n);
@@ -18,7 +20,8 @@ bool pv_add_size(size_t a, size_t b, size_t *out);
 struct pv_arena {
     struct pv_arena_block *head;
 };
-void *pv_arena_alloc(struct pv_arena *arena, size_t n, size_t size); /* zeroed, 16-byte aligned; NULL if no memory */
+void *pv_arena_alloc(struct pv_arena *arena, size_t n,
+                     size_t size); /* zeroed, 16-byte aligned; NULL if no memory */
 char *pv_arena_strndup(struct pv_arena *arena, const char *s, size_t n);
 void pv_arena_free(struct pv_arena *arena); /* everything; the arena may be used again */
 

@@ -1,5 +1,5 @@
-/* A cursor over bytes that never reads past the end. After the first failure every read gives zeros and `failed`
- * stays set, so a parser checks once per record. Little-endian. */
+/* A cursor over bytes that never reads past the end. After the first failure every read gives zeros and
+ * `failed` stays set, so a parser checks once per record. Little-endian. */
 #ifndef PV_BASE_READER_H
 #define PV_BASE_READER_H
 

@@ -12,6 +12,6 @@ uint64_t pv_rng_u64(struct pv_rng *rng);
 uint32_t pv_rng_below(struct pv_rng *rng, uint32_t n); /* uniform in [0, n), n >= 1, unbiased */
 float pv_rng_float(struct pv_rng *rng);                /* uniform in [0, 1) */
 double pv_rng_double(struct pv_rng *rng);
-float pv_rng_normal(struct pv_rng *rng);               /* mean 0, variance 1 */
+float pv_rng_normal(struct pv_rng *rng); /* mean 0, variance 1 */
 
 #endif

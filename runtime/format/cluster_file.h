@@ -1,5 +1,6 @@
-/* The cluster file inside the library: see docs/cluster-file.md. Per layer, K neuron lists (ascending), the router
- * (weights [K][d] float16 rows, bias [K] float32), pattern threshold tau and, for evaluation, centroids. */
+/* The cluster file inside the library: see docs/cluster-file.md. Per layer, K neuron lists (ascending), the
+ * router (weights [K][d] float16 rows, bias [K] float32), pattern threshold tau and, for evaluation,
+ * centroids. */
 #ifndef PV_FORMAT_CLUSTER_FILE_H
 #define PV_FORMAT_CLUSTER_FILE_H
 
@@ -7,19 +8,19 @@
 #include "parvin/clusters.h"
 
 struct pv_cluster_layer {
-    const uint32_t *offset;      /* [K+1] into neurons */
-    const uint16_t *neurons;     /* [offset[K]] ascending within a cluster; F <= 65536 */
-    const uint16_t *router;      /* [K][d] float16 */
-    const float *router_bias;    /* [K] */
-    const uint16_t *centroids;   /* [K][F] float16, unit length, in the space of `feature`; NULL if left out */
-    const uint16_t *hot;         /* [n_hot] the static hot set: neurons of highest mean energy, ascending */
+    const uint32_t *offset;    /* [K+1] into neurons */
+    const uint16_t *neurons;   /* [offset[K]] ascending within a cluster; F <= 65536 */
+    const uint16_t *router;    /* [K][d] float16 */
+    const float *router_bias;  /* [K] */
+    const uint16_t *centroids; /* [K][F] float16, unit length, in the space of `feature`; NULL if left out */
+    const uint16_t *hot;       /* [n_hot] the static hot set: neurons of highest mean energy, ascending */
     uint32_t n_hot;
-    float tau;                   /* pattern threshold on c_j */
-    float density;               /* expected on calibration text */
+    float tau;     /* pattern threshold on c_j */
+    float density; /* expected on calibration text */
 };
 /* How a token's contributions become the vector that is compared with the centroids:
- * f_j = sqrt(c_j) where c_j > tau, else 0; divided by its Euclidean length. The assignment is argmax_k f . centroid_k
- * (ties: lowest k). */
+ * f_j = sqrt(c_j) where c_j > tau, else 0; divided by its Euclidean length. The assignment is argmax_k f .
+ * centroid_k (ties: lowest k). */
 struct pv_clusters {
     struct pv_clusters_info info;
     struct pv_cluster_layer *layers; /* [n_layers] */

@@ -8,14 +8,14 @@
 
 /* Matrices are [n_rows][n_cols] as in the file (n_cols = dims[0]). */
 struct pv_model_layer {
-    const struct pv_gguf_tensor *attn_norm; /* [d] */
-    const struct pv_gguf_tensor *attn_q;    /* [n_heads*head_dim][d] */
+    const struct pv_gguf_tensor *attn_norm;       /* [d] */
+    const struct pv_gguf_tensor *attn_q;          /* [n_heads*head_dim][d] */
     const struct pv_gguf_tensor *attn_k, *attn_v; /* [n_kv_heads*head_dim][d] */
     const struct pv_gguf_tensor *attn_output;     /* [d][n_heads*head_dim] */
-    const struct pv_gguf_tensor *ffn_norm;  /* [d] */
-    const struct pv_gguf_tensor *ffn_up;    /* [F][d] */
-    const struct pv_gguf_tensor *ffn_gate;  /* [F][d]; NULL if ungated */
-    const struct pv_gguf_tensor *ffn_down;  /* [d][F] */
+    const struct pv_gguf_tensor *ffn_norm;        /* [d] */
+    const struct pv_gguf_tensor *ffn_up;          /* [F][d] */
+    const struct pv_gguf_tensor *ffn_gate;        /* [F][d]; NULL if ungated */
+    const struct pv_gguf_tensor *ffn_down;        /* [d][F] */
 };
 struct pv_model {
     struct pv_gguf gguf;
@@ -29,7 +29,7 @@ struct pv_model {
     uint64_t fingerprint;
 };
 /* pv_model_open over memory the caller keeps (fuzzing, tests). */
-PV_MUST_USE enum pv_status pv_model_parse(const void *data, size_t size_bytes, const struct pv_model_params *params,
-                                          struct pv_model **out);
+PV_MUST_USE enum pv_status pv_model_parse(const void *data, size_t size_bytes,
+                                          const struct pv_model_params *params, struct pv_model **out);
 
 #endif
