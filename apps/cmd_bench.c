@@ -48,7 +48,7 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
     if (status)
         return status;
     if (!o->json)
-        printf("%s\n", setup_device_name(setup));
+        printf("%s\n", setup->device_names);
     return pv_bench_kernels(setup->context, setup->devices[0], &params, on_row, bench);
 }
 
@@ -74,7 +74,7 @@ static int print_json(struct app *app, const struct setup *setup, const struct b
                       const struct decode_bench *d)
 {
     json_t *object = json_object();
-    json_put_text(object, "device", setup_device_name(setup), strlen(setup_device_name(setup)));
+    json_put_string(object, "device", setup->device_names);
     json_put(object, "rows", json_incref(bench->rows));
     if (bench->masked_ms > 0)
         json_put_number(object, "ffn_speedup", bench->dense_ms / bench->masked_ms);

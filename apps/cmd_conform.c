@@ -50,12 +50,12 @@ static json_t *row_json(const struct pv_conform_row *row)
 {
     json_t *object = json_object();
     json_put(object, "kernel", json_string(row->kernel));
-    json_put_text(object, "case", row->name, strlen(row->name));
+    json_put_string(object, "case", row->name);
     json_put(object, "result", json_string(row->skipped ? "skipped" : row->passed ? "passed" : "failed"));
     json_put_number(object, "error", row->error);
     json_put_number(object, "tolerance", row->tolerance);
     if (row->detail[0])
-        json_put_text(object, "detail", row->detail, strlen(row->detail));
+        json_put_string(object, "detail", row->detail);
     return object;
 }
 
@@ -93,8 +93,8 @@ static enum pv_status check_device(struct conform *c, struct pv_context *context
         printf("%s (%s)\n", info->name, info->driver);
     enum pv_status status = pv_conform(context, index, &params, on_row, c, &result);
     json_t *object = json_object();
-    json_put_text(object, "name", info->name, strlen(info->name));
-    json_put_text(object, "driver", info->driver, strlen(info->driver));
+    json_put_string(object, "name", info->name);
+    json_put_string(object, "driver", info->driver);
     json_put_count(object, "passed", result.n_passed);
     json_put_count(object, "failed", result.n_failed);
     json_put_count(object, "skipped", result.n_skipped);

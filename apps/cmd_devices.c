@@ -11,8 +11,8 @@ static json_t *device_json(const struct pv_context *context, uint32_t index)
     char version[48];
     snprintf(version, sizeof version, "%u.%u.%u", info->api_major, info->api_minor, info->api_patch);
     json_put_count(object, "index", index);
-    json_put_text(object, "name", info->name, strlen(info->name));
-    json_put_text(object, "driver", info->driver, strlen(info->driver));
+    json_put_string(object, "name", info->name);
+    json_put_string(object, "driver", info->driver);
     json_put(object, "uuid", json_string(info->uuid));
     json_put(object, "type", json_string(info->type));
     json_put(object, "vulkan", json_string(version));

@@ -97,11 +97,11 @@ static int print_json(struct app *app, const struct eval *eval)
 {
     const struct options *o = &app->options;
     json_t *object = json_object();
-    json_put_text(object, "model", o->argument, strlen(o->argument));
-    json_put_text(object, "text", o->text, strlen(o->text));
+    json_put_string(object, "model", o->argument);
+    json_put_string(object, "text", o->text);
     if (o->clusters_path)
-        json_put_text(object, "cluster_file", o->clusters_path, strlen(o->clusters_path));
-    json_put_text(object, "device", setup_device_name(&eval->setup), strlen(setup_device_name(&eval->setup)));
+        json_put_string(object, "cluster_file", o->clusters_path);
+    json_put_string(object, "device", eval->setup.device_names);
     json_put_count(object, "text_tokens", eval->n_tokens);
     report_eval_json(&eval->result, object);
     if (o->dump_tokens) {

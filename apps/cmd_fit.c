@@ -68,10 +68,9 @@ static int print_result(struct app *app, const struct fit *fit)
     const struct pv_fit_result *r = &fit->result;
     if (app->options.json) {
         json_t *object = json_object(), *seconds = json_object();
-        json_put_text(object, "model", app->options.argument, strlen(app->options.argument));
-        json_put_text(object, "out", fit->out_path, strlen(fit->out_path));
-        json_put_text(object, "device", setup_device_name(&fit->setup),
-                      strlen(setup_device_name(&fit->setup)));
+        json_put_string(object, "model", app->options.argument);
+        json_put_string(object, "out", fit->out_path);
+        json_put_string(object, "device", fit->setup.device_names);
         json_put_count(object, "tokens", r->n_tokens);
         json_put_count(object, "clusters", r->n_clusters);
         json_put_number(object, "density", r->density);

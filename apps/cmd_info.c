@@ -41,9 +41,9 @@ static int model_json(struct app *app, const struct pv_model *model)
     char fingerprint[24];
     snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)pv_model_fingerprint(model));
     json_put(object, "kind", json_string("model"));
-    json_put_text(object, "file", app->options.argument, strlen(app->options.argument));
-    json_put_text(object, "name", h->name, strlen(h->name));
-    json_put_text(object, "arch", h->arch, strlen(h->arch));
+    json_put_string(object, "file", app->options.argument);
+    json_put_string(object, "name", h->name);
+    json_put_string(object, "arch", h->arch);
     json_put_count(object, "n_params", pv_model_n_params(model));
     json_put_count(object, "weight_bytes", pv_model_weight_bytes(model));
     json_put_count(object, "n_vocab", h->n_vocab);
@@ -95,7 +95,7 @@ static int clusters_json(struct app *app, const struct pv_clusters *clusters)
     char fingerprint[24];
     snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)c->fingerprint);
     json_put(object, "kind", json_string("clusters"));
-    json_put_text(object, "file", app->options.argument, strlen(app->options.argument));
+    json_put_string(object, "file", app->options.argument);
     json_put_count(object, "n_layers", c->n_layers);
     json_put_count(object, "n_clusters", c->n_clusters);
     json_put_count(object, "d_model", c->d_model);
@@ -106,7 +106,7 @@ static int clusters_json(struct app *app, const struct pv_clusters *clusters)
     json_put_count(object, "router_bytes", c->router_bytes);
     json_put_count(object, "calibration_tokens", c->n_tokens);
     json_put_count(object, "seed", c->seed);
-    json_put_text(object, "method", c->method, strlen(c->method));
+    json_put_string(object, "method", c->method);
     json_put(object, "model_fingerprint", json_string(fingerprint));
     json_put(object, "mask_sizes", mask_sizes(clusters));
     return json_finish(&app->console, object);

@@ -121,8 +121,8 @@ static int print_json(struct app *app, const struct run *run)
     json_t *object = json_object(), *ids = json_array();
     for (uint32_t i = 0; i < r->n_tokens; i++)
         json_array_append_new(ids, json_integer(r->tokens[i]));
-    json_put_text(object, "model", app->options.argument, strlen(app->options.argument));
-    json_put_text(object, "device", setup_device_name(&run->setup), strlen(setup_device_name(&run->setup)));
+    json_put_string(object, "model", app->options.argument);
+    json_put_string(object, "device", run->setup.device_names);
     json_put_text(object, "prompt", run->prompt.bytes, run->prompt.n);
     json_put_text(object, "text", r->text.bytes, r->text.n);
     json_put_count(object, "prompt_tokens", run->n_tokens);
@@ -144,10 +144,10 @@ static void print_summary(struct app *app, const struct run *run)
     if (run->setup.clusters)
         snprintf(density, sizeof density, "density %.3f", r->density);
     if (r->n_decoded)
-        console_note(
-            &app->console, "%u tokens, %.1f tok/s, %.2f ms a token, %s; prompt of %zu at %.1f tok/s; on %s",
-            r->n_tokens, rate(r->n_decoded, r->decode_s), 1e3 * r->decode_s / r->n_decoded, density,
-            run->n_tokens, rate((double)run->n_tokens, r->prefill_s), setup_device_name(&run->setup));
+        console_note(&app->console,
+                     "%u tokens, %.1f tok/s, %.2f ms a token, %s; prompt of %zu at %.1f tok/s; on %s",
+                     r->n_tokens, rate(r->n_decoded, r->decode_s), 1e3 * r->decode_s / r->n_decoded, density,
+                     run->n_tokens, rate((double)run->n_tokens, r->prefill_s), run->setup.device_names);
     if (strcmp(r->stopped, "length") != 0 || run->params.sampler.temperature > 0)
         console_note(&app->console, "stopped by %s; --seed %llu", r->stopped,
                      (unsigned long long)run->params.sampler.seed);

@@ -70,6 +70,11 @@ void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
     text_free(&clean);
 }
 
+void json_put_string(json_t *object, const char *key, const char *text)
+{
+    json_put_text(object, key, text, strlen(text));
+}
+
 void json_put_parsed(json_t *object, const char *key, char *text)
 {
     json_put(object, key, text ? json_loads(text, 0, NULL) : NULL);

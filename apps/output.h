@@ -14,6 +14,7 @@ void json_put(json_t *object, const char *key, json_t *value);
 void json_put_number(json_t *object, const char *key, double value);
 void json_put_count(json_t *object, const char *key, uint64_t value);
 void json_put_text(json_t *object, const char *key, const char *bytes, size_t n);
+void json_put_string(json_t *object, const char *key, const char *text);
 /* Text that the library made as JSON; freed here. */
 void json_put_parsed(json_t *object, const char *key, char *text);
 /* Prints the object to stdout and releases it. An exit code. */

@@ -168,9 +168,9 @@ void report_bench_row(const struct pv_bench_row *row)
 json_t *report_bench_json(const struct pv_bench_row *row)
 {
     json_t *object = json_object();
-    json_put_text(object, "name", row->name, strlen(row->name));
-    json_put_text(object, "shape", row->shape, strlen(row->shape));
-    json_put_text(object, "variant", row->variant, strlen(row->variant));
+    json_put_string(object, "name", row->name);
+    json_put_string(object, "shape", row->shape);
+    json_put_string(object, "variant", row->variant);
     json_put_number(object, "ms", row->ms);
     json_put_number(object, "bytes", row->bytes);
     json_put_number(object, "gb_s", row->gb_s);

@@ -66,17 +66,34 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
     return PV_OK;
 }
 
+static void name_devices(struct setup *setup)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < setup->n_devices && used < sizeof setup->device_names; i++) {
+        const char *name = pv_context_device_info(setup->context, setup->devices[i])->name;
+        int n = snprintf(setup->device_names + used, sizeof setup->device_names - used, "%s%s",
+                         i ? " + " : "", name);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
 enum pv_status setup_devices(struct app *app, struct setup *setup)
 {
     const struct options *o = &app->options;
+    enum pv_status status;
     if (o->device && o->devices) {
         console_error(&app->console, "give --device or --devices, not both");
         return PV_ERR_ARG;
     }
-    if (o->devices && o->devices[0])
-        return find_list(app, o->devices, setup);
-    setup->n_devices = 1;
-    return pv_context_find_device(setup->context, o->device, &setup->devices[0]);
+    if (o->devices && o->devices[0]) {
+        status = find_list(app, o->devices, setup);
+    } else {
+        setup->n_devices = 1;
+        status = pv_context_find_device(setup->context, o->device, &setup->devices[0]);
+    }
+    if (!status)
+        name_devices(setup);
+    return status;
 }
 
 enum pv_status setup_model(struct app *app, const char *path, struct setup *setup)
@@ -141,9 +158,4 @@ enum pv_status setup_close(struct app *app, struct setup *setup)
     pv_model_close(setup->model);
     memset(setup, 0, sizeof *setup);
     return status;
-}
-
-const char *setup_device_name(const struct setup *setup)
-{
-    return pv_context_device_info(setup->context, setup->devices[0])->name;
 }

@@ -12,6 +12,7 @@ struct setup {
     struct pv_clusters *clusters; /* NULL: dense */
     struct pv_engine *engine;
     uint32_t devices[SETUP_DEVICES_MAX], n_devices;
+    char device_names[1024]; /* of them, with " + " between */
 };
 
 /* Each logs its own failure; what is open then is closed by setup_close. */
@@ -27,7 +28,6 @@ PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
 /* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
 enum pv_status setup_close(struct app *app, struct setup *setup);
 
-const char *setup_device_name(const struct setup *setup);
 /* The folder for caches ($XDG_CACHE_HOME/parvin or ~/.cache/parvin), made if missing; NULL if there is none.
  */
 const char *setup_cache_dir(char *buffer, size_t size);
