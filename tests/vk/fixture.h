@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "sanitize.h"
 #include "vk/recorder.h"
 
 struct fixture {
