@@ -106,16 +106,25 @@ END_TEST
 START_TEST(layers_split_by_weight)
 {
     uint32_t begin[9];
-    pv_split_layers(4, 2, NULL, begin);
+    ck_assert(pv_split_layers(4, 2, NULL, NULL, begin));
     ck_assert(begin[0] == 0 && begin[1] == 2 && begin[2] == 4);
-    pv_split_layers(4, 2, (const double[]){3.0, 1.0}, begin);
+    ck_assert(pv_split_layers(4, 2, (const double[]){3.0, 1.0}, NULL, begin));
     ck_assert(begin[1] == 3 && begin[2] == 4);
-    pv_split_layers(4, 4, (const double[]){1000.0, 1.0, 1.0, 1.0}, begin);
+    ck_assert(pv_split_layers(4, 4, (const double[]){1000.0, 1.0, 1.0, 1.0}, NULL, begin));
     for (uint32_t i = 0; i <= 4; i++)
         ck_assert_uint_eq(begin[i], i); /* nobody is left without a layer */
-    pv_split_layers(3, 3, (const double[]){1.0, 1.0, 1000.0}, begin);
-    for (uint32_t i = 0; i <= 3; i++)
-        ck_assert_uint_eq(begin[i], i);
+    ck_assert(pv_split_layers(10, 2, (const double[]){1.0, 1000.0}, NULL, begin));
+    ck_assert_uint_eq(begin[1], 1);
+}
+END_TEST
+
+START_TEST(layers_split_within_the_room)
+{
+    uint32_t begin[9];
+    ck_assert(pv_split_layers(10, 2, (const double[]){9.0, 1.0}, (const uint32_t[]){4, 100}, begin));
+    ck_assert(begin[1] == 4 && begin[2] == 10);
+    ck_assert(!pv_split_layers(10, 2, NULL, (const uint32_t[]){4, 5}, begin));
+    ck_assert(!pv_split_layers(10, 2, NULL, (const uint32_t[]){100, 0}, begin));
 }
 END_TEST
 
@@ -130,6 +139,7 @@ int main(void)
     tcase_add_test(tcase, repeat_penalty_turns_away_from_recent_tokens);
     tcase_add_test(tcase, nan_logits_are_an_error);
     tcase_add_test(tcase, layers_split_by_weight);
+    tcase_add_test(tcase, layers_split_within_the_room);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }
