@@ -45,7 +45,7 @@ static enum pv_status read_info(struct pv_clusters *c)
 {
     struct pv_clusters_info *info = &c->info;
     struct pv_str arch, method;
-    uint32_t version;
+    uint32_t version = 0;
 
     if (!pv_gguf_str(&c->gguf, "general.architecture", &arch) ||
         arch.size_bytes != strlen(PV_CLUSTERS_ARCH) ||

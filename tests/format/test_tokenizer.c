@@ -61,14 +61,15 @@ static void check_tokens(const struct fixture *f, const char *text, bool parse_s
 {
     char got[512] = "";
     uint32_t *ids;
-    size_t n;
+    size_t n, used = 0;
 
     ck_assert_int_eq(pv_tokenizer_encode(f->t, text, strlen(text), false, parse_special, &ids, &n), PV_OK);
     for (size_t i = 0; i < n; i++) {
         struct pv_str s = pv_gguf_find(&f->g, "tokenizer.ggml.tokens")->strings[ids[i]];
 
-        strncat(got, i > 0 ? " " : "", 1);
-        strncat(got, s.data, s.size_bytes);
+        used += (size_t)snprintf(got + used, sizeof(got) - used, "%s%.*s", i > 0 ? " " : "",
+                                 (int)s.size_bytes, s.data);
+        ck_assert_uint_lt(used, sizeof(got));
     }
     ck_assert_str_eq(got, expected);
     free(ids);
