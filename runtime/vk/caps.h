@@ -1,5 +1,5 @@
-/* What one physical device can do: plain facts, no decisions, no handles. Can be saved as JSON and loaded again, so
- * that the plan of a device nobody here owns is tested from its file (tests/data/caps). */
+/* What one physical device can do: plain facts, no decisions, no handles. Can be saved as JSON and loaded
+ * again, so that the plan of a device nobody here owns is tested from its file (tests/data/caps). */
 #ifndef PV_VK_CAPS_H
 #define PV_VK_CAPS_H
 
@@ -21,16 +21,18 @@ struct pv_caps {
     float timestamp_period_ns; /* 0: no timestamps on the compute queue */
     /* subgroups */
     uint32_t subgroup_size, min_subgroup_size, max_subgroup_size;
-    uint32_t subgroup_ops;    /* VkSubgroupFeatureFlags usable in compute */
+    uint32_t subgroup_ops; /* VkSubgroupFeatureFlags usable in compute */
     bool subgroup_size_control;
     /* features */
-    bool float16, int8, int16, int64, float64, storage_8bit, storage_16bit, int_dot_product, int_dot_accelerated;
+    bool float16, int8, int16, int64, float64, storage_8bit, storage_16bit, int_dot_product,
+        int_dot_accelerated;
     bool timeline, sync2, buffer_address, scalar_layout, host_query_reset, memory_budget, push_descriptor;
     bool external_host_memory, cooperative_matrix, executable_properties;
     /* memory */
     uint64_t device_heap_bytes; /* largest device-local heap */
-    uint64_t host_visible_device_bytes; /* largest heap that is device-local and host-visible (UMA or reBAR) */
-    bool unified; /* every device-local type is host-visible: no staging needed */
+    uint64_t
+        host_visible_device_bytes; /* largest heap that is device-local and host-visible (UMA or reBAR) */
+    bool unified;                  /* every device-local type is host-visible: no staging needed */
     bool has_compute_queue;
 };
 /* JSON object text, malloc'ed, the caller frees; NULL if memory is out. */

@@ -1,12 +1,12 @@
-/* An open device: logical device, one compute queue, device table, memory blocks, pipelines, one timeline semaphore.
- * Not thread-safe: one thread per device at a time. */
+/* An open device: logical device, one compute queue, device table, memory blocks, pipelines, one timeline
+ * semaphore. Not thread-safe: one thread per device at a time. */
 #ifndef PV_VK_DEVICE_H
 #define PV_VK_DEVICE_H
 
 #include "vk/instance.h"
 
-struct pv_memory;        /* sub-allocator, vk/memory.c */
-struct pv_pipelines;     /* pipeline table and on-disk cache, vk/pipeline.c */
+struct pv_memory;    /* sub-allocator, vk/memory.c */
+struct pv_pipelines; /* pipeline table and on-disk cache, vk/pipeline.c */
 struct pv_device {
     struct pv_context *context;
     const struct pv_log *log;
@@ -20,19 +20,19 @@ struct pv_device {
     struct pv_memory *memory;
     struct pv_pipelines *pipelines;
     VkSemaphore timeline;
-    uint64_t timeline_value; /* last value a submit will signal */
-    uint32_t timestamp_bits; /* valid bits of the queue's timestamps; 0: none */
-    uint64_t hazard_stamp;   /* grows with every barrier of any recorder: see vk/recorder.h */
+    uint64_t timeline_value;      /* last value a submit will signal */
+    uint32_t timestamp_bits;      /* valid bits of the queue's timestamps; 0: none */
+    uint64_t hazard_stamp;        /* grows with every barrier of any recorder: see vk/recorder.h */
     struct pv_recorder *transfer; /* staging copies */
     struct pv_buffer *staging;
     bool lost;
 };
 /* Opens device `index` of the context with its plan (`plan` NULL: the context's). */
-PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
-                                          struct pv_device **out);
+PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index,
+                                          const struct pv_plan *plan, struct pv_device **out);
 void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-safe */
-/* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot hang but
- * may be slow) are reported as a lost device. */
+/* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot
+ * hang but may be slow) are reported as a lost device. */
 PV_MUST_USE enum pv_status pv_device_wait(struct pv_device *device, uint64_t value);
 /* Turns a VkResult into a status, logging `what` with advice; marks the device lost where it is. */
 enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what);

@@ -1,6 +1,6 @@
-/* Compute pipelines from the embedded SPIR-V, by shader name and specialization constants. Built once per device, kept
- * until it closes, and stored in an on-disk VkPipelineCache if the context has a cache folder (a damaged or foreign
- * cache file is ignored and rewritten). */
+/* Compute pipelines from the embedded SPIR-V, by shader name and specialization constants. Built once per
+ * device, kept until it closes, and stored in an on-disk VkPipelineCache if the context has a cache folder (a
+ * damaged or foreign cache file is ignored and rewritten). */
 #ifndef PV_VK_PIPELINE_H
 #define PV_VK_PIPELINE_H
 
@@ -13,9 +13,11 @@ struct pv_pipeline {
     VkPipelineLayout layout;
     VkDescriptorSetLayout set_layout;
     uint32_t n_bindings;        /* the highest binding number used, plus one */
-    bool used[PV_MAX_BINDINGS]; /* false: the shader has no such binding, whatever is passed there is ignored */
-    VkDescriptorType types[PV_MAX_BINDINGS]; /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
-    bool writes[PV_MAX_BINDINGS];            /* storage buffer not declared readonly */
+    bool used[PV_MAX_BINDINGS]; /* false: the shader has no such binding, whatever is passed there is ignored
+                                 */
+    VkDescriptorType
+        types[PV_MAX_BINDINGS];   /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
+    bool writes[PV_MAX_BINDINGS]; /* storage buffer not declared readonly */
     uint32_t push_bytes;
 };
 /* spec[i] is the value of constant_id i. The pointer lives as long as the device. A missing shader name is

@@ -183,6 +183,14 @@ static void apply(const struct overrides *overrides, bool strategy, struct pv_pl
     }
 }
 
+static bool is_forced(const struct overrides *overrides, size_t offset)
+{
+    for (size_t k = 0; k < N_KEYS; k++)
+        if (keys[k].offset == offset)
+            return overrides->set[k];
+    return false;
+}
+
 /* ---- deciding ---- */
 
 static bool power_of_two(uint32_t v)
@@ -363,6 +371,9 @@ enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const c
     apply(&forced, true, &plan);
     decide_sizes(caps, &plan);
     apply(&forced, false, &plan);
+    if (!is_forced(&forced, offsetof(struct pv_plan, matmul_lanes)) && plan.matmul_workgroup > 0 &&
+        plan.matmul_lanes > plan.matmul_workgroup)
+        plan.matmul_lanes = plan.matmul_workgroup;
     PV_TRY(check(caps, &forced, &plan, log));
     *out = plan;
     return PV_OK;

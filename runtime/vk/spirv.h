@@ -1,5 +1,5 @@
-/* The compiled shaders, embedded by shaders/CMakeLists.txt. Names are kernel[.type][.access][.sg], as shaders/iface.h says;
-   the table is sorted by name. Read-only, so any thread may use it. */
+/* The compiled shaders, embedded by shaders/CMakeLists.txt. Names are kernel[.type][.access][.sg], as
+   shaders/iface.h says; the table is sorted by name. Read-only, so any thread may use it. */
 #ifndef PV_VK_SPIRV_H
 #define PV_VK_SPIRV_H
 
@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 struct pv_spirv {
-	const char *name;
-	const uint32_t *words; /* SPIR-V 1.5, host byte order */
-	size_t size_bytes;     /* a multiple of 4 */
+    const char *name;
+    const uint32_t *words; /* SPIR-V 1.5, host byte order */
+    size_t size_bytes;     /* a multiple of 4 */
 };
 
 extern const struct pv_spirv pv_spirv_table[];

@@ -100,6 +100,8 @@ static void check_sound(const struct pv_caps *caps, const struct pv_plan *p)
         }
     }
     ck_assert_uint_ge(p->ffn_down_splits, 1);
+    ck_assert(p->matmul_lanes >= 1 && p->matmul_workgroup % p->matmul_lanes == 0);
+    ck_assert(p->matvec_rows >= 1 && p->attn_tokens >= 1);
     ck_assert_uint_ge(p->matmul_tile_rows, 1);
     ck_assert_uint_ge(p->matmul_tile_cols, 1);
     ck_assert_uint_ge(p->n_batch, 1);
@@ -146,6 +148,7 @@ START_TEST(overrides_force_every_key)
     struct pv_plan p =
         make(&caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
                     "ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
+                    "matmul_lanes=4,matvec_rows=2,attn_tokens=3,"
                     "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
                     "max_binding_bytes=4096,subgroup_size=32");
     ck_assert_int_eq(p.access, PV_ACCESS_TEXEL);
@@ -156,12 +159,16 @@ START_TEST(overrides_force_every_key)
     ck_assert_uint_eq(p.matmul_workgroup, 16);
     ck_assert_uint_eq(p.matmul_tile_rows, 3);
     ck_assert_uint_eq(p.matmul_tile_cols, 8);
+    ck_assert_uint_eq(p.matmul_lanes, 4);
+    ck_assert_uint_eq(p.matvec_rows, 2);
+    ck_assert_uint_eq(p.attn_tokens, 3);
     ck_assert_uint_eq(p.attn_workgroup, 64);
     ck_assert_uint_eq(p.elementwise_workgroup, 1);
     ck_assert_uint_eq(p.n_batch, 5);
     ck_assert(!p.kv_f16);
     ck_assert_uint_eq(p.max_binding_bytes, 4096);
     ck_assert(make(&caps, "kv_f16=1").kv_f16);
+    ck_assert_uint_eq(make(&caps, "matmul_workgroup=4").matmul_lanes, 4); /* follows what is forced */
     ck_assert_uint_eq(make(&caps, "access=texel").max_binding_bytes, 2147483648u);
     ck_assert_uint_eq(make(&caps, "").n_batch, 256);
 }
@@ -204,6 +211,9 @@ static const struct {
     {"attn_workgroup=4096", "attn_workgroup"},
     {"ffn_down_splits=0", "ffn_down_splits"},
     {"matmul_tile_rows=17", "matmul_tile_rows"},
+    {"matmul_workgroup=8,matmul_lanes=16", "matmul_lanes"},
+    {"matvec_rows=0", "matvec_rows"},
+    {"attn_tokens=99", "attn_tokens"},
     {"subgroup_size=64", "subgroup_size"},
     {"subgroup_size=0", "subgroup_size"},
     {"max_binding_bytes=0", "max_binding_bytes"},
