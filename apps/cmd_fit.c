@@ -75,6 +75,8 @@ static int print_result(struct app *app, const struct fit *fit)
         json_put_count(object, "clusters", r->n_clusters);
         json_put_number(object, "density", r->density);
         json_put_number(object, "router_accuracy", r->router_accuracy);
+        json_put_number(object, "precision", r->precision);
+        json_put_number(object, "recall", r->recall);
         json_put_number(object, "energy_kept", r->energy_kept);
         json_put(object, "resumed", json_boolean(r->resumed));
         json_put_number(seconds, "capture", r->seconds_capture);
@@ -86,8 +88,10 @@ static int print_result(struct app *app, const struct fit *fit)
     }
     printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
            (unsigned long long)r->n_tokens, r->resumed ? " (resumed)" : "");
-    printf("held-out tokens: density %.3f, %.2f %% of the energy kept, router %.1f %% accurate\n", r->density,
-           100 * r->energy_kept, 100 * r->router_accuracy);
+    printf("held-out tokens: density %.3f, %.2f %% of the energy kept, precision %.3f, recall %.3f, router "
+           "%.1f %% "
+           "accurate\n",
+           r->density, 100 * r->energy_kept, r->precision, r->recall, 100 * r->router_accuracy);
     printf("seconds: %.1f capture, %.1f clusters, %.1f router, %.1f masks\n", r->seconds_capture,
            r->seconds_cluster, r->seconds_router, r->seconds_masks);
     return EXIT_GOOD;
@@ -116,6 +120,7 @@ int cmd_fit(struct app *app)
         const struct pv_fit_params params = {
             .n_clusters = o->clusters,
             .density = o->density,
+            .active_share = o->active_share,
             .n_tokens = o->tokens,
             .n_iters = o->iters,
             .n_epochs = o->epochs,

@@ -36,6 +36,8 @@ static const struct option_row rows[] = {
      "clusters per layer, fewer on small texts"},
     {C_FIT, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
      "share of all feed-forward neurons to compute, spread over the layers"},
+    {C_FIT, 0, "active-share", REAL, AT(active_share), "SHARE", "0.5", 0.001, 1,
+     "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
     {C_FIT, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12, "calibration tokens at most"},
     {C_FIT, 0, "iters", U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
     {C_FIT, 0, "epochs", U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},

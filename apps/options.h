@@ -44,6 +44,7 @@ struct options {
     const char *out;
     uint32_t iters, epochs, threads;
     uint64_t tokens;
+    double active_share;
     /* fit and bench */
     uint32_t clusters;
     double density;
