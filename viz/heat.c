@@ -48,6 +48,7 @@ struct pv_heat {
     uint32_t n_known, known_room; /* room is a power of two */
     struct row *rows;             /* ring */
     uint32_t n_rows, n_kept, newest;
+    uint32_t back; /* shares are of so many tokens ago */
     char *strings;
 };
 
@@ -274,6 +275,24 @@ static bool counts(const struct pv_heat *h, uint32_t cluster)
     return cluster < h->header.n_clusters;
 }
 
+/* Weighs the tokens that are kept, without the last `skip`. */
+static void weigh(struct pv_heat *h, uint32_t skip)
+{
+    h->back = skip;
+    h->recent_sum = 0.0;
+    memset(h->recent, 0, h->n_cells * sizeof(*h->recent));
+    for (uint32_t back = h->n_kept; back-- > skip;) {
+        const struct pv_heat_row *row = pv_heat_recent(h, back);
+        float weight = isinf(h->half_life) ? 1.0f : (float)exp2(-(double)(back - skip) / h->half_life);
+
+        h->recent_sum += (double)weight;
+        for (uint32_t l = 0; l < h->header.n_layers; l++) {
+            if (counts(h, row->cluster[l]))
+                h->recent[(size_t)l * h->header.n_clusters + row->cluster[l]] += weight;
+        }
+    }
+}
+
 enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
 {
     struct known *known;
@@ -283,6 +302,10 @@ enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
         status = keep_row(h, t);
     if (status != PV_OK)
         return status;
+    if (h->back > 0) {
+        weigh(h, 1); /* the tokens before this one, weighed anew */
+        h->back = 0;
+    }
     decay(h);
     h->n_tokens++;
     for (uint32_t l = 0; l < h->header.n_layers; l++) {
@@ -338,18 +361,15 @@ double pv_heat_half_life(const struct pv_heat *heat)
 void pv_heat_set_half_life(struct pv_heat *h, double half_life)
 {
     h->half_life = half_life > 0.5 ? half_life : 0.5;
-    h->recent_sum = 0.0;
-    memset(h->recent, 0, h->n_cells * sizeof(*h->recent));
-    for (uint32_t back = h->n_kept; back-- > 0;) {
-        const struct pv_heat_row *row = pv_heat_recent(h, back);
-        float weight = isinf(half_life) ? 1.0f : (float)exp2(-(double)back / h->half_life);
+    weigh(h, h->back);
+}
 
-        h->recent_sum += (double)weight;
-        for (uint32_t l = 0; l < h->header.n_layers; l++) {
-            if (counts(h, row->cluster[l]))
-                h->recent[(size_t)l * h->header.n_clusters + row->cluster[l]] += weight;
-        }
-    }
+void pv_heat_set_back(struct pv_heat *h, uint32_t back)
+{
+    if (back >= h->n_kept)
+        back = h->n_kept > 0 ? h->n_kept - 1 : 0;
+    if (back != h->back)
+        weigh(h, back);
 }
 
 double pv_heat_share(const struct pv_heat *h, uint32_t layer, uint32_t cluster)

@@ -47,6 +47,9 @@ uint64_t pv_heat_n_tokens(const struct pv_heat *heat);
 double pv_heat_half_life(const struct pv_heat *heat);
 /* Weighs the tokens that are still kept anew. */
 void pv_heat_set_half_life(struct pv_heat *heat, double half_life);
+/* Shows the past: shares are as they were `back` tokens ago (as far as tokens are kept); 0: now. A push goes
+ * back to now. */
+void pv_heat_set_back(struct pv_heat *heat, uint32_t back);
 /* Share of recent tokens that chose the cluster, 0..1, weighted by the half-life. */
 double pv_heat_share(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
 double pv_heat_max_share(const struct pv_heat *heat);
