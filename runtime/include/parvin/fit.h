@@ -14,11 +14,14 @@ struct pv_fit_params {
     uint32_t n_epochs;    /* router epochs; 0: 12 */
     uint32_t n_threads;   /* 0: all cores */
     uint64_t seed;        /* 0: 1 */
+    uint32_t n_ctx;       /* calibration window, tokens; 0: the engine's context, at most 512 */
+    double active_share;  /* neurons a pattern keeps where none are exactly zero (SwiGLU, GELU); 0: 0.5 */
     const char *resume_path; /* capture and stage state; NULL: OUT.resume; removed at the end */
     struct pv_progress progress;
 };
 struct pv_fit_result {
     double density, router_accuracy, energy_kept; /* on held-out calibration tokens */
+    double precision, recall;                     /* of the routed masks, likewise */
     uint64_t n_tokens;
     uint32_t n_clusters;
     double seconds_capture, seconds_cluster, seconds_router, seconds_masks;

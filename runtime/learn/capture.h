@@ -1,0 +1,67 @@
+/* Capture: what every feed-forward layer sees (z) and does (contributions) over a calibration text, one layer
+ * at a time in memory, the rest in the journal.
+ *
+ * The text is fed in windows of n_ctx tokens at positions 0.., no BOS. A text longer than asked for is
+ * sampled: windows spread evenly over it, since a book's first chapter is not the book (docs/method.md has
+ * the numbers). */
+#ifndef PV_LEARN_CAPTURE_H
+#define PV_LEARN_CAPTURE_H
+
+#include "learn/journal.h"
+#include "learn/sparse.h"
+#include "learn/steps.h"
+#include "parvin/session.h"
+
+/* A model that can be watched: a dense session, or a stand-in for tests. */
+struct pv_source {
+    uint32_t n_layers, d_model, d_ffn, n_ctx;
+    uint64_t fingerprint; /* of the weights */
+    uint32_t variant; /* what else changes the activations, e.g. an activation function that was asked for */
+    bool exact_zeros; /* inactive neurons are exactly zero (ReLU family): tau = 0 */
+    /* Forgets the past, feeds n <= n_ctx tokens and calls `fn` for every layer and batch, positions
+     * ascending. */
+    enum pv_status (*run)(void *user, const uint32_t *tokens, uint32_t n, pv_capture_fn fn, void *fn_user);
+    void *user;
+};
+
+/* Which tokens of the text are used. */
+struct pv_windows {
+    const uint32_t *text;
+    size_t n_text, n_tokens; /* in all, used */
+    uint32_t n_ctx, n_windows;
+};
+/* n_tokens 0 or more than the text has: all. */
+struct pv_windows pv_windows_plan(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx);
+/* First token of window w in the text; *n its length (n_ctx, but for the last). */
+size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n);
+
+struct pv_capture_params {
+    double active_share; /* share of neurons a pattern keeps where none are exactly zero */
+    struct pv_log log;
+};
+/* Runs the windows that `j` does not have yet. tau [n_layers] is set: 0 where inactive neurons are exactly
+ * zero, else the contribution quantile that keeps active_share, measured on the first windows. *resumed: some
+ * were there. */
+PV_MUST_USE enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_windows *windows,
+                                           const struct pv_capture_params *params, struct pv_journal *j,
+                                           const struct pv_steps *steps, float *tau, bool *resumed);
+/* What the journal's records depend on. */
+uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows *windows,
+                        const struct pv_capture_params *params);
+
+/* The record of window w, NULL if it is not captured yet. */
+const struct pv_journal_record *pv_capture_find(const struct pv_journal *j, uint64_t key, uint32_t w);
+
+/* One captured layer; rows are the used tokens in order. */
+struct pv_layer_data {
+    struct pv_sparse x;
+    uint16_t *z; /* [n_tokens][d] float16; NULL if not asked for */
+    uint64_t *offset;
+    uint16_t *col, *root; /* what x points to */
+};
+PV_MUST_USE enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key,
+                                           const struct pv_source *source, const struct pv_windows *windows,
+                                           uint32_t layer, bool with_z, struct pv_layer_data *out);
+void pv_layer_data_free(struct pv_layer_data *data); /* safe on a zeroed struct */
+
+#endif

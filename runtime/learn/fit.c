@@ -1,0 +1,67 @@
+/* pv_fit: the learner over an engine. The engine's model is the source, watched through a dense session. */
+#include "learn/learn.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "infer/engine.h"
+
+struct watched {
+    struct pv_session *session;
+    pv_capture_fn fn; /* of the run under way */
+    void *fn_user;
+};
+
+static enum pv_status pass_on(void *user, const struct pv_capture *capture)
+{
+    struct watched *w = user;
+
+    return w->fn(w->fn_user, capture);
+}
+
+static enum pv_status run_window(void *user, const uint32_t *tokens, uint32_t n, pv_capture_fn fn,
+                                 void *fn_user)
+{
+    struct watched *w = user;
+
+    w->fn = fn;
+    w->fn_user = fn_user;
+    pv_session_reset(w->session);
+    return pv_session_prefill(w->session, tokens, n);
+}
+
+static enum pv_status check_tokens(const struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens)
+{
+    if (engine->clusters != NULL)
+        return pv_fail(engine->log, PV_ERR_ARG,
+                       "fit: learns from a dense engine; create it without clusters");
+    for (size_t i = 0; i < n_tokens; i++) {
+        if (tokens[i] >= engine->hp.n_vocab)
+            return pv_fail(engine->log, PV_ERR_ARG, "fit: token %u at %zu; the vocabulary has %u", tokens[i],
+                           i, engine->hp.n_vocab);
+    }
+    return PV_OK;
+}
+
+enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens, const char *out_path,
+                      const struct pv_fit_params *params, struct pv_fit_result *out)
+{
+    const struct pv_hparams *hp = &engine->hp;
+    struct watched watched = {0};
+    struct pv_session_params session = {.ffn = PV_FFN_DENSE, .capture = pass_on, .capture_user = &watched};
+    struct pv_source source = {.n_layers = hp->n_layers,
+                               .d_model = hp->d_model,
+                               .d_ffn = hp->d_ffn,
+                               .n_ctx = engine->n_ctx,
+                               .fingerprint = pv_model_fingerprint(engine->model),
+                               .variant = (uint32_t)hp->act * 2 + hp->gated,
+                               .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
+                               .run = run_window,
+                               .user = &watched};
+    enum pv_status status;
+
+    PV_TRY(check_tokens(engine, tokens, n_tokens));
+    PV_TRY(pv_session_create(engine, &session, &watched.session));
+    status = pv_learn(&source, tokens, n_tokens, out_path, params, engine->log, out);
+    pv_session_destroy(watched.session);
+    return status;
+}

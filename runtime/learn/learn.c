@@ -1,0 +1,508 @@
+/* Four stages, each over all layers before the next, one layer's tokens in memory at a time:
+ *   capture  run the text, journal every layer's z and contributions;
+ *   cluster  spherical k-means of the contributions -> centroids, journaled;
+ *   router   softmax regression from z to the nearest centroid -> weights, journaled;
+ *   masks    energies over the tokens that the router sends to a cluster, one threshold for all layers ->
+ * lists. One block of tokens in ten is held out of clustering, training and masks alike; the result is
+ * measured on those. */
+#include "learn/learn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "format/cluster_file.h"
+#include "learn/kmeans.h"
+#include "learn/masks.h"
+#include "learn/router.h"
+
+enum {
+    RECORD_CLUSTER = 16,
+    RECORD_ROUTER = 17,
+    DEFAULT_CLUSTERS = 256,
+    MIN_CLUSTERS = 8,
+    TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
+    MIN_TOKENS = 64,
+    MAX_CTX = 512,
+    HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
+};
+
+struct learned_layer {
+    uint16_t *centroids; /* [K][F] float16 */
+    struct pv_router router;
+    uint16_t *routed; /* [n_tokens] the router's choice */
+    struct pv_energy energy, hot_energy;
+    struct pv_mask_lists lists, hot;
+};
+struct learner {
+    const struct pv_source *source;
+    struct pv_fit_params params; /* resolved */
+    struct pv_log log;
+    struct pv_windows windows;
+    struct pv_journal journal;
+    uint64_t capture_key, cluster_key, router_key;
+    float *tau; /* [n_layers] */
+    uint32_t *train, *held_out;
+    size_t n_train, n_held_out;
+    struct learned_layer *layers; /* [n_layers] */
+    double reached;               /* density expected on the training tokens */
+};
+
+static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
+{
+    struct pv_fit_params *p = &ln->params;
+    uint32_t n_ctx = ln->source->n_ctx;
+
+    if (p->n_ctx == 0)
+        p->n_ctx = n_ctx < MAX_CTX ? n_ctx : MAX_CTX;
+    if (p->density == 0.0)
+        p->density = 0.2;
+    if (p->active_share == 0.0)
+        p->active_share = p->density > 0.5 ? p->density : 0.5;
+    p->n_iters = p->n_iters != 0 ? p->n_iters : 20;
+    p->n_epochs = p->n_epochs != 0 ? p->n_epochs : 12;
+    p->seed = p->seed != 0 ? p->seed : 1;
+    if (!(p->density > 0.0 && p->density <= 1.0) || !(p->active_share > 0.0 && p->active_share <= 1.0))
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
+    if (p->n_ctx > n_ctx)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: windows of %u tokens do not fit the context of %u",
+                       p->n_ctx, n_ctx);
+    if (ln->source->d_ffn > 65536)
+        return pv_fail(&ln->log, PV_ERR_UNSUPPORTED,
+                       "fit: %u neurons a layer; cluster files hold at most 65536", ln->source->d_ffn);
+    ln->windows = pv_windows_plan(tokens, n_tokens, p->n_tokens, p->n_ctx);
+    if (ln->windows.n_tokens < MIN_TOKENS || ln->windows.n_tokens > UINT32_MAX)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: %zu tokens to learn from; give a text of at least %d",
+                       ln->windows.n_tokens, MIN_TOKENS);
+    if (p->n_clusters == 0) {
+        size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
+
+        p->n_clusters = wanted >= DEFAULT_CLUSTERS ? DEFAULT_CLUSTERS
+                        : wanted <= MIN_CLUSTERS   ? MIN_CLUSTERS
+                                                   : (uint32_t)wanted;
+    }
+    if (p->n_clusters > 65536 || p->n_clusters > ln->windows.n_tokens)
+        return pv_fail(&ln->log, PV_ERR_ARG,
+                       "fit: %u clusters for %zu tokens; use fewer clusters or more text", p->n_clusters,
+                       ln->windows.n_tokens);
+    return PV_OK;
+}
+
+static void make_keys(struct learner *ln)
+{
+    const struct pv_fit_params *p = &ln->params;
+    struct pv_capture_params capture = {.active_share = p->active_share};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed}, router[] = {p->n_epochs};
+
+    ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
+    ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
+    ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
+}
+
+static enum pv_status prepare(struct learner *ln)
+{
+    size_t n = ln->windows.n_tokens, block = n / 40;
+
+    ln->tau = pv_calloc(ln->source->n_layers, sizeof(*ln->tau));
+    ln->layers = pv_calloc(ln->source->n_layers, sizeof(*ln->layers));
+    ln->train = pv_calloc(n, sizeof(*ln->train));
+    ln->held_out = pv_calloc(n, sizeof(*ln->held_out));
+    if (ln->tau == NULL || ln->layers == NULL || ln->train == NULL || ln->held_out == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", n);
+    block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
+    for (size_t i = 0; i < n; i++) {
+        if (i / block % 10 == 9)
+            ln->held_out[ln->n_held_out++] = (uint32_t)i;
+        else
+            ln->train[ln->n_train++] = (uint32_t)i;
+    }
+    return PV_OK;
+}
+
+static struct pv_steps stage_steps(const struct learner *ln, const char *stage)
+{
+    return (struct pv_steps){.sink = ln->params.progress, .stage = stage, .total = ln->source->n_layers};
+}
+
+static enum pv_status stage_capture(struct learner *ln, bool *resumed)
+{
+    struct pv_capture_params params = {.active_share = ln->params.active_share, .log = ln->log};
+    struct pv_steps steps = stage_steps(ln, "capture");
+
+    steps.total = ln->windows.n_windows;
+    return pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, ln->tau, resumed);
+}
+
+static enum pv_status load(const struct learner *ln, uint32_t layer, bool with_z, struct pv_layer_data *data)
+{
+    return pv_capture_load(&ln->journal, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
+}
+
+/* Clusters one layer; the centroids are rounded as the file has them before anything is assigned to them. */
+static enum pv_status cluster_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+{
+    struct pv_kmeans_params params = {.n_clusters = ln->params.n_clusters,
+                                      .n_iters = ln->params.n_iters,
+                                      .n_threads = ln->params.n_threads,
+                                      .seed = ln->params.seed + l};
+    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
+    const struct pv_journal_record *record =
+        pv_journal_find(&ln->journal, RECORD_CLUSTER, l, ln->cluster_key);
+    uint16_t *centroids = ln->layers[l].centroids = pv_calloc(size, sizeof(*centroids));
+    struct pv_kmeans_result result = {0};
+    struct pv_layer_data data;
+    enum pv_status status;
+
+    if (centroids == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the centroids of layer %u", l);
+    if (record != NULL)
+        return pv_journal_read(&ln->journal, record, 0, centroids, size * sizeof(*centroids));
+    PV_TRY(load(ln, l, false, &data));
+    status = pv_kmeans(&data.x, ln->train, ln->n_train, &params, steps, &result);
+    pv_layer_data_free(&data);
+    if (status == PV_ERR_NOMEM)
+        return pv_fail(&ln->log, status, "fit: no memory to cluster layer %u; use fewer tokens or clusters",
+                       l);
+    PV_TRY(status);
+    for (size_t i = 0; i < size; i++)
+        centroids[i] = pv_float_to_half(result.centroids[i]);
+    free(result.centroids);
+    pv_info(&ln->log, "layer %u: %u clusters (%u empty) in %u iterations, mean similarity %.3f", l,
+            params.n_clusters, result.n_empty, result.n_iters, result.similarity);
+    pv_journal_begin(&ln->journal, RECORD_CLUSTER, l, ln->cluster_key);
+    pv_journal_put(&ln->journal, centroids, size * sizeof(*centroids));
+    return pv_journal_commit(&ln->journal);
+}
+
+/* Every token's own cluster. */
+static enum pv_status label(const struct learner *ln, uint32_t l, const struct pv_sparse *x, uint16_t *labels)
+{
+    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
+    float *centroids = pv_calloc(size, sizeof(*centroids));
+    enum pv_status status = PV_ERR_NOMEM;
+
+    if (centroids != NULL) {
+        for (size_t i = 0; i < size; i++)
+            centroids[i] = pv_half_to_float(ln->layers[l].centroids[i]);
+        status = pv_kmeans_assign(x, NULL, x->n_rows, centroids, ln->params.n_clusters, PV_SPACE_CONTRIBUTION,
+                                  ln->params.n_threads, labels, NULL);
+    }
+    free(centroids);
+    return status;
+}
+
+static enum pv_status train_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+{
+    struct pv_router_params params = {.n_clusters = ln->params.n_clusters,
+                                      .d_model = ln->source->d_model,
+                                      .n_epochs = ln->params.n_epochs,
+                                      .n_threads = ln->params.n_threads,
+                                      .seed = ln->params.seed + l};
+    struct pv_router_data router_data = {
+        .train = ln->train, .n_train = ln->n_train, .held_out = ln->held_out, .n_held_out = ln->n_held_out};
+    uint16_t *labels = pv_calloc(ln->windows.n_tokens, sizeof(*labels));
+    struct pv_layer_data data = {0};
+    enum pv_status status = PV_ERR_NOMEM;
+
+    if (labels != NULL)
+        status = load(ln, l, true, &data);
+    if (status == PV_OK)
+        status = label(ln, l, &data.x, labels);
+    if (status == PV_OK) {
+        router_data.z = data.z;
+        router_data.label = labels;
+        status = pv_router_train(&params, &router_data, steps, &ln->layers[l].router);
+    }
+    free(labels);
+    pv_layer_data_free(&data);
+    if (status == PV_ERR_NOMEM)
+        return pv_fail(&ln->log, status, "fit: no memory to train the router of layer %u; use fewer tokens",
+                       l);
+    return status;
+}
+
+/* The router of one layer: from the journal, or trained and put there. */
+static enum pv_status router_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+{
+    struct pv_router *router = &ln->layers[l].router;
+    struct pv_journal *j = &ln->journal;
+    size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * ln->source->d_model;
+    const struct pv_journal_record *record = pv_journal_find(j, RECORD_ROUTER, l, ln->router_key);
+    uint64_t bias_at = sizeof(router->accuracy), weight_at = bias_at + n_clusters * sizeof(*router->bias);
+
+    if (record != NULL) {
+        router->bias = pv_calloc(n_clusters, sizeof(*router->bias));
+        router->weight = pv_calloc(n_weights, sizeof(*router->weight));
+        if (router->bias == NULL || router->weight == NULL)
+            return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the router of layer %u", l);
+        PV_TRY(pv_journal_read(j, record, 0, &router->accuracy, sizeof(router->accuracy)));
+        PV_TRY(pv_journal_read(j, record, bias_at, router->bias, n_clusters * sizeof(*router->bias)));
+        return pv_journal_read(j, record, weight_at, router->weight, n_weights * sizeof(*router->weight));
+    }
+    PV_TRY(train_layer(ln, l, steps));
+    pv_info(&ln->log, "layer %u: router right for %.1f %% of held-out tokens after %u epochs", l,
+            100.0 * router->accuracy, router->n_epochs);
+    pv_journal_begin(j, RECORD_ROUTER, l, ln->router_key);
+    pv_journal_put(j, &router->accuracy, sizeof(router->accuracy));
+    pv_journal_put(j, router->bias, n_clusters * sizeof(*router->bias));
+    pv_journal_put(j, router->weight, n_weights * sizeof(*router->weight));
+    return pv_journal_commit(j);
+}
+
+/* Routes every token of one layer and sums its energies over the training tokens. */
+static enum pv_status measure_layer(struct learner *ln, uint32_t l)
+{
+    struct learned_layer *layer = &ln->layers[l];
+    uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
+    uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof(*nowhere)); /* all in cluster 0 */
+    struct pv_layer_data data = {0};
+    enum pv_status status = PV_ERR_NOMEM;
+
+    layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
+    if (nowhere != NULL && layer->routed != NULL)
+        status = load(ln, l, true, &data);
+    if (status == PV_OK)
+        status = pv_router_apply(&layer->router, n_clusters, ln->source->d_model, data.z, NULL, data.x.n_rows,
+                                 n_threads, layer->routed);
+    if (status == PV_OK)
+        status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
+                                n_threads);
+    if (status == PV_OK)
+        status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
+    free(nowhere);
+    pv_layer_data_free(&data);
+    if (status == PV_ERR_NOMEM)
+        return pv_fail(&ln->log, status,
+                       "fit: no memory for the masks of layer %u; use fewer tokens or clusters", l);
+    return status;
+}
+
+/* Spends the budget: masks, and the static hot sets by the same rule. */
+static enum pv_status spend(struct learner *ln)
+{
+    uint32_t n_layers = ln->source->n_layers;
+    struct pv_energy *routed = pv_calloc(n_layers, sizeof(*routed)), *hot = pv_calloc(n_layers, sizeof(*hot));
+    enum pv_status status = PV_ERR_NOMEM;
+    float threshold = 0.0f, hot_threshold = 0.0f;
+    double unused;
+
+    for (uint32_t l = 0; l < n_layers && routed != NULL && hot != NULL; l++) {
+        routed[l] = ln->layers[l].energy;
+        hot[l] = ln->layers[l].hot_energy;
+    }
+    if (routed != NULL && hot != NULL) {
+        pv_energy_scale(routed, n_layers);
+        pv_energy_scale(hot, n_layers);
+        status = pv_energy_threshold(routed, n_layers, ln->params.density, ln->params.n_threads, &threshold,
+                                     &ln->reached);
+    }
+    if (status == PV_OK)
+        status = pv_energy_threshold(hot, n_layers, ln->params.density, ln->params.n_threads, &hot_threshold,
+                                     &unused);
+    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
+        status = pv_mask_lists_choose(&ln->layers[l].lists, &routed[l], threshold);
+        if (status == PV_OK)
+            status = pv_mask_lists_choose(&ln->layers[l].hot, &hot[l], hot_threshold);
+    }
+    free(routed);
+    free(hot);
+    if (status != PV_OK)
+        return pv_fail(&ln->log, status, "fit: no memory for the masks; use fewer clusters");
+    return PV_OK;
+}
+
+/* Masks against the held-out tokens, means over layers. */
+static enum pv_status judge(struct learner *ln, struct pv_fit_result *out)
+{
+    bool held_out = ln->n_held_out > 0;
+    const uint32_t *rows = held_out ? ln->held_out : ln->train;
+    size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
+    uint32_t n_layers = ln->source->n_layers;
+    struct pv_mask_counts all = {0};
+
+    for (uint32_t l = 0; l < n_layers; l++) {
+        struct pv_mask_counts counts = {0};
+        struct pv_layer_data data;
+        enum pv_status status;
+
+        PV_TRY(load(ln, l, false, &data));
+        status =
+            pv_mask_lists_judge(&ln->layers[l].lists, &data.x, rows, n_rows, ln->layers[l].routed, &counts);
+        pv_layer_data_free(&data);
+        if (status != PV_OK)
+            return pv_fail(&ln->log, status, "fit: no memory to judge the masks of layer %u", l);
+        pv_info(&ln->log, "layer %u: computes %.3f of its neurons, %.3f active, keeps %.4f of the energy", l,
+                counts.computed / (counts.rows * ln->source->d_ffn),
+                counts.active / (counts.rows * ln->source->d_ffn),
+                counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0);
+        out->energy_kept += (counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0) / n_layers;
+        out->router_accuracy += ln->layers[l].router.accuracy / n_layers;
+        all.rows += counts.rows;
+        all.computed += counts.computed;
+        all.active += counts.active;
+        all.both += counts.both;
+    }
+    out->density = all.computed / (all.rows * ln->source->d_ffn);
+    out->precision = all.computed > 0.0 ? all.both / all.computed : 1.0;
+    out->recall = all.active > 0.0 ? all.both / all.active : 1.0;
+    return PV_OK;
+}
+
+static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
+{
+    struct pv_steps steps = stage_steps(ln, "masks");
+
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        steps.done = l;
+        if (!pv_steps_report(&steps, 0.0))
+            return PV_ERR_INTERRUPTED;
+        PV_TRY(measure_layer(ln, l));
+    }
+    PV_TRY(spend(ln));
+    PV_TRY(judge(ln, out));
+    steps.done = steps.total;
+    return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
+}
+
+/* A stage of work on each layer in turn. */
+static enum pv_status stage_each(struct learner *ln, const char *stage,
+                                 enum pv_status (*work)(struct learner *ln, uint32_t l,
+                                                        const struct pv_steps *steps))
+{
+    struct pv_steps steps = stage_steps(ln, stage);
+
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        steps.done = l;
+        PV_TRY(work(ln, l, &steps));
+    }
+    steps.done = steps.total;
+    return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
+}
+
+static enum pv_status write_file(const struct learner *ln, const struct pv_fit_result *result,
+                                 const char *path)
+{
+    uint32_t n_layers = ln->source->n_layers;
+    struct pv_cluster_layer *layers = pv_calloc(n_layers, sizeof(*layers));
+    struct pv_clusters clusters = {.layers = layers};
+    enum pv_status status;
+
+    if (layers == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "%s: no memory to write it", path);
+    clusters.info = (struct pv_clusters_info){.n_layers = n_layers,
+                                              .n_clusters = ln->params.n_clusters,
+                                              .d_model = ln->source->d_model,
+                                              .d_ffn = ln->source->d_ffn,
+                                              .fingerprint = ln->source->fingerprint,
+                                              .density = ln->reached,
+                                              .density_target = ln->params.density,
+                                              .router_accuracy = result->router_accuracy,
+                                              .n_tokens = ln->windows.n_tokens,
+                                              .seed = ln->params.seed,
+                                              .method = "energy"};
+    for (uint32_t l = 0; l < n_layers; l++) {
+        const struct learned_layer *from = &ln->layers[l];
+
+        layers[l] = (struct pv_cluster_layer){.offset = from->lists.offset,
+                                              .neurons = from->lists.neurons,
+                                              .router = from->router.weight,
+                                              .router_bias = from->router.bias,
+                                              .centroids = from->centroids,
+                                              .hot = from->hot.neurons,
+                                              .n_hot = from->hot.offset[1],
+                                              .tau = ln->tau[l],
+                                              .density = (float)from->lists.density};
+    }
+    status = pv_clusters_write(&clusters, path, &ln->log);
+    free(layers);
+    return status;
+}
+
+/* Runs one stage and adds its time. */
+#define TIMED(seconds, stage)                                                                                \
+    do {                                                                                                     \
+        double begin_ = pv_now_s();                                                                          \
+        status = (stage);                                                                                    \
+        (seconds) = pv_now_s() - begin_;                                                                     \
+        if (status != PV_OK)                                                                                 \
+            goto fail;                                                                                       \
+    } while (0)
+
+static enum pv_status run_stages(struct learner *ln, const char *out_path, struct pv_fit_result *out)
+{
+    enum pv_status status;
+
+    TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
+    TIMED(out->seconds_cluster, stage_each(ln, "cluster", cluster_layer));
+    TIMED(out->seconds_router, stage_each(ln, "router", router_layer));
+    TIMED(out->seconds_masks, stage_masks(ln, out));
+    status = write_file(ln, out, out_path);
+fail:
+    return status;
+}
+
+static void learner_free(struct learner *ln)
+{
+    for (uint32_t l = 0; ln->layers != NULL && l < ln->source->n_layers; l++) {
+        struct learned_layer *layer = &ln->layers[l];
+
+        free(layer->centroids);
+        free(layer->routed);
+        pv_router_free(&layer->router);
+        pv_energy_free(&layer->energy);
+        pv_energy_free(&layer->hot_energy);
+        pv_mask_lists_free(&layer->lists);
+        pv_mask_lists_free(&layer->hot);
+    }
+    free(ln->layers);
+    free(ln->tau);
+    free(ln->train);
+    free(ln->held_out);
+}
+
+/* Resume file: as asked, or OUT.resume. */
+static char *resume_path(const struct pv_fit_params *params, const char *out_path)
+{
+    size_t room = strlen(out_path) + sizeof(".resume");
+    char *path;
+
+    if (params->resume_path != NULL)
+        return pv_strndup(params->resume_path, strlen(params->resume_path));
+    path = pv_calloc(room, 1);
+    if (path != NULL)
+        snprintf(path, room, "%s.resume", out_path);
+    return path;
+}
+
+enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, size_t n_tokens,
+                        const char *out_path, const struct pv_fit_params *params, const struct pv_log *log,
+                        struct pv_fit_result *out)
+{
+    struct learner ln = {.source = source, .params = *params, .journal = {.fd = -1}};
+    char *path = resume_path(params, out_path);
+    enum pv_status status;
+
+    *out = (struct pv_fit_result){0};
+    if (log != NULL)
+        ln.log = *log;
+    if (path == NULL)
+        return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
+    PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
+    PV_TRY_GOTO(prepare(&ln));
+    make_keys(&ln);
+    out->n_tokens = ln.windows.n_tokens;
+    out->n_clusters = ln.params.n_clusters;
+    PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));
+    status = run_stages(&ln, out_path, out);
+    if (status == PV_ERR_INTERRUPTED)
+        pv_info(log, "stopped; the same command goes on from %s", path);
+fail:
+    pv_journal_close(&ln.journal, status == PV_OK);
+    learner_free(&ln);
+    free(path);
+    return status;
+}

@@ -1,0 +1,14 @@
+/* The whole fit on a source: capture, cluster, router, masks, file. pv_fit is this over an engine's dense
+ * session. */
+#ifndef PV_LEARN_LEARN_H
+#define PV_LEARN_LEARN_H
+
+#include "learn/capture.h"
+#include "parvin/fit.h"
+
+/* As pv_fit; zero fields of `params` mean the defaults of parvin/fit.h. */
+PV_MUST_USE enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, size_t n_tokens,
+                                    const char *out_path, const struct pv_fit_params *params,
+                                    const struct pv_log *log, struct pv_fit_result *out);
+
+#endif

@@ -1,0 +1,22 @@
+/* Progress of one stage that is made of equal parts (layers): a part reports its own share, the caller sees
+ * the sum. */
+#ifndef PV_LEARN_STEPS_H
+#define PV_LEARN_STEPS_H
+
+#include "parvin/status.h"
+
+struct pv_steps {
+    struct pv_progress sink;
+    const char *stage;
+    double done, total; /* parts finished, parts in all */
+};
+
+/* Reports `share` (0..1) of the part under way; false means stop. `steps` may be NULL. */
+static inline bool pv_steps_report(const struct pv_steps *steps, double share)
+{
+    if (steps == NULL || steps->sink.fn == NULL)
+        return true;
+    return steps->sink.fn(steps->sink.user, steps->stage, steps->done + share, steps->total);
+}
+
+#endif
