@@ -152,14 +152,12 @@ static uint32_t power_of_two_below(uint32_t n)
 
 struct pv_row_split pv_row_split(const struct pv_plan *plan)
 {
-    struct pv_row_split s = {.workgroup = plan->matvec_workgroup, .lanes = 1, .rows = 1};
-    if (plan->reduce == PV_REDUCE_INVOCATION) {
-        s.rows = plan->matvec_rows;
-    } else if (plan->reduce == PV_REDUCE_SUBGROUP) {
+    struct pv_row_split s = {.workgroup = plan->matvec_workgroup, .lanes = 1, .rows = plan->matvec_rows};
+    if (plan->reduce == PV_REDUCE_SUBGROUP) {
         s.subgroup = true;
         s.lanes = plan->subgroup_size ? plan->subgroup_size : 1;
         s.workgroup = s.workgroup < s.lanes ? s.lanes : s.workgroup / s.lanes * s.lanes;
-    } else {
+    } else if (plan->reduce == PV_REDUCE_WORKGROUP) {
         s.workgroup = s.lanes = power_of_two_below(s.workgroup);
     }
     s.rows_per_workgroup = s.workgroup / s.lanes * s.rows;

@@ -1,5 +1,5 @@
-/* All products are sums of scaled rows, so that the inner loops vectorise without reordering any sum: results are the
- * same for every number of threads. */
+/* All products are sums of scaled rows, so that the inner loops vectorise without reordering any sum: results
+ * are the same for every number of threads. */
 #include "learn/predict_lowrank.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static void multiply(uint32_t n_threads, size_t m, const struct product *g)
     pv_parallel_for(n_threads, m, (m + 15) / 16, multiply_rows, &copy);
 }
 
-/* Gram-Schmidt on the rows of q [n][width], twice for accuracy; a row that depends on earlier ones becomes zero. */
+/* Gram-Schmidt on the rows of q [n][width], twice for accuracy; a row that depends on earlier ones becomes
+ * zero. */
 static void orthonormalise(float *q, size_t n, size_t width)
 {
     for (size_t i = 0; i < n; i++) {
@@ -80,8 +81,8 @@ struct work {
 };
 
 /* One round: q <- orthonormal basis of (W C W^T) q, vectors as rows: t = q W, u = t C, q = u W^T. */
-static void iterate(const float *w, const float *w_t, size_t n_rows, size_t n_cols, const float *moment, size_t r,
-                    uint32_t n_threads, struct work *work)
+static void iterate(const float *w, const float *w_t, size_t n_rows, size_t n_cols, const float *moment,
+                    size_t r, uint32_t n_threads, struct work *work)
 {
     multiply(n_threads, r, &(struct product){work->q, w, n_rows, 1, n_rows, n_cols, work->t});
     if (moment != NULL)
@@ -91,8 +92,8 @@ static void iterate(const float *w, const float *w_t, size_t n_rows, size_t n_co
     orthonormalise(work->q, r, n_rows);
 }
 
-enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols, const float *moment, uint32_t rank,
-                               uint64_t seed, uint32_t n_threads, struct pv_lowrank *out)
+enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols, const float *moment,
+                               uint32_t rank, uint64_t seed, uint32_t n_threads, struct pv_lowrank *out)
 {
     size_t least = n_rows < n_cols ? n_rows : n_cols, r;
     struct work work = {0};
@@ -108,7 +109,8 @@ enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols,
     work.u = pv_calloc(r * n_cols, sizeof(float));
     out->a_t = pv_calloc((size_t)out->rank * n_rows, sizeof(float));
     out->b_t = pv_calloc((size_t)out->rank * n_cols, sizeof(float));
-    if (w_t != NULL && work.q != NULL && work.t != NULL && work.u != NULL && out->a_t != NULL && out->b_t != NULL) {
+    if (w_t != NULL && work.q != NULL && work.t != NULL && work.u != NULL && out->a_t != NULL &&
+        out->b_t != NULL) {
         for (size_t i = 0; i < n_rows; i++) {
             for (size_t j = 0; j < n_cols; j++)
                 w_t[j * n_rows + i] = w[i * n_cols + j];
@@ -162,7 +164,8 @@ void pv_lowrank_expand(const struct pv_lowrank *map, const float *h, float *y)
     combine(h, map->rank, map->a_t, map->n_rows, y);
 }
 
-float *pv_lowrank_moment(const uint16_t *z, uint32_t d, const uint32_t *rows, size_t n_rows, uint32_t n_threads)
+float *pv_lowrank_moment(const uint16_t *z, uint32_t d, const uint32_t *rows, size_t n_rows,
+                         uint32_t n_threads)
 {
     size_t n = n_rows < MOMENT_ROWS ? n_rows : MOMENT_ROWS;
     float *sample = pv_calloc(n * d, sizeof(*sample)), *moment = pv_calloc((size_t)d * d, sizeof(*moment));

@@ -1,6 +1,6 @@
-/* A sample of the calibration tokens is scored once per layer; a density is then one bisection over the bits of the
- * threshold, since floats >= 0 order like their bits. Scores that take few values (counts) would miss the density by
- * a whole step, so layers then step down one at a time while the budget lasts. */
+/* A sample of the calibration tokens is scored once per layer; a density is then one bisection over the bits
+ * of the threshold, since floats >= 0 order like their bits. Scores that take few values (counts) would miss
+ * the density by a whole step, so layers then step down one at a time while the budget lasts. */
 #include "learn/predict_method.h"
 
 #include <math.h>
@@ -103,7 +103,8 @@ static void sample_rows(void *user, size_t chunk, size_t begin, size_t end)
     free(room);
 }
 
-static enum pv_status train(struct pv_predictor *p, const struct pv_predict_layer *in, const struct pv_steps *steps)
+static enum pv_status train(struct pv_predictor *p, const struct pv_predict_layer *in,
+                            const struct pv_steps *steps)
 {
     struct scored *s = (struct scored *)p;
     struct score_layer *layer = &s->layers[in->layer];
@@ -165,7 +166,8 @@ static void find_threshold(struct scored *s, uint32_t first, uint32_t end, doubl
         s->layers[l].threshold = threshold;
 }
 
-/* The largest sampled score of a layer at or below its threshold, -1 if there is none: above() then takes it in. */
+/* The largest sampled score of a layer at or below its threshold, -1 if there is none: above() then takes it
+ * in. */
 static float next_below(const struct scored *s, uint32_t layer)
 {
     const struct score_layer *l = &s->layers[layer];
@@ -237,7 +239,8 @@ static void predict_tokens(void *user, size_t chunk, size_t begin, size_t end)
     for (size_t t = begin; t < end; t++) {
         uint32_t *bits = g->bits + t * words;
 
-        g->s->kind->score(layer->state, params, g->tokens->z + t * d, g->tokens->contribution + t * f, room + f, room);
+        g->s->kind->score(layer->state, params, g->tokens->z + t * d, g->tokens->contribution + t * f,
+                          room + f, room);
         for (size_t j = 0; j < f; j++)
             bits[j / 32] |= (uint32_t)(room[j] > layer->threshold) << (j % 32);
     }
@@ -272,8 +275,8 @@ static void destroy(struct pv_predictor *p)
     free(s);
 }
 
-enum pv_status pv_predict_score_create(const struct pv_score_kind *kind, const struct pv_predict_params *params,
-                                       struct pv_predictor **out)
+enum pv_status pv_predict_score_create(const struct pv_score_kind *kind,
+                                       const struct pv_predict_params *params, struct pv_predictor **out)
 {
     struct scored *s = pv_calloc(1, sizeof(*s));
 

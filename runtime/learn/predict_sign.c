@@ -1,6 +1,6 @@
-/* SparseInfer (arXiv 2411.12692): a product w_ji z_i is positive where the signs agree, so the number of agreements
- * says, without any training, whether w_j . z is likely positive. Signs are packed, 32 to a word; one exclusive or and
- * a population count do 32 products. */
+/* SparseInfer (arXiv 2411.12692): a product w_ji z_i is positive where the signs agree, so the number of
+ * agreements says, without any training, whether w_j . z is likely positive. Signs are packed, 32 to a word;
+ * one exclusive or and a population count do 32 products. */
 #include "learn/predict_method.h"
 
 #include <stdlib.h>

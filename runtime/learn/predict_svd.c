@@ -1,9 +1,8 @@
-/* Low-rank prediction of what fires: u = W z is predicted as m = A B z with an error of standard deviation s_j, taken
- * as normal, so that the expected energy of a neuron has a closed form. With t = m_j / s_j, n = ||W_down[:, j]||,
- * Phi and phi of the normal distribution:
- *   ReLU^2: E c^2 = n^2 s^4 ((t^4 + 6 t^2 + 3) Phi(t) + (t^3 + 5 t) phi(t))
- *   ReLU:   E c^2 = n^2 s^2 ((t^2 + 1) Phi(t) + t phi(t))
- * Others (the gate of SwiGLU or GELU): the activation of m_j, squared, times the neuron's own mean square of the rest.
+/* Low-rank prediction of what fires: u = W z is predicted as m = A B z with an error of standard deviation
+ * s_j, taken as normal, so that the expected energy of a neuron has a closed form. With t = m_j / s_j, n =
+ * ||W_down[:, j]||, Phi and phi of the normal distribution: ReLU^2: E c^2 = n^2 s^4 ((t^4 + 6 t^2 + 3) Phi(t)
+ * + (t^3 + 5 t) phi(t)) ReLU:   E c^2 = n^2 s^2 ((t^2 + 1) Phi(t) + t phi(t)) Others (the gate of SwiGLU or
+ * GELU): the activation of m_j, squared, times the neuron's own mean square of the rest.
  */
 #include "learn/predict_method.h"
 
@@ -109,7 +108,8 @@ static void release(void *state)
     free(s);
 }
 
-static void *learn_with(const struct pv_predict_params *params, const struct pv_predict_layer *in, const float *moment)
+static void *learn_with(const struct pv_predict_params *params, const struct pv_predict_layer *in,
+                        const float *moment)
 {
     struct svd *s = pv_calloc(1, sizeof(*s));
 
@@ -119,8 +119,8 @@ static void *learn_with(const struct pv_predict_params *params, const struct pv_
     s->deviation = pv_calloc(params->shape.d_ffn, sizeof(float));
     s->weight = pv_calloc(params->shape.d_ffn, sizeof(float));
     if (s->deviation == NULL || s->weight == NULL ||
-        pv_lowrank_find(in->w, params->shape.d_ffn, params->shape.d_model, moment, rank_for(params), params->seed,
-                        params->n_threads, &s->map) != PV_OK ||
+        pv_lowrank_find(in->w, params->shape.d_ffn, params->shape.d_model, moment, rank_for(params),
+                        params->seed, params->n_threads, &s->map) != PV_OK ||
         !measure(params, in, s)) {
         release(s);
         return NULL;
@@ -135,7 +135,8 @@ static void *learn_svd(const struct pv_predict_params *params, const struct pv_p
 
 static void *learn_lowrank(const struct pv_predict_params *params, const struct pv_predict_layer *in)
 {
-    float *moment = pv_lowrank_moment(in->z, params->shape.d_model, in->train, in->n_train, params->n_threads);
+    float *moment =
+        pv_lowrank_moment(in->z, params->shape.d_model, in->train, in->n_train, params->n_threads);
     void *state = moment != NULL ? learn_with(params, in, moment) : NULL;
 
     free(moment);

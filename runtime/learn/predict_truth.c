@@ -1,5 +1,5 @@
-/* References that need no predictor: the token's own contributions (what no run knows in advance), and one set for
- * every token (what needs no knowledge at all). */
+/* References that need no predictor: the token's own contributions (what no run knows in advance), and one
+ * set for every token (what needs no knowledge at all). */
 #include "learn/predict_method.h"
 
 #include <stdlib.h>
@@ -31,8 +31,8 @@ static void *learn_oracle(const struct pv_predict_params *params, const struct p
     return scaled_new(in);
 }
 
-static void score_oracle(const void *state, const struct pv_predict_params *params, const float *z, const float *c,
-                         float *room, float *score)
+static void score_oracle(const void *state, const struct pv_predict_params *params, const float *z,
+                         const float *c, float *room, float *score)
 {
     const struct scaled *s = state;
 
@@ -59,8 +59,8 @@ static void *learn_magnitude(const struct pv_predict_params *params, const struc
 }
 
 /* |a_j| = c_j / ||W_down[:, j]||. */
-static void score_magnitude(const void *state, const struct pv_predict_params *params, const float *z, const float *c,
-                            float *room, float *score)
+static void score_magnitude(const void *state, const struct pv_predict_params *params, const float *z,
+                            const float *c, float *room, float *score)
 {
     const struct scaled *s = state;
 
@@ -109,8 +109,8 @@ static void *learn_static(const struct pv_predict_params *params, const struct p
     return s;
 }
 
-static void score_static(const void *state, const struct pv_predict_params *params, const float *z, const float *c,
-                         float *room, float *score)
+static void score_static(const void *state, const struct pv_predict_params *params, const float *z,
+                         const float *c, float *room, float *score)
 {
     const struct scaled *s = state;
 

@@ -43,8 +43,8 @@ static inline void fixture_open_with(struct fixture *f, uint32_t index, struct p
 {
     memset(f, 0, sizeof *f);
     params.log = pv_test_log(&f->log);
-    ck_assert_msg(pv_context_create(&params, &f->context) == PV_OK, "%s", f->log.text);
-    ck_assert_msg(pv_device_open(f->context, index, NULL, &f->device) == PV_OK, "%s", f->log.text);
+    ck_assert_msg(pv_context_create(&params, &f->context) == PV_OK, "%.2000s", f->log.text);
+    ck_assert_msg(pv_device_open(f->context, index, NULL, &f->device) == PV_OK, "%.2000s", f->log.text);
 }
 static inline void fixture_open(struct fixture *f, int index)
 {
@@ -54,7 +54,7 @@ static inline void fixture_open(struct fixture *f, int index)
 static inline void fixture_close(struct fixture *f)
 {
     pv_device_close(f->device);
-    ck_assert_msg(pv_context_validation_messages(f->context) == 0, "%s", f->log.text);
+    ck_assert_msg(pv_context_validation_messages(f->context) == 0, "%.2000s", f->log.text);
     pv_context_destroy(f->context);
 }
 

@@ -12,7 +12,7 @@ static struct pv_context *open_context(struct pv_test_log *log, const char *over
     struct pv_context_params params = fixture_params(log);
     struct pv_context *context = NULL;
     params.plan_overrides = overrides;
-    ck_assert_msg(pv_context_create(&params, &context) == PV_OK, "%s", log->text);
+    ck_assert_msg(pv_context_create(&params, &context) == PV_OK, "%.2000s", log->text);
     return context;
 }
 
