@@ -117,12 +117,21 @@ fail:
     return status;
 }
 
+void pv_device_drain(struct pv_device *device)
+{
+    if (!device->lost || device->drained || !device->queue)
+        return;
+    (void)device->vk.vkDeviceWaitIdle(device->handle); /* a device that is truly lost answers at once */
+    device->drained = true;
+}
+
 void pv_device_close(struct pv_device *device)
 {
     if (!device)
         return;
     if (device->queue && !device->lost)
-        (void)device->vk.vkDeviceWaitIdle(device->handle); /* a device lost here is closed all the same */
+        device->lost = device->vk.vkDeviceWaitIdle(device->handle) != VK_SUCCESS; /* closed all the same */
+    pv_device_drain(device);
     pv_recorder_destroy(device->transfer);
     pv_buffer_destroy(device->staging);
     pv_pipelines_destroy(device->pipelines);
@@ -132,6 +141,14 @@ void pv_device_close(struct pv_device *device)
     if (device->handle)
         device->vk.vkDestroyDevice(device->handle, NULL);
     free(device);
+}
+
+/* A device that cannot be waited for may be at work still, whatever the reason: nothing more is sent to it.
+ */
+static enum pv_status give_up(struct pv_device *device, VkResult result, const char *what)
+{
+    device->lost = true;
+    return pv_vk_fail(device, result, what);
 }
 
 enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
@@ -147,7 +164,7 @@ enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
                                 .pValues = &value};
     VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &last);
     if (result != VK_SUCCESS)
-        return pv_vk_fail(device, result, "vkGetSemaphoreCounterValue");
+        return give_up(device, result, "vkGetSemaphoreCounterValue");
     if (last >= value)
         return PV_OK;
     for (;;) {
@@ -155,15 +172,13 @@ enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
         if (result == VK_SUCCESS)
             return PV_OK;
         if (result != VK_TIMEOUT)
-            return pv_vk_fail(device, result, "vkWaitSemaphores");
+            return give_up(device, result, "vkWaitSemaphores");
         result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &now);
         if (result != VK_SUCCESS)
-            return pv_vk_fail(device, result, "vkGetSemaphoreCounterValue");
+            return give_up(device, result, "vkGetSemaphoreCounterValue");
         n_idle = now > last ? 0 : n_idle + 1;
         last = now;
-        if (n_idle >= max_idle) {
-            device->lost = true;
-            return pv_vk_fail(device, VK_TIMEOUT, "vkWaitSemaphores");
-        }
+        if (n_idle >= max_idle)
+            return give_up(device, VK_TIMEOUT, "vkWaitSemaphores");
     }
 }

@@ -26,6 +26,7 @@ struct pv_device {
     struct pv_recorder *transfer; /* staging copies */
     struct pv_buffer *staging;
     bool lost;
+    bool drained; /* lost, and waited for all the same */
 };
 /* Opens device `index` of the context with its plan (`plan` NULL: the context's). */
 PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index,
@@ -34,6 +35,8 @@ void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-saf
 /* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot
  * hang but may be slow) are reported as a lost device. */
 PV_MUST_USE enum pv_status pv_device_wait(struct pv_device *device, uint64_t value);
+/* To be called before anything is destroyed: a device given up as lost may still be at work. */
+void pv_device_drain(struct pv_device *device);
 /* Turns a VkResult into a status, logging `what` with advice; marks the device lost where it is. */
 enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what);
 uint64_t pv_device_bytes_in_use(const struct pv_device *device);

@@ -98,6 +98,7 @@ void pv_buffer_destroy(struct pv_buffer *buffer)
     if (!buffer)
         return;
     struct pv_device *device = buffer->device;
+    pv_device_drain(device);
     for (int i = 0; i < PV_BUFFER_MAX_VIEWS; i++)
         if (buffer->views[i].view)
             device->vk.vkDestroyBufferView(device->handle, buffer->views[i].view, NULL);

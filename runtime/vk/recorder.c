@@ -75,8 +75,8 @@ void pv_recorder_destroy(struct pv_recorder *r)
     if (!r)
         return;
     struct pv_device *device = r->device;
-    if (r->submitted > 0 && pv_device_wait(device, r->submitted) != PV_OK)
-        pv_log_msg(device->log, PV_LOG_DEBUG, "a recorder of a lost device is freed all the same");
+    if (r->submitted == 0 || pv_device_wait(device, r->submitted) != PV_OK)
+        pv_device_drain(device);
     pv_descriptors_destroy(device, &r->descriptors);
     if (r->queries)
         device->vk.vkDestroyQueryPool(device->handle, r->queries, NULL);

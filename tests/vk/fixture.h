@@ -30,7 +30,7 @@ static inline uint32_t fixture_n_devices(void)
     struct pv_context *context = NULL;
     uint32_t n = 0;
     if (pv_context_create(&params, &context) != PV_OK) {
-        printf("%s", log.text);
+        printf("%.2000s", log.text);
         return 0;
     }
     while (n < pv_context_n_devices(context) && pv_context_device_info(context, n)->usable)

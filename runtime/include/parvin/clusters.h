@@ -19,16 +19,19 @@ struct pv_clusters_info {
     const char *method; /* how masks were chosen, e.g. "energy" */
 };
 
-PV_MUST_USE enum pv_status pv_clusters_open(const char *path, const struct pv_log *log, struct pv_clusters **out);
+PV_MUST_USE enum pv_status pv_clusters_open(const char *path, const struct pv_log *log,
+                                            struct pv_clusters **out);
 void pv_clusters_close(struct pv_clusters *clusters);
 const struct pv_clusters_info *pv_clusters_info(const struct pv_clusters *clusters);
 /* PV_ERR_MISMATCH, with the reason logged, unless the file was made for these weights. */
-PV_MUST_USE enum pv_status pv_clusters_check(const struct pv_clusters *clusters, const struct pv_model *model);
+PV_MUST_USE enum pv_status pv_clusters_check(const struct pv_clusters *clusters,
+                                             const struct pv_model *model);
 /* Number of neurons in mask `k` of `layer`. */
 uint32_t pv_clusters_mask_size(const struct pv_clusters *clusters, uint32_t layer, uint32_t k);
 /* The neurons of mask `k` of `layer`, ascending, [*n]; valid as long as the clusters. */
 const uint16_t *pv_clusters_mask(const struct pv_clusters *clusters, uint32_t layer, uint32_t k, uint32_t *n);
 /* A text dump through `line` (used by `parvin info`). */
-void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text), void *user);
+void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text),
+                          void *user);
 
 #endif

@@ -11,9 +11,9 @@ struct pv_conform_params {
 };
 struct pv_conform_row {
     char kernel[32];
-    char name[96];    /* the case: shape, type, variant */
+    char name[96]; /* the case: shape, type, variant */
     bool passed, skipped;
-    double error;     /* normalised mean squared error, or count of differing words for exact cases */
+    double error; /* normalised mean squared error, or count of differing words for exact cases */
     double tolerance;
     char detail[256]; /* why it failed or was skipped */
 };

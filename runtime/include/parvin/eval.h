@@ -1,6 +1,6 @@
 /* Perplexity of a text under several FFN modes, and how good masks and router are on it.
- * Perplexity follows design: no BOS, windows of n_ctx tokens, stride n_ctx; window w feeds tokens [wT, wT+T) at
- * positions 0..T-1 and scores [wT+1, wT+T+1); a tail too short for that is dropped. */
+ * Perplexity follows design: no BOS, windows of n_ctx tokens, stride n_ctx; window w feeds tokens [wT, wT+T)
+ * at positions 0..T-1 and scores [wT+1, wT+T+1); a tail too short for that is dropped. */
 #ifndef PARVIN_EVAL_H
 #define PARVIN_EVAL_H
 
@@ -17,15 +17,16 @@ struct pv_eval_params {
 };
 
 struct pv_eval_layer {
-    double density;         /* mean share of neurons in the routed mask */
-    double active;          /* mean share of neurons in the true pattern */
+    double density;                            /* mean share of neurons in the routed mask */
+    double active;                             /* mean share of neurons in the true pattern */
     double precision, recall, weighted_recall; /* of the routed mask against the true pattern */
     double router_accuracy; /* router's cluster == pattern's own; NAN if the file has no centroids */
 };
 struct pv_eval_mode_result {
     enum pv_ffn_mode mode;
     double ppl, density;
-    double precision, recall, weighted_recall; /* NAN for dense, static hot set and oracle mask: not measured */
+    double precision, recall,
+        weighted_recall; /* NAN for dense, static hot set and oracle mask: not measured */
 };
 struct pv_eval_result {
     uint64_t n_tokens; /* scored */

@@ -1,21 +1,22 @@
-/* Learning a cluster file: capture activation patterns over a text, cluster them, choose masks, train the router.
- * Deterministic for a seed and a device. Interrupted (progress returned false), it leaves a resume file that the next
- * call with the same arguments continues from. The method and its formulas: docs/method.md. */
+/* Learning a cluster file: capture activation patterns over a text, cluster them, choose masks, train the
+ * router. Deterministic for a seed and a device. Interrupted (progress returned false), it leaves a resume
+ * file that the next call with the same arguments continues from. The method and its formulas:
+ * docs/method.md. */
 #ifndef PARVIN_FIT_H
 #define PARVIN_FIT_H
 
 #include "parvin/session.h"
 
 struct pv_fit_params {
-    uint32_t n_clusters;  /* K; 0: 256 (fewer for small texts) */
-    double density;       /* budget over all layers; 0: 0.2 */
-    uint64_t n_tokens;    /* calibration tokens at most; 0: all */
-    uint32_t n_iters;     /* clustering iterations at most; 0: 20 */
-    uint32_t n_epochs;    /* router epochs; 0: 12 */
-    uint32_t n_threads;   /* 0: all cores */
-    uint64_t seed;        /* 0: 1 */
-    uint32_t n_ctx;       /* calibration window, tokens; 0: the engine's context, at most 512 */
-    double active_share;  /* neurons a pattern keeps where none are exactly zero (SwiGLU, GELU); 0: 0.5 */
+    uint32_t n_clusters;     /* K; 0: 256 (fewer for small texts) */
+    double density;          /* budget over all layers; 0: 0.2 */
+    uint64_t n_tokens;       /* calibration tokens at most; 0: all */
+    uint32_t n_iters;        /* clustering iterations at most; 0: 20 */
+    uint32_t n_epochs;       /* router epochs; 0: 12 */
+    uint32_t n_threads;      /* 0: all cores */
+    uint64_t seed;           /* 0: 1 */
+    uint32_t n_ctx;          /* calibration window, tokens; 0: the engine's context, at most 512 */
+    double active_share;     /* neurons a pattern keeps where none are exactly zero (SwiGLU, GELU); 0: 0.5 */
     const char *resume_path; /* capture and stage state; NULL: OUT.resume; removed at the end */
     struct pv_progress progress;
 };

@@ -1,7 +1,7 @@
 /* A GGUF language model on the host: hyper-parameters, tensors (memory-mapped, read-only) and tokenizer.
  *
- * Thread-safety: a model is immutable after pv_model_open and may be shared between threads. The file must not be
- * changed while the model is open (it is mapped, not copied). */
+ * Thread-safety: a model is immutable after pv_model_open and may be shared between threads. The file must
+ * not be changed while the model is open (it is mapped, not copied). */
 #ifndef PARVIN_MODEL_H
 #define PARVIN_MODEL_H
 
@@ -54,18 +54,19 @@ void pv_model_describe(const struct pv_model *model, void (*line)(void *user, co
 
 /* Tokenizer. Token ids are in [0, n_vocab). */
 struct pv_encode_params {
-    bool add_bos;        /* prepend the BOS token if the model has one */
-    bool parse_special;  /* treat text such as <|endoftext|> as the special token */
+    bool add_bos;       /* prepend the BOS token if the model has one */
+    bool parse_special; /* treat text such as <|endoftext|> as the special token */
 };
 /* Encodes `n_bytes` of UTF-8 (invalid bytes are encoded byte by byte: every input has an encoding). `*out` is
  * malloc'ed, owned by the caller (free). An empty text gives no tokens (or BOS alone). */
 PV_MUST_USE enum pv_status pv_encode(const struct pv_model *model, const char *text, size_t n_bytes,
                                      const struct pv_encode_params *params, uint32_t **out, size_t *n_out);
-/* The bytes of one token as they appear in running text (not NUL-terminated by contract, but *out is valid as long
- * as the model). Special tokens give their name if `special`, else nothing. Returns the number of bytes. */
+/* The bytes of one token as they appear in running text (not NUL-terminated by contract, but *out is valid as
+ * long as the model). Special tokens give their name if `special`, else nothing. Returns the number of bytes.
+ */
 size_t pv_token_bytes(const struct pv_model *model, uint32_t token, bool special, const char **out);
-/* Decodes tokens to malloc'ed bytes, NUL-terminated for convenience; the caller frees. Exact inverse of pv_encode
- * without BOS. `*n_out` may be NULL. */
+/* Decodes tokens to malloc'ed bytes, NUL-terminated for convenience; the caller frees. Exact inverse of
+ * pv_encode without BOS. `*n_out` may be NULL. */
 PV_MUST_USE enum pv_status pv_decode(const struct pv_model *model, const uint32_t *tokens, size_t n,
                                      char **out, size_t *n_out);
 /* Special ids; UINT32_MAX where the model has none. */

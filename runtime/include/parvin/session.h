@@ -1,8 +1,8 @@
 /* Running a model: an engine holds the weights on one or several devices, a session holds one conversation
  * (KV cache, position). One thread per engine at a time.
  *
- * Life of a token: pv_session_decode submits one pre-recorded command buffer per device; the router's choice stays
- * on the device; only logits (or the sampled token) come back. */
+ * Life of a token: pv_session_decode submits one pre-recorded command buffer per device; the router's choice
+ * stays on the device; only logits (or the sampled token) come back. */
 #ifndef PARVIN_SESSION_H
 #define PARVIN_SESSION_H
 
@@ -26,10 +26,11 @@ enum pv_ffn_mode {
 struct pv_engine_params {
     const uint32_t *devices; /* indices into the context, layers are split over them; NULL: the best device */
     uint32_t n_devices;
-    const double *split;     /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
+    const double
+        *split; /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
     const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
-    uint32_t n_ctx;    /* 0: the model's own context length */
-    uint32_t n_batch;  /* tokens per prefill submit; 0: from the plan */
+    uint32_t n_ctx;                     /* 0: the model's own context length */
+    uint32_t n_batch;                   /* tokens per prefill submit; 0: from the plan */
 };
 
 PV_MUST_USE enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
@@ -41,7 +42,8 @@ uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage);
 uint32_t pv_engine_n_ctx(const struct pv_engine *engine);
 
 /* What one layer did with one batch of tokens, on the host, valid during the callback only.
- * Rows are tokens: z [n_tokens][d], contribution [n_tokens][F], bits [n_tokens][ceil(F/32)], cluster [n_tokens]. */
+ * Rows are tokens: z [n_tokens][d], contribution [n_tokens][F], bits [n_tokens][ceil(F/32)], cluster
+ * [n_tokens]. */
 struct pv_capture {
     uint32_t layer, n_tokens, first_pos;
     const float *z;            /* normalised feed-forward input */
@@ -53,8 +55,8 @@ struct pv_capture {
 /* A failure ends the call that was running with that status. */
 typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *capture);
 
-/* Chooses the neurons of a batch by any rule: sets bits [n_tokens][ceil(F/32)] (given zeroed) from what it sees. For
- * methods that are measured against clusters. */
+/* Chooses the neurons of a batch by any rule: sets bits [n_tokens][ceil(F/32)] (given zeroed) from what it
+ * sees. For methods that are measured against clusters. */
 typedef enum pv_status (*pv_mask_fn)(void *user, const struct pv_capture *capture, uint32_t *bits);
 
 struct pv_session_params {
@@ -62,9 +64,9 @@ struct pv_session_params {
     bool prefill_dense;    /* use dense FFNs for prompts even if ffn is PV_FFN_ROUTED */
     pv_capture_fn capture; /* called per layer and batch during prefill; NULL: off */
     void *capture_user;
-    pv_mask_fn mask;       /* for PV_FFN_CALLBACK */
+    pv_mask_fn mask; /* for PV_FFN_CALLBACK */
     void *mask_user;
-    const float *tau;      /* [n_layers] pattern thresholds; NULL: zeros */
+    const float *tau; /* [n_layers] pattern thresholds; NULL: zeros */
 };
 
 PV_MUST_USE enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
@@ -75,12 +77,14 @@ void pv_session_reset(struct pv_session *session);
 PV_MUST_USE enum pv_status pv_session_set_ffn(struct pv_session *session, enum pv_ffn_mode ffn);
 uint32_t pv_session_n_past(const struct pv_session *session);
 
-/* Feeds n >= 1 tokens; afterwards pv_session_logits is the last token's. PV_ERR_ARG if they do not fit the context. */
+/* Feeds n >= 1 tokens; afterwards pv_session_logits is the last token's. PV_ERR_ARG if they do not fit the
+ * context. */
 PV_MUST_USE enum pv_status pv_session_prefill(struct pv_session *session, const uint32_t *tokens, uint32_t n);
-/* As prefill, and also: nll[i] = -ln p(targets[i] | tokens[0..i]) for each i; logits_rows, if not NULL, receives
- * all rows [n][n_vocab]. Used by perplexity. */
+/* As prefill, and also: nll[i] = -ln p(targets[i] | tokens[0..i]) for each i; logits_rows, if not NULL,
+ * receives all rows [n][n_vocab]. Used by perplexity. */
 PV_MUST_USE enum pv_status pv_session_score(struct pv_session *session, const uint32_t *tokens,
-                                            const uint32_t *targets, uint32_t n, float *nll, float *logits_rows);
+                                            const uint32_t *targets, uint32_t n, float *nll,
+                                            float *logits_rows);
 /* Feeds one token through the decode path. */
 PV_MUST_USE enum pv_status pv_session_decode(struct pv_session *session, uint32_t token);
 /* Logits [n_vocab] of the last token fed, host memory, valid until the next call. */
@@ -97,7 +101,8 @@ struct pv_token_stats {
     double density;            /* mean over layers */
     double device_ms;          /* GPU time by timestamps, 0 if the device has none */
 };
-PV_MUST_USE enum pv_status pv_session_token_stats(const struct pv_session *session, struct pv_token_stats *out);
+PV_MUST_USE enum pv_status pv_session_token_stats(const struct pv_session *session,
+                                                  struct pv_token_stats *out);
 
 /* Sampling. Zero in a field means off; temperature 0 is greedy. */
 struct pv_sampler_params {

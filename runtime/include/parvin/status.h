@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 #ifdef __GNUC__
-#define PV_MUST_USE       __attribute__((warn_unused_result))
-#define PV_PRINTF(f, a)   __attribute__((format(printf, f, a)))
+#define PV_MUST_USE     __attribute__((warn_unused_result))
+#define PV_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define PV_MUST_USE
 #define PV_PRINTF(f, a)
@@ -44,7 +44,8 @@ struct pv_log {
     enum pv_log_level max_level; /* messages above it are dropped; 0 = errors only */
 };
 
-/* Progress of a long task. Return false to stop it: the task ends with PV_ERR_INTERRUPTED and keeps what it can. */
+/* Progress of a long task. Return false to stop it: the task ends with PV_ERR_INTERRUPTED and keeps what it
+ * can. */
 struct pv_progress {
     bool (*fn)(void *user, const char *stage, double done, double total); /* NULL: no reports */
     void *user;
