@@ -31,5 +31,8 @@ int cmd_eval(struct app *app);
 int cmd_bench(struct app *app);
 int cmd_conform(struct app *app);
 int cmd_demo(struct app *app);
+int cmd_view(struct app *app);
+int cmd_heatmap(struct app *app);
+int cmd_explain(struct app *app);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "generate.h"
 #include "setup.h"
+#include "watch.h"
 
 struct run {
     struct setup setup;
@@ -163,7 +164,7 @@ int cmd_run(struct app *app)
         if (run.params.stream && isatty(STDOUT_FILENO))
             fwrite(run.prompt.bytes, 1, run.prompt.n,
                    stdout); /* a reader wants the whole text, a pipe the new one */
-        status = generate(run.setup.engine, run.setup.model, run.session, &run.params, &run.result);
+        status = watch_generate(app, &run.setup, run.session, &run.params, &run.result);
     }
     code = app_fail(app, status);
     if (run.result.stopped && (!status || status == PV_ERR_INTERRUPTED)) {

@@ -44,19 +44,21 @@ static enum pv_status keep(const struct pv_model *model, uint32_t token, struct 
     return text_append(&out->text, bytes ? bytes : "", n) ? PV_OK : PV_ERR_NOMEM;
 }
 
-static enum pv_status feed(struct pv_session *session, uint32_t token, struct generate_result *out)
+static enum pv_status feed(struct pv_session *session, uint32_t token, const struct generate_params *params,
+                           struct generate_result *out)
 {
     struct pv_token_stats stats;
     double started = console_seconds();
     enum pv_status status = pv_session_decode(session, token);
-    out->decode_s += console_seconds() - started;
+    double seconds = console_seconds() - started;
+    out->decode_s += seconds;
     if (!status)
         status = pv_session_token_stats(session, &stats);
     if (status)
         return status;
     out->density += stats.density;
     out->n_decoded++;
-    return PV_OK;
+    return params->token ? params->token(params->token_user, token, &stats, 1e3 * seconds) : PV_OK;
 }
 
 static enum pv_status loop(struct pv_engine *engine, const struct pv_model *model, struct pv_session *session,
@@ -90,7 +92,9 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
             out->stopped = "context full";
             break;
         }
-        status = feed(session, token, out);
+        status = feed(session, token, params, out);
+        if (status == PV_ERR_INTERRUPTED)
+            out->stopped = "interrupted";
     }
     show(&stream, &out->text, true);
     out->density = out->n_decoded ? out->density / out->n_decoded : NAN;

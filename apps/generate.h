@@ -11,6 +11,9 @@ struct generate_params {
     struct pv_sampler_params sampler;
     bool ignore_eos;
     bool stream; /* write the text to stdout as it comes */
+    /* Told of every decoded token; a failure ends the run. NULL: nobody asks. */
+    enum pv_status (*token)(void *user, uint32_t token, const struct pv_token_stats *stats, double ms);
+    void *token_user;
 };
 struct generate_result {
     struct text text;   /* without the prompt */

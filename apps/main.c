@@ -57,6 +57,26 @@ static const struct entry entries[] = {
       "  parvin conform\n  parvin conform --device llvmpipe --filter ffn -v\n  parvin conform --json > "
       "report.json\n"},
      cmd_conform},
+    {{"view", C_VIEW, "TRACE", "Show which clusters fire: replay a trace, in a window or in the terminal",
+      "Key h explains what is shown and the keys. -c shows the neurons behind the clusters (window).",
+      "  parvin run model.gguf -c model.clusters.gguf -p 'Once' --trace run.jsonl\n  parvin view run.jsonl\n"
+      "  parvin view run.jsonl --view term\n  parvin view run.jsonl --follow\n"},
+     cmd_view},
+    {{"heatmap", C_HEATMAP, "TRACE|MODEL", "Draw a picture of the clusters that fire: PNG or SVG",
+      "From a trace, or from a model (.gguf, with -c) that reads a text.\n"
+      "layers: how often each cluster of each layer was picked. waterfall: token by token. neurons: what "
+      "the\n"
+      "clusters of a layer are made of (a trace needs -c for it). tokens: which tokens pick which cluster.",
+      "  parvin heatmap run.jsonl -o heat.png\n  parvin heatmap run.jsonl -o water.svg --kind waterfall "
+      "--light\n"
+      "  parvin heatmap model.gguf -c model.clusters.gguf -o neurons.png --kind neurons --layer 3\n"},
+     cmd_heatmap},
+    {{"explain", C_EXPLAIN, "MODEL.gguf", "Write a web page on what each cluster is for",
+      "Reads a text and tells, for every cluster: size, use, neighbours, the tokens and contexts that pick "
+      "it. The\n"
+      "page stands alone.",
+      "  parvin explain model.gguf -c model.clusters.gguf --text book.txt -o explain.html\n"},
+     cmd_explain},
     {{"demo", C_DEMO, NULL,
       "Fit, evaluate, generate and time the model that comes with Parvin, in about a minute", NULL,
       "  parvin demo\n"},

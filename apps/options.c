@@ -24,7 +24,8 @@ struct option_row {
 };
 
 #define AT(field) offsetof(struct options, field)
-#define DEVICE    (C_FIT | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO)
+#define DEVICE    (C_FIT | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
+#define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0
 
@@ -62,6 +63,32 @@ static const struct option_row rows[] = {
     {C_RUN, 0, "prefill-dense", FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
      "compute every neuron for the prompt, use clusters from the first new token on"},
 
+    {C_RUN | C_VIEW, 0, "view", TEXT, AT(view), "window|term", NULL, 0, 0,
+     "show the heatmap of clusters in a window or in this terminal"},
+    {C_RUN | C_EXPLAIN, 0, "trace", TEXT, AT(trace), "FILE", NULL, 0, 0,
+     "write every token's clusters, router margins and times to a file"},
+    {C_RUN, 0, "trace-format", TEXT, AT(trace_format), "FORMAT", "jsonl", 0, 0,
+     "jsonl, or perfetto for ui.perfetto.dev"},
+    {C_VIEW, 0, "follow", FLAG, AT(follow), NULL, NULL, 0, 0,
+     "wait for more: the trace is still being written"},
+    {C_HEATMAP, 'o', "out", TEXT, AT(out), "FILE", NULL, 0, 0, "the picture to write, .png or .svg; needed"},
+    {C_HEATMAP, 0, "kind", TEXT, AT(kind), "KIND", "layers", 0, 0, "layers, waterfall, neurons or tokens"},
+    {C_HEATMAP, 0, "layer", TEXT, AT(layer), "N", "the middle one", 0, 0,
+     "layer of a neurons or tokens picture"},
+    {C_HEATMAP, 0, "rows", U32, AT(rows), "N", "what reads well", 1, 4096,
+     "tokens of a waterfall, clusters of a neurons or tokens picture"},
+    {C_HEATMAP, 0, "back", U32, AT(back), "N", "0", 0, 1000000, "leave out the last N tokens of a waterfall"},
+    {C_HEATMAP, 0, "width", U32, AT(width), "PIXELS", "1200", 600, 8192, "width at scale 1"},
+    {C_HEATMAP, 0, "scale", REAL, AT(scale), "S", "2", 0.5, 4, "PNG pixels for each pixel of the width"},
+    {DRAWN & ~(uint32_t)C_EXPLAIN, 0, "half-life", REAL, AT(half_life), "TOKENS",
+     "32; pictures: the whole trace alike", 0.5, 1e6, "tokens after which a use counts half"},
+    {DRAWN, 0, "palette", TEXT, AT(palette), "NAME", "night", 0, 0, "night, ember, cividis or grey"},
+    {DRAWN, 0, "light", FLAG, AT(light), NULL, NULL, 0, 0, "dark on white instead of light on dark"},
+    {C_EXPLAIN, 'o', "out", TEXT, AT(out), "FILE", "explain.html", 0, 0, "the page to write"},
+    {C_HEATMAP | C_EXPLAIN, 0, "text", TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+     "text for the model to read ('-': standard input)"},
+    {C_HEATMAP | C_EXPLAIN, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12, "tokens of the text at most"},
+
     {C_EVAL, 0, "text", TEXT, AT(text), "FILE", NULL, 0, 0,
      "text to measure on; needed ('-': standard input)"},
     {C_EVAL, 0, "windows", U32, AT(windows), "N", "all", 1, U32_MAX, "windows of the text to score at most"},
@@ -70,12 +97,12 @@ static const struct option_row rows[] = {
     {C_EVAL, 0, "dump-tokens", FLAG, AT(dump_tokens), NULL, NULL, 0, 0,
      "print the token ids that were fed (token_ids in JSON)"},
 
-    {C_RUN | C_EVAL | C_BENCH, 'c', "cluster-file", TEXT, AT(clusters_path), "FILE", "dense", 0, 0,
-     "clusters made by 'parvin fit' for this model"},
-    {C_FIT | C_RUN | C_EVAL, 0, "ctx", U32, AT(ctx), "N", "the model's, at most 4096", 1, CTX_MAX,
-     "context length in tokens"},
-    {C_INFO | C_FIT | C_RUN | C_EVAL | C_BENCH, 0, "ffn-act", TEXT, AT(ffn_act), "NAME", "as the model says",
-     0, 0, "activation of the feed-forward layers: relu, relu2, silu or gelu"},
+    {C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT, AT(clusters_path),
+     "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
+    {C_FIT | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N", "the model's, at most 4096",
+     1, CTX_MAX, "context length in tokens"},
+    {C_INFO | C_FIT | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN, 0, "ffn-act", TEXT, AT(ffn_act),
+     "NAME", "as the model says", 0, 0, "activation of the feed-forward layers: relu, relu2, silu or gelu"},
 
     {C_BENCH, 0, "d-model", U32, AT(d_model), "N", "1024", 32, 65536,
      "width of the synthetic feed-forward layer"},
@@ -96,7 +123,7 @@ static const struct option_row rows[] = {
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
     {C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "every usable one", 0, 0,
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
-    {C_FIT | C_RUN | C_EVAL, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
+    {C_FIT | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
      "split the layers over several devices"},
     {DEVICE | C_DEVICES, 0, "plan", TEXT, AT(plan), "KEY=VALUE,...", "chosen by Parvin", 0, 0,
      "force tuning decisions, under the names that 'parvin devices' shows"},
@@ -105,8 +132,8 @@ static const struct option_row rows[] = {
     {DEVICE | C_DEVICES, 0, "validation", FLAG, AT(validation), NULL, NULL, 0, 0,
      "run under the Vulkan validation layers; fail if they say anything"},
 
-    {C_ALL & ~(uint32_t)C_DEMO, 0, "json", FLAG, AT(json), NULL, NULL, 0, 0,
-     "print the result as one JSON object"},
+    {C_ALL & ~(uint32_t)(C_DEMO | C_VIEW | C_HEATMAP | C_EXPLAIN), 0, "json", FLAG, AT(json), NULL, NULL, 0,
+     0, "print the result as one JSON object"},
     {C_ALL, 'v', "verbose", COUNT, AT(verbose), NULL, NULL, 0, 0, "say more on stderr; twice: everything"},
     {C_ALL, 'q', "quiet", FLAG, AT(quiet), NULL, NULL, 0, 0, "errors only on stderr"},
     {C_ALL, 'h', "help", FLAG, AT(help), NULL, NULL, 0, 0, "this text"},

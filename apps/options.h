@@ -17,7 +17,10 @@ enum command_bit {
     C_BENCH = 1 << 5,
     C_CONFORM = 1 << 6,
     C_DEMO = 1 << 7,
-    C_ALL = (1 << 8) - 1,
+    C_VIEW = 1 << 8,
+    C_HEATMAP = 1 << 9,
+    C_EXPLAIN = 1 << 10,
+    C_ALL = (1 << 11) - 1,
 };
 
 struct options {
@@ -53,6 +56,11 @@ struct options {
     uint32_t d_model, d_ffn, reps;
     const char *type, *filter;
     bool quick;
+    /* run, view, heatmap and explain */
+    const char *view, *trace, *trace_format, *kind, *palette, *layer;
+    bool light, follow;
+    double half_life, scale;
+    uint32_t rows, back, width;
 };
 
 struct command {

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pv_masks {
+struct pv_maskset {
     uint32_t n_layers, n_clusters, d_ffn, n_words;
     uint32_t *bits; /* [L][K][words] */
 };
 
-enum pv_status pv_masks_create(uint32_t n_layers, uint32_t n_clusters, uint32_t d_ffn, struct pv_masks **out)
+enum pv_status pv_maskset_create(uint32_t n_layers, uint32_t n_clusters, uint32_t d_ffn,
+                                 struct pv_maskset **out)
 {
-    struct pv_masks *m = calloc(1, sizeof(*m));
+    struct pv_maskset *m = calloc(1, sizeof(*m));
     size_t n_words = ((size_t)d_ffn + 31) / 32;
     size_t n_cells = (size_t)n_layers * n_clusters;
 
@@ -20,7 +21,7 @@ enum pv_status pv_masks_create(uint32_t n_layers, uint32_t n_clusters, uint32_t 
         free(m);
         return PV_ERR_NOMEM;
     }
-    *m = (struct pv_masks){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL};
+    *m = (struct pv_maskset){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL};
     m->bits = calloc(n_cells * n_words + 1, sizeof(*m->bits));
     if (m->bits == NULL) {
         free(m);
@@ -30,7 +31,7 @@ enum pv_status pv_masks_create(uint32_t n_layers, uint32_t n_clusters, uint32_t 
     return PV_OK;
 }
 
-void pv_masks_destroy(struct pv_masks *masks)
+void pv_maskset_destroy(struct pv_maskset *masks)
 {
     if (masks == NULL)
         return;
@@ -38,27 +39,28 @@ void pv_masks_destroy(struct pv_masks *masks)
     free(masks);
 }
 
-uint32_t pv_masks_n_layers(const struct pv_masks *masks)
+uint32_t pv_maskset_n_layers(const struct pv_maskset *masks)
 {
     return masks->n_layers;
 }
 
-uint32_t pv_masks_n_clusters(const struct pv_masks *masks)
+uint32_t pv_maskset_n_clusters(const struct pv_maskset *masks)
 {
     return masks->n_clusters;
 }
 
-uint32_t pv_masks_d_ffn(const struct pv_masks *masks)
+uint32_t pv_maskset_d_ffn(const struct pv_maskset *masks)
 {
     return masks->d_ffn;
 }
 
-const uint32_t *pv_masks_row(const struct pv_masks *m, uint32_t layer, uint32_t cluster)
+const uint32_t *pv_maskset_row(const struct pv_maskset *m, uint32_t layer, uint32_t cluster)
 {
     return m->bits + ((size_t)layer * m->n_clusters + cluster) * m->n_words;
 }
 
-void pv_masks_add(struct pv_masks *m, uint32_t layer, uint32_t cluster, const uint16_t *neurons, uint32_t n)
+void pv_maskset_add(struct pv_maskset *m, uint32_t layer, uint32_t cluster, const uint16_t *neurons,
+                    uint32_t n)
 {
     uint32_t *row = m->bits + ((size_t)layer * m->n_clusters + cluster) * m->n_words;
 
@@ -75,9 +77,9 @@ static uint32_t popcount(uint32_t x)
     return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 }
 
-uint32_t pv_masks_size(const struct pv_masks *m, uint32_t layer, uint32_t cluster)
+uint32_t pv_maskset_size(const struct pv_maskset *m, uint32_t layer, uint32_t cluster)
 {
-    const uint32_t *row = pv_masks_row(m, layer, cluster);
+    const uint32_t *row = pv_maskset_row(m, layer, cluster);
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < m->n_words; i++)
@@ -85,9 +87,9 @@ uint32_t pv_masks_size(const struct pv_masks *m, uint32_t layer, uint32_t cluste
     return n;
 }
 
-double pv_masks_jaccard(const struct pv_masks *m, uint32_t layer, uint32_t a, uint32_t b)
+double pv_maskset_jaccard(const struct pv_maskset *m, uint32_t layer, uint32_t a, uint32_t b)
 {
-    const uint32_t *x = pv_masks_row(m, layer, a), *y = pv_masks_row(m, layer, b);
+    const uint32_t *x = pv_maskset_row(m, layer, a), *y = pv_maskset_row(m, layer, b);
     uint32_t both = 0, any = 0;
 
     for (uint32_t i = 0; i < m->n_words; i++) {
@@ -97,14 +99,14 @@ double pv_masks_jaccard(const struct pv_masks *m, uint32_t layer, uint32_t a, ui
     return any > 0 ? (double)both / any : 0.0;
 }
 
-void pv_masks_order_clusters(const struct pv_masks *m, uint32_t layer, uint32_t *clusters, uint32_t n)
+void pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t layer, uint32_t *clusters, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
         uint32_t best = i, id;
         double best_score = -1.0;
 
         for (uint32_t j = i; j < n; j++) {
-            double score = pv_masks_jaccard(m, layer, clusters[i - 1], clusters[j]);
+            double score = pv_maskset_jaccard(m, layer, clusters[i - 1], clusters[j]);
 
             if (score > best_score) {
                 best_score = score;
@@ -137,8 +139,8 @@ static int by_place(const void *a, const void *b)
     return (x->neuron > y->neuron) - (x->neuron < y->neuron);
 }
 
-enum pv_status pv_masks_order_neurons(const struct pv_masks *m, uint32_t layer, const uint32_t *clusters,
-                                      uint32_t n, uint32_t *out)
+enum pv_status pv_maskset_order_neurons(const struct pv_maskset *m, uint32_t layer, const uint32_t *clusters,
+                                        uint32_t n, uint32_t *out)
 {
     struct place *places = calloc(m->d_ffn, sizeof(*places));
 
@@ -149,7 +151,7 @@ enum pv_status pv_masks_order_neurons(const struct pv_masks *m, uint32_t layer, 
 
         places[j].neuron = j;
         for (uint32_t i = 0; i < n; i++) {
-            if (pv_masks_bit(pv_masks_row(m, layer, clusters[i]), j)) {
+            if (pv_maskset_bit(pv_maskset_row(m, layer, clusters[i]), j)) {
                 places[j].n_holders++;
                 sum += i;
             }

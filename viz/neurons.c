@@ -4,23 +4,23 @@
 #include <stdlib.h>
 #include "parts.h"
 
-enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_masks *masks, uint32_t layer,
-                                     uint32_t n_clusters, struct pv_neuron_view *out)
+enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_maskset *masks,
+                                     uint32_t layer, uint32_t n_clusters, struct pv_neuron_view *out)
 {
     uint32_t n_used;
     enum pv_status status;
 
     *out = (struct pv_neuron_view){.layer = layer};
-    out->clusters = calloc((size_t)pv_masks_n_clusters(masks) + 1, sizeof(*out->clusters));
-    out->neurons = calloc(pv_masks_d_ffn(masks), sizeof(*out->neurons));
+    out->clusters = calloc((size_t)pv_maskset_n_clusters(masks) + 1, sizeof(*out->clusters));
+    out->neurons = calloc(pv_maskset_d_ffn(masks), sizeof(*out->neurons));
     if (out->clusters == NULL || out->neurons == NULL) {
         pv_neuron_view_free(out);
         return PV_ERR_NOMEM;
     }
     n_used = pv_by_use(heat, layer, out->clusters);
     out->n_clusters = n_used < n_clusters ? n_used : n_clusters;
-    pv_masks_order_clusters(masks, layer, out->clusters, out->n_clusters);
-    status = pv_masks_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
+    pv_maskset_order_clusters(masks, layer, out->clusters, out->n_clusters);
+    status = pv_maskset_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
     if (status != PV_OK)
         pv_neuron_view_free(out);
     return status;
@@ -36,7 +36,7 @@ void pv_neuron_view_free(struct pv_neuron_view *view)
 struct mask_cells {
     const struct pv_draw *d;
     const struct pv_heat *heat;
-    const struct pv_masks *masks;
+    const struct pv_maskset *masks;
     const struct pv_neuron_view *view;
     const uint32_t *mask, *active; /* of the pattern row */
     double top_share;
@@ -45,7 +45,7 @@ struct mask_cells {
 
 static void column_range(const struct mask_cells *c, uint32_t column, uint32_t *first, uint32_t *end)
 {
-    uint32_t n = pv_masks_d_ffn(c->masks);
+    uint32_t n = pv_maskset_d_ffn(c->masks);
 
     *first = (uint32_t)((uint64_t)column * n / c->n_columns);
     *end = (uint32_t)((uint64_t)(column + 1) * n / c->n_columns);
@@ -55,23 +55,23 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
 {
     const struct mask_cells *c = user;
     uint32_t cluster = c->view->clusters[row], first, end, n = 0;
-    const uint32_t *mask = pv_masks_row(c->masks, c->view->layer, cluster);
+    const uint32_t *mask = pv_maskset_row(c->masks, c->view->layer, cluster);
     double share = (double)pv_heat_uses(c->heat, c->view->layer, cluster) / (double)pv_heat_n_tokens(c->heat);
     struct pv_rgb full = pv_palette_at(c->d->palette, 0.45 + 0.5 * pv_brightness(share, c->top_share));
 
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++)
-        n += (uint32_t)pv_masks_bit(mask, c->view->neurons[i]);
+        n += (uint32_t)pv_maskset_bit(mask, c->view->neurons[i]);
     return pv_mix(c->d->theme->panel, full, (double)n / (end - first));
 }
 
-void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_masks *masks,
+void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
                    const struct pv_neuron_view *view, struct pv_box box)
 {
     struct mask_cells cells = {.d = d, .heat = heat, .masks = masks, .view = view};
     double height;
 
-    cells.n_columns = pv_masks_d_ffn(masks) < (uint32_t)box.w ? pv_masks_d_ffn(masks) : (uint32_t)box.w;
+    cells.n_columns = pv_maskset_d_ffn(masks) < (uint32_t)box.w ? pv_maskset_d_ffn(masks) : (uint32_t)box.w;
     if (view->n_clusters == 0 || cells.n_columns == 0)
         return;
     for (uint32_t i = 0; i < view->n_clusters; i++) {
@@ -101,8 +101,8 @@ static struct pv_rgb pattern_colour(void *user, uint32_t column, uint32_t row)
     (void)row;
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++) {
-        int in_mask = pv_masks_bit(c->mask, c->view->neurons[i]);
-        int active = c->active != NULL ? pv_masks_bit(c->active, c->view->neurons[i]) : in_mask;
+        int in_mask = pv_maskset_bit(c->mask, c->view->neurons[i]);
+        int active = c->active != NULL ? pv_maskset_bit(c->active, c->view->neurons[i]) : in_mask;
 
         n_hit += (uint32_t)(in_mask & active);
         n_miss += (uint32_t)((in_mask ^ 1) & active);
@@ -114,18 +114,18 @@ static struct pv_rgb pattern_colour(void *user, uint32_t column, uint32_t row)
     return pv_mix(colour, t->miss, n_miss / n);
 }
 
-void pv_part_pattern(const struct pv_draw *d, const struct pv_masks *masks, const struct pv_neuron_view *view,
-                     const struct pv_heat_row *row, struct pv_box box)
+void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
+                     const struct pv_neuron_view *view, const struct pv_heat_row *row, struct pv_box box)
 {
     struct mask_cells cells = {.d = d, .masks = masks, .view = view};
     uint32_t cluster = row->cluster[view->layer];
 
-    cells.n_columns = pv_masks_d_ffn(masks) < (uint32_t)box.w ? pv_masks_d_ffn(masks) : (uint32_t)box.w;
-    if (cluster >= pv_masks_n_clusters(masks) || cells.n_columns == 0) {
+    cells.n_columns = pv_maskset_d_ffn(masks) < (uint32_t)box.w ? pv_maskset_d_ffn(masks) : (uint32_t)box.w;
+    if (cluster >= pv_maskset_n_clusters(masks) || cells.n_columns == 0) {
         pv_draw_rect(d, box, d->theme->panel);
         return;
     }
-    cells.mask = pv_masks_row(masks, view->layer, cluster);
+    cells.mask = pv_maskset_row(masks, view->layer, cluster);
     cells.active = row->active != NULL ? row->active[view->layer] : NULL;
     pv_draw_cells(d, box, cells.n_columns, 1, pattern_colour, &cells);
 }

@@ -35,16 +35,16 @@ struct pv_neuron_view {
     uint32_t *clusters; /* most used ones, in order of similarity */
     uint32_t *neurons;  /* [d_ffn] place -> neuron */
 };
-PV_MUST_USE enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_masks *masks,
+PV_MUST_USE enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_maskset *masks,
                                                  uint32_t layer, uint32_t n_clusters,
                                                  struct pv_neuron_view *out);
 void pv_neuron_view_free(struct pv_neuron_view *view);
-void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_masks *masks,
+void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
                    const struct pv_neuron_view *view, struct pv_box box);
 /* One row: the mask of the token's cluster and, where the trace has the true pattern, hit, missed and wasted.
  */
-void pv_part_pattern(const struct pv_draw *d, const struct pv_masks *masks, const struct pv_neuron_view *view,
-                     const struct pv_heat_row *row, struct pv_box box);
+void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
+                     const struct pv_neuron_view *view, const struct pv_heat_row *row, struct pv_box box);
 
 /* A line chart of the recent tokens, the newest at the right edge. */
 struct pv_strip {

@@ -97,8 +97,8 @@ static enum pv_status check(const struct pv_heat *heat, const struct pv_picture_
     if (params->masks == NULL)
         return pv_say_fail(log, PV_ERR_ARG,
                            "a picture of neurons needs the masks: give the run's cluster file with -c");
-    if (pv_masks_n_layers(params->masks) != h->n_layers ||
-        pv_masks_n_clusters(params->masks) != h->n_clusters || pv_masks_d_ffn(params->masks) != h->d_ffn)
+    if (pv_maskset_n_layers(params->masks) != h->n_layers ||
+        pv_maskset_n_clusters(params->masks) != h->n_clusters || pv_maskset_d_ffn(params->masks) != h->d_ffn)
         return pv_say_fail(log, PV_ERR_MISMATCH, "the cluster file and the trace are not of the same shape");
     return PV_OK;
 }

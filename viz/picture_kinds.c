@@ -311,7 +311,7 @@ void picture_neurons(struct picture *p)
         snprintf(
             text, sizeof(text), "%s \xc2\xb7 %u",
             pv_percent((double)pv_heat_uses(p->heat, p->layer, v->clusters[i]) / of, share, sizeof(share)),
-            pv_masks_size(p->params->masks, p->layer, v->clusters[i]));
+            pv_maskset_size(p->params->masks, p->layer, v->clusters[i]));
         pv_draw_text(&p->d, box.x + box.w + 12, y, &(struct pv_font){.size = 11, .colour = t->faint}, text);
     }
     snprintf(text, sizeof(text), "the layer's %u neurons, those that work together side by side", h->d_ffn);

@@ -23,7 +23,7 @@ static void make_masks(struct synth *s)
                 neurons[n++] = (uint16_t)((k % 8 * 31 + j) % SYNTH_FFN); /* by a family */
             for (uint32_t j = 0; j < 12; j++)
                 neurons[n++] = (uint16_t)roll(s, SYNTH_FFN);
-            pv_masks_add(s->masks, l, k, neurons, n);
+            pv_maskset_add(s->masks, l, k, neurons, n);
         }
     }
 }
@@ -38,28 +38,28 @@ void synth_init(struct synth *s)
                                          .n_layers = SYNTH_LAYERS,
                                          .n_clusters = SYNTH_CLUSTERS,
                                          .d_ffn = SYNTH_FFN};
-    ck_assert_int_eq(pv_masks_create(SYNTH_LAYERS, SYNTH_CLUSTERS, SYNTH_FFN, &s->masks), PV_OK);
+    ck_assert_int_eq(pv_maskset_create(SYNTH_LAYERS, SYNTH_CLUSTERS, SYNTH_FFN, &s->masks), PV_OK);
     make_masks(s);
 }
 
 void synth_free(struct synth *s)
 {
-    pv_masks_destroy(s->masks);
+    pv_maskset_destroy(s->masks);
 }
 
 static void make_layer(struct synth *s, uint32_t l, uint32_t word)
 {
     uint32_t k = roll(s, 10) < 7 ? (word * 5 + l * 11) % SYNTH_CLUSTERS : roll(s, SYNTH_CLUSTERS);
-    const uint32_t *mask = pv_masks_row(s->masks, l, k);
+    const uint32_t *mask = pv_maskset_row(s->masks, l, k);
 
     s->cluster[l] = k;
-    s->n_neurons[l] = pv_masks_size(s->masks, l, k);
+    s->n_neurons[l] = pv_maskset_size(s->masks, l, k);
     s->margin[l] = (float)roll(s, 1000) / 100.0f;
     s->energy_kept[l] = 0.9f + (float)roll(s, 100) / 1000.0f;
     memset(s->bits[l], 0, sizeof(s->bits[l]));
     s->n_active[l] = s->n_hit[l] = 0;
     for (uint32_t j = 0; j < SYNTH_FFN; j++) {
-        uint32_t in_mask = (uint32_t)pv_masks_bit(mask, j);
+        uint32_t in_mask = (uint32_t)pv_maskset_bit(mask, j);
 
         if (roll(s, 100) >= (in_mask ? 60u : 4u))
             continue;

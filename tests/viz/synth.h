@@ -11,7 +11,7 @@ enum { SYNTH_LAYERS = 6, SYNTH_CLUSTERS = 48, SYNTH_FFN = 300, SYNTH_WORDS = 24 
 
 struct synth {
     struct pv_trace_header header;
-    struct pv_masks *masks;
+    struct pv_maskset *masks;
     struct pv_trace_token token; /* the last made */
     uint32_t cluster[SYNTH_LAYERS], n_neurons[SYNTH_LAYERS], n_active[SYNTH_LAYERS], n_hit[SYNTH_LAYERS];
     float margin[SYNTH_LAYERS], energy_kept[SYNTH_LAYERS];

@@ -24,7 +24,7 @@ START_TEST(counts)
         share += pv_heat_share(heat, 2, k);
         ck_assert_double_eq_tol(pv_heat_share(heat, 2, k), (double)pv_heat_uses(heat, 2, k) / 700.0, 1e-6);
         if (pv_heat_uses(heat, 2, k) > 0)
-            ck_assert_double_eq_tol(pv_heat_size(heat, 2, k), pv_masks_size(s.masks, 2, k), 1e-9);
+            ck_assert_double_eq_tol(pv_heat_size(heat, 2, k), pv_maskset_size(s.masks, 2, k), 1e-9);
     }
     ck_assert_uint_eq(uses, 700);
     ck_assert_double_eq_tol(share, 1.0, 1e-5);
@@ -122,19 +122,19 @@ START_TEST(mask_orders)
     synth_init(&s);
     for (uint32_t i = 0; i < 16; i++)
         clusters[i] = i;
-    pv_masks_order_clusters(s.masks, 1, clusters, 16);
+    pv_maskset_order_clusters(s.masks, 1, clusters, 16);
     for (uint32_t i = 0; i + 1 < 16; i += 2)
         same_family += clusters[i] % 8 == clusters[i + 1] % 8;
     ck_assert_uint_ge(same_family, 7); /* k and k + 8 share a block of neurons */
-    ck_assert_int_eq(pv_masks_order_neurons(s.masks, 1, clusters, 16, neurons), PV_OK);
+    ck_assert_int_eq(pv_maskset_order_neurons(s.masks, 1, clusters, 16, neurons), PV_OK);
     for (uint32_t j = 0; j < SYNTH_FFN; j++)
         seen[neurons[j]] = true;
     for (uint32_t j = 0; j < SYNTH_FFN; j++)
         ck_assert(seen[j]);
     for (uint32_t j = 0; j < 10; j++) /* what all share comes first */
-        ck_assert(pv_masks_bit(pv_masks_row(s.masks, 1, 5), neurons[j]));
-    ck_assert_double_eq(pv_masks_jaccard(s.masks, 1, 3, 3), 1.0);
-    ck_assert_double_eq(pv_masks_jaccard(s.masks, 1, 3, 4), pv_masks_jaccard(s.masks, 1, 4, 3));
+        ck_assert(pv_maskset_bit(pv_maskset_row(s.masks, 1, 5), neurons[j]));
+    ck_assert_double_eq(pv_maskset_jaccard(s.masks, 1, 3, 3), 1.0);
+    ck_assert_double_eq(pv_maskset_jaccard(s.masks, 1, 3, 4), pv_maskset_jaccard(s.masks, 1, 4, 3));
     synth_free(&s);
 }
 END_TEST

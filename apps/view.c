@@ -1,0 +1,138 @@
+/* The environment is read here: the terminal's powers, the display. Messages that come while the view has the
+ * screen are kept and printed after it. */
+#include "view.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "viz/palette.h"
+#include "viz/term_tty.h"
+#include "viz/window.h"
+
+enum view_kind view_best(void)
+{
+    const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+    bool display = (x && x[0]) || (wayland && wayland[0]);
+    return pv_window_built() && display ? VIEW_WINDOW : VIEW_TERM;
+}
+
+enum pv_status view_choose(struct app *app, enum view_kind otherwise, enum view_kind *out)
+{
+    const char *word = app->options.view;
+    *out = otherwise;
+    if (!word)
+        return PV_OK;
+    if (!strcmp(word, "term"))
+        *out = VIEW_TERM;
+    else if (!strcmp(word, "window"))
+        *out = VIEW_WINDOW;
+    else {
+        console_error(&app->console, "--view takes 'window' or 'term', not '%s'", word);
+        return PV_ERR_ARG;
+    }
+    if (*out == VIEW_TERM && !isatty(STDOUT_FILENO)) {
+        console_error(&app->console,
+                      "--view term needs a terminal, and standard output is none; 'parvin heatmap TRACE -o "
+                      "FILE.png' draws a picture instead");
+        return PV_ERR_UNSUPPORTED;
+    }
+    if (*out == VIEW_WINDOW && !pv_window_built()) {
+        console_error(
+            &app->console,
+            "this parvin was built without the window: install GLFW (Debian: libglfw3-dev) and build with "
+            "-DPV_WINDOW=ON; --view term works as it is");
+        return PV_ERR_UNSUPPORTED;
+    }
+    return PV_OK;
+}
+
+enum pv_status view_style(struct app *app, uint32_t *palette, bool *light)
+{
+    const char *name = app->options.palette;
+    int index = name ? pv_palette_find(name) : 0;
+    *light = app->options.light;
+    *palette = index > 0 ? (uint32_t)index : 0;
+    if (index >= 0)
+        return PV_OK;
+    console_error(&app->console, "there is no palette '%s'; there are %s, %s, %s and %s", name,
+                  pv_palette_name(0), pv_palette_name(1), pv_palette_name(2), pv_palette_name(3));
+    return PV_ERR_ARG;
+}
+
+enum pv_status view_masks(struct app *app, const struct pv_clusters *clusters, struct pv_maskset **out)
+{
+    const struct pv_clusters_info *info = pv_clusters_info(clusters);
+    enum pv_status status = pv_maskset_create(info->n_layers, info->n_clusters, info->d_ffn, out);
+    if (status) {
+        console_error(&app->console, "no memory for the masks");
+        return status;
+    }
+    for (uint32_t l = 0; l < info->n_layers; l++)
+        for (uint32_t k = 0; k < info->n_clusters; k++) {
+            uint32_t n = 0;
+            const uint16_t *neurons = pv_clusters_mask(clusters, l, k, &n);
+            pv_maskset_add(*out, l, k, neurons, n);
+        }
+    return PV_OK;
+}
+
+struct kept {
+    char text[4096];
+    size_t n;
+};
+
+static void keep_message(void *user, enum pv_log_level level, const char *message)
+{
+    struct kept *kept = user;
+    if (level != PV_LOG_ERROR || kept->n + strlen(message) + 2 > sizeof kept->text)
+        return;
+    kept->n += (size_t)snprintf(kept->text + kept->n, sizeof kept->text - kept->n, "%s", message);
+}
+
+static const char *locale_words(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (uint32_t i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value && value[0])
+            return value;
+    }
+    return NULL;
+}
+
+static bool stop_asked(void *user)
+{
+    (void)user;
+    return console_interrupted();
+}
+
+enum pv_status view_run(struct app *app, enum view_kind kind, struct pv_heat *heat, struct pv_source source,
+                        const struct pv_maskset *masks)
+{
+    struct kept kept = {.n = 0};
+    const struct pv_log log = {.fn = keep_message, .user = &kept, .max_level = PV_LOG_ERROR};
+    struct pv_player player;
+    enum pv_status status;
+    pv_player_init(&player, heat, source);
+    status = view_style(app, &player.palette, &player.light);
+    if (status)
+        return status;
+    if (app->options.half_life > 0)
+        pv_heat_set_half_life(heat, app->options.half_life);
+    if (kind == VIEW_WINDOW) {
+        const struct pv_window_params params = {.masks = masks, .stop = stop_asked};
+        status = pv_window_run(&player, &params, &log);
+    } else {
+        const struct pv_tty_params params = {
+            .fd_in = STDIN_FILENO,
+            .fd_out = STDOUT_FILENO,
+            .caps = pv_term_caps_of(getenv("TERM"), getenv("COLORTERM"), getenv("NO_COLOR"), locale_words()),
+            .stop = stop_asked};
+        fflush(stdout);
+        status = pv_tty_run(&player, &params, &log);
+    }
+    if (kept.n)
+        console_error(&app->console, "%s", kept.text);
+    return status;
+}

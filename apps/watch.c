@@ -1,0 +1,126 @@
+/* A view must have the program's first thread, so the model runs on a second one and hands its tokens over
+ * through a queue that it never waits for. */
+#include "watch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "observe.h"
+#include "view.h"
+#include "viz/live.h"
+
+struct watch {
+    struct setup *setup;
+    struct pv_session *session;
+    struct generate_params *params;
+    struct generate_result *result;
+    struct pv_trace_writer *writer;
+    struct pv_live *live;
+    uint64_t index;
+    atomic_bool closed; /* the view was */
+    enum pv_status status;
+};
+
+static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_stats *stats, double ms)
+{
+    struct watch *w = user;
+    const char *text = NULL;
+    struct pv_trace_token token = {.index = w->index++,
+                                   .token = id,
+                                   .cluster = stats->cluster,
+                                   .n_neurons = stats->n_neurons,
+                                   .margin = w->setup->clusters ? stats->margin : NULL,
+                                   .density = stats->density,
+                                   .ms = ms,
+                                   .device_ms = stats->device_ms};
+    token.text_bytes = pv_token_bytes(w->setup->model, id, true, &text);
+    token.text = text;
+    if (w->live)
+        pv_live_push(w->live, &token);
+    if (atomic_load(&w->closed))
+        return PV_ERR_INTERRUPTED;
+    return w->writer ? pv_trace_write(w->writer, &token) : PV_OK;
+}
+
+static void *run_model(void *user)
+{
+    struct watch *w = user;
+    w->status = generate(w->setup->engine, w->setup->model, w->session, w->params, w->result);
+    pv_live_end(w->live);
+    return NULL;
+}
+
+static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_kind kind)
+{
+    const struct pv_trace_header header = observe_header(w->setup);
+    struct pv_heat *heat = NULL;
+    struct pv_maskset *masks = NULL;
+    pthread_t thread;
+    enum pv_status status = pv_live_create(&header, 0, &w->live);
+    if (!status)
+        status = pv_heat_create(&header, NULL, &heat);
+    if (!status && w->setup->clusters)
+        status = view_masks(app, w->setup->clusters, &masks);
+    if (!status && pthread_create(&thread, NULL, run_model, w) != 0) {
+        console_error(&app->console, "cannot start a thread for the model");
+        status = PV_ERR_NOMEM;
+    } else if (!status) {
+        status = view_run(app, kind, heat, pv_live_source(w->live), masks);
+        atomic_store(&w->closed, true);
+        pthread_join(thread, NULL);
+        if (w->status && w->status != PV_ERR_INTERRUPTED)
+            status = w->status;
+    }
+    if (w->live && pv_live_lost(w->live))
+        console_note(&app->console, "the view could not keep up with %llu tokens",
+                     (unsigned long long)pv_live_lost(w->live));
+    pv_maskset_destroy(masks);
+    pv_heat_destroy(heat);
+    pv_live_destroy(w->live);
+    return status;
+}
+
+static enum pv_status open_trace(struct app *app, struct watch *w)
+{
+    const char *word = app->options.trace_format;
+    const struct pv_trace_header header = observe_header(w->setup);
+    struct pv_log log = console_log(&app->console);
+    enum pv_trace_format format = PV_TRACE_JSONL;
+    if (word && !strcmp(word, "perfetto")) {
+        format = PV_TRACE_PERFETTO;
+    } else if (word && strcmp(word, "jsonl") != 0) {
+        console_error(&app->console, "--trace-format takes 'jsonl' or 'perfetto', not '%s'", word);
+        return PV_ERR_ARG;
+    }
+    return app->options.trace ? pv_trace_create(app->options.trace, format, &header, &log, &w->writer)
+                              : PV_OK;
+}
+
+enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_session *session,
+                              struct generate_params *params, struct generate_result *out)
+{
+    struct watch w = {.setup = setup, .session = session, .params = params, .result = out};
+    enum view_kind kind = VIEW_NONE;
+    enum pv_status status = view_choose(app, VIEW_NONE, &kind), finished;
+    if (!status)
+        status = open_trace(app, &w);
+    if (status)
+        return status;
+    atomic_init(&w.closed, false);
+    if (w.writer || kind != VIEW_NONE) {
+        params->token = on_token;
+        params->token_user = &w;
+    }
+    if (kind == VIEW_NONE) {
+        status = generate(setup->engine, setup->model, session, params, out);
+    } else {
+        params->stream = false;
+        status = run_with_view(app, &w, kind);
+        if (!app->options.json && out->text.n)
+            fwrite(out->text.bytes, 1, out->text.n, stdout);
+    }
+    finished = pv_trace_finish(w.writer);
+    return status ? status : finished;
+}
