@@ -40,6 +40,8 @@ static uint32_t halve_to_fit(uint32_t workgroup, uint32_t bytes_each, uint32_t b
 static void choose(const struct pv_device *device, const struct pv_attention_args *a, struct pv_call *call)
 {
     const struct pv_plan *plan = &device->plan;
+    const uint32_t widest =
+        plan->access == PV_ACCESS_TEXEL ? 256 : 64; /* wider takes drivers 10 s to compile */
     uint32_t workgroup = plan->attn_workgroup;
     if (a->n_tokens > 1) {
         call->kernel = "attn_prefill";
@@ -48,7 +50,7 @@ static void choose(const struct pv_device *device, const struct pv_attention_arg
         call->spec[PV_SPEC_TOKENS] = tokens;
         call->groups[0] = pv_ceil_div(a->n_tokens, workgroup * tokens);
         call->groups[1] = a->n_heads;
-    } else if (plan->reduce == PV_REDUCE_INVOCATION) {
+    } else if (plan->reduce == PV_REDUCE_INVOCATION && a->head_dim <= widest) {
         call->kernel = "attn_decode_reg";
         workgroup = halve_to_fit(workgroup, a->head_dim * 4 + 8, device->caps.max_shared_bytes);
         call->groups[0] = a->n_heads;

@@ -1,0 +1,271 @@
+/* label: unit
+ * The CPU references against values worked out by hand, so that kernel and reference cannot be wrong
+ * together. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "harness.h"
+#include "kernel/reference.h"
+
+static void near(double got, double expected)
+{
+    ck_assert_msg(fabs(got - expected) <= 1e-6 * (1.0 + fabs(expected)), "%.9g, expected %.9g", got,
+                  expected);
+}
+static void all_near(const float *got, const double *expected, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(fabs((double)got[i] - expected[i]) <= 1e-6 * (1.0 + fabs(expected[i])),
+                      "[%zu] is %.9g, expected %.9g", i, (double)got[i], expected[i]);
+}
+
+/* [[1, 2, 3], [4, 5, 6]] */
+static const float weights[] = {1, 2, 3, 4, 5, 6};
+static const struct pv_ref_matrix matrix = {2, 3, weights};
+
+START_TEST(embed_picks_rows)
+{
+    float out[9];
+    pv_ref_embed(&matrix, (const uint32_t[]){1, 2, 0}, 3, out);
+    all_near(out, (const double[]){4, 5, 6, 0, 0, 0, 1, 2, 3}, 9);
+}
+END_TEST
+
+START_TEST(rmsnorm_divides_by_the_root_mean_square)
+{
+    float out[4];
+    /* 3 and 4: mean square 12.5; with eps 12.5 the divisor is 5. 0 and 0: nothing to divide. */
+    pv_ref_rmsnorm((const float[]){3, 4, 0, 0}, (const float[]){1, 2}, 2, 2, 12.5f, out);
+    all_near(out, (const double[]){0.6, 1.6, 0, 0}, 4);
+}
+END_TEST
+
+START_TEST(linear_multiplies)
+{
+    float y[] = {100, 200, 300, 400};
+    const float x[] = {1, 0, -1, 2, 1, 0}, bias[] = {10, 20};
+    pv_ref_linear(&matrix, NULL, x, 2, false, y);
+    all_near(y, (const double[]){-2, -2, 4, 13}, 4);
+    pv_ref_linear(&matrix, bias, x, 2, true, y); /* on top of that */
+    all_near(y, (const double[]){6, 16, 18, 46}, 4);
+}
+END_TEST
+
+START_TEST(linear_transposed_multiplies)
+{
+    float y[] = {100, 200, 300};
+    const float x[] = {1, -1}, bias[] = {10, 20, 30};
+    pv_ref_linear_t(&matrix, NULL, x, 1, false, y);
+    all_near(y, (const double[]){-3, -3, -3}, 3);
+    pv_ref_linear_t(&matrix, bias, x, 1, true, y);
+    all_near(y, (const double[]){4, 14, 24}, 3);
+}
+END_TEST
+
+START_TEST(rope_turns_pairs)
+{
+    /* base 1: every pair turns by the position, pi/2 for no whole position, so use cos and sin of 1 and 2. */
+    struct pv_ref_rope a = {
+        .n_tokens = 2, .n_heads = 1, .head_dim = 5, .rope_dim = 4, .pos = 1, .freq_base = 1};
+    float x[] = {1, 0, 0, 1, 7, 1, 0, 0, 1, 7};
+    a.kind = PV_ROPE_ADJACENT;
+    pv_ref_rope(&a, x);
+    all_near(x, (const double[]){cos(1), sin(1), -sin(1), cos(1), 7, cos(2), sin(2), -sin(2), cos(2), 7}, 10);
+    float n[] = {1, 0, 0, 1, 7, 1, 0, 0, 1, 7}; /* pairs (x0, x2) = (1, 0) and (x1, x3) = (0, 1) */
+    a.kind = PV_ROPE_NEOX;
+    pv_ref_rope(&a, n);
+    all_near(n, (const double[]){cos(1), -sin(1), sin(1), cos(1), 7, cos(2), -sin(2), sin(2), cos(2), 7}, 10);
+}
+END_TEST
+
+START_TEST(rope_slows_down_along_the_head)
+{
+    /* base 100, rope_dim 4: the second pair turns by pos * 100^(-1/2) = pos / 10. */
+    const struct pv_ref_rope a = {
+        .n_tokens = 1, .n_heads = 2, .head_dim = 4, .rope_dim = 4, .pos = 5, .freq_base = 100};
+    float x[] = {1, 0, 1, 0, 0, 2, 0, 2};
+    pv_ref_rope(&a, x);
+    all_near(x,
+             (const double[]){cos(5), sin(5), cos(0.5), sin(0.5), -2 * sin(5), 2 * cos(5), -2 * sin(0.5),
+                              2 * cos(0.5)},
+             8);
+}
+END_TEST
+
+START_TEST(kv_write_places_rows_by_head)
+{
+    const struct pv_ref_attention a = {
+        .n_tokens = 2, .n_kv_heads = 2, .head_dim = 1, .head_stride = 2, .n_ctx = 2, .pos = 1};
+    float cache[8] = {9, 9, 9, 9, 9, 9, 9, 9};
+    pv_ref_kv_write(&a, (const float[]){1, 2, 3, 4}, cache); /* the second token is past n_ctx */
+    all_near(cache, (const double[]){9, 9, 1, 0, 9, 9, 2, 0}, 8);
+}
+END_TEST
+
+START_TEST(attention_weighs_values)
+{
+    /* Two queries of two heads on one kv head, head_dim 1: weights exp(q k) over the positions seen. */
+    const struct pv_ref_attention a = {
+        .n_tokens = 2, .n_heads = 2, .n_kv_heads = 1, .head_dim = 1, .head_stride = 2, .n_ctx = 3, .pos = 0};
+    const float q[] = {1, 5, 0, 1}, k[] = {0, 99, 1, 99, 1000, 99}, v[] = {10, 99, 20, 99, 1000, 99};
+    double scores[3];
+    float out[4];
+    pv_ref_attention(&a, q, k, v, scores, out);
+    const double e = exp(1.0);
+    all_near(out, (const double[]){10, 10, 15, (10 + 20 * e) / (1 + e)}, 4);
+}
+END_TEST
+
+START_TEST(attention_scales_by_the_root_of_the_head)
+{
+    /* head_dim 4, q k = 4 at one position and 0 at the other: 4 / sqrt(4) = 2. */
+    const struct pv_ref_attention a = {
+        .n_tokens = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = 4, .head_stride = 4, .n_ctx = 2, .pos = 1};
+    const float q[] = {1, 1, 1, 1}, k[] = {1, 1, 1, 1, 0, 0, 0, 0}, v[] = {1, 0, 0, 0, 0, 1, 0, 0};
+    double scores[2];
+    float out[4];
+    pv_ref_attention(&a, q, k, v, scores, out);
+    const double w = exp(2.0) / (1.0 + exp(2.0));
+    all_near(out, (const double[]){w, 1 - w, 0, 0}, 4);
+}
+END_TEST
+
+START_TEST(activations_have_known_values)
+{
+    near(pv_ref_act(PV_ACT_RELU, -2), 0);
+    near(pv_ref_act(PV_ACT_RELU, 3), 3);
+    near(pv_ref_act(PV_ACT_RELU2, -2), 0);
+    near(pv_ref_act(PV_ACT_RELU2, 3), 9);
+    near(pv_ref_act(PV_ACT_SILU, 0), 0);
+    near(pv_ref_act(PV_ACT_SILU, 1), 0.7310585786300049);
+    near(pv_ref_act(PV_ACT_SILU, -1000), 0);
+    near(pv_ref_act(PV_ACT_GELU, 0), 0);
+    near(pv_ref_act(PV_ACT_GELU, 1), 0.8411919906082768);
+    near(pv_ref_act(PV_ACT_GELU, -1), -0.15880800939172324);
+    near(pv_ref_act(PV_ACT_GELU, 1000), 1000);
+}
+END_TEST
+
+START_TEST(act_rows_gates)
+{
+    float up[] = {2, -3, 4, 5}, plain[] = {2, -3};
+    const float gate[] = {3, 4, -1, 0.5f};
+    pv_ref_act_rows(up, gate, 2, 2, PV_ACT_RELU);
+    all_near(up, (const double[]){6, -12, 0, 2.5}, 4);
+    pv_ref_act_rows(plain, NULL, 1, 2, PV_ACT_RELU2);
+    all_near(plain, (const double[]){4, 0}, 2);
+}
+END_TEST
+
+START_TEST(ffn_is_compact_in_list_order)
+{
+    const float gate_w[] = {0, 0, 1, 0, 0, 2};
+    const struct pv_ref_matrix gate = {2, 3, gate_w};
+    const uint32_t list[] = {1, 0};
+    const float z[] = {1, 1, 1};
+    float a[2], y[] = {1, 1, 1};
+    pv_ref_ffn_up(&matrix, NULL, PV_ACT_RELU2, NULL, 2, z, a);
+    all_near(a, (const double[]){36, 225}, 2);
+    pv_ref_ffn_up(&matrix, NULL, PV_ACT_RELU, list, 2, z, a);
+    all_near(a, (const double[]){15, 6}, 2);
+    pv_ref_ffn_up(&matrix, &gate, PV_ACT_RELU, list, 1, z, a); /* gate 2 times up 15 */
+    near((double)a[0], 30);
+    pv_ref_ffn_down(&matrix, list, 1, a, true, y); /* 1 + 30 * (4, 5, 6) */
+    all_near(y, (const double[]){121, 151, 181}, 3);
+    pv_ref_ffn_down(&matrix, NULL, 2, (const float[]){1, -1}, false, y);
+    all_near(y, (const double[]){-3, -3, -3}, 3);
+    pv_ref_ffn_down(&matrix, list, 0, a, false, y);
+    all_near(y, (const double[]){0, 0, 0}, 3);
+}
+END_TEST
+
+START_TEST(route_takes_the_first_greatest)
+{
+    float margin;
+    ck_assert_uint_eq(pv_ref_route((const float[]){1, 3, 2.5f}, 3, &margin), 1);
+    near((double)margin, 0.5);
+    ck_assert_uint_eq(pv_ref_route((const float[]){3, 1, 3}, 3, &margin), 0);
+    near((double)margin, 0);
+    ck_assert_uint_eq(pv_ref_route((const float[]){-7}, 1, &margin), 0);
+    near((double)margin, 0);
+    ck_assert_uint_eq(pv_ref_route((const float[]){NAN, -7, NAN, -9}, 4, &margin), 1);
+    near((double)margin, 2);
+    ck_assert_uint_eq(pv_ref_argmax((const float[]){-1, -1, 0, 0}, 4), 2);
+    ck_assert_uint_eq(pv_ref_argmax((const float[]){NAN, NAN}, 2), 0);
+    ck_assert_uint_eq(pv_ref_argmax((const float[]){NAN, -1}, 2), 1);
+}
+END_TEST
+
+START_TEST(mask_rows_clears)
+{
+    float a[80];
+    uint32_t bits[6] = {0};
+    for (int i = 0; i < 80; i++)
+        a[i] = 1;
+    bits[4 + 0] = 1u << 31; /* mask 2, F = 40: neurons 31 and 33 */
+    bits[4 + 1] = 1u << 1;
+    pv_ref_mask_rows(a, bits, (const uint32_t[]){2, 0}, 2, 40);
+    for (int j = 0; j < 40; j++) {
+        near((double)a[j], j == 31 || j == 33);
+        near((double)a[40 + j], 0);
+    }
+}
+END_TEST
+
+START_TEST(capture_measures_contributions)
+{
+    const float a[] = {-2, 0, 1, 1}, norm[] = {3, 1};
+    float c[4];
+    uint32_t bits[2] = {~0u, ~0u};
+    pv_ref_capture(a, norm, 2, 2, 1.0f, c, bits);
+    all_near(c, (const double[]){6, 0, 3, 1}, 4);
+    ck_assert_uint_eq(bits[0], 1); /* 6 > 1 */
+    ck_assert_uint_eq(bits[1], 1); /* 3 > 1, and 1 is not */
+}
+END_TEST
+
+START_TEST(add_adds)
+{
+    float y[] = {1, 2};
+    pv_ref_add(y, (const float[]){10, 20}, 2);
+    all_near(y, (const double[]){11, 22}, 2);
+}
+END_TEST
+
+START_TEST(nll_is_the_negative_log_of_the_softmax)
+{
+    float nll[3];
+    /* equal logits: ln 3; ln(1 + e^-1000) at the winner is 0; a target outside gives 0 */
+    pv_ref_nll_rows((const float[]){5, 5, 5, 1000, 0, 0, 1, 1, 1}, (const uint32_t[]){1, 0, 3}, 3, 3, nll);
+    all_near(nll, (const double[]){1.0986122886681098, 0, 0}, 3);
+    pv_ref_nll_rows((const float[]){0, 1}, (const uint32_t[]){0}, 1, 2, nll);
+    near((double)nll[0], 1.3132616875182228); /* ln(1 + e) */
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {embed_picks_rows,
+                                  rmsnorm_divides_by_the_root_mean_square,
+                                  linear_multiplies,
+                                  linear_transposed_multiplies,
+                                  rope_turns_pairs,
+                                  rope_slows_down_along_the_head,
+                                  kv_write_places_rows_by_head,
+                                  attention_weighs_values,
+                                  attention_scales_by_the_root_of_the_head,
+                                  activations_have_known_values,
+                                  act_rows_gates,
+                                  ffn_is_compact_in_list_order,
+                                  route_takes_the_first_greatest,
+                                  mask_rows_clears,
+                                  capture_measures_contributions,
+                                  add_adds,
+                                  nll_is_the_negative_log_of_the_softmax};
+    Suite *suite = suite_create("kernel/reference");
+    TCase *tc = tcase_create("by hand");
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+        tcase_add_test(tc, tests[i]);
+    suite_add_tcase(suite, tc);
+    return pv_test_main(suite);
+}
