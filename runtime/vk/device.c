@@ -119,8 +119,8 @@ fail:
 
 void pv_device_drain(struct pv_device *device)
 {
-    if (!device->lost || device->drained || !device->queue)
-        return;
+    if (!device->lost || device->drained || device->timeline_value == 0)
+        return; /* at work or done, waited for already, or never sent anything */
     (void)device->vk.vkDeviceWaitIdle(device->handle); /* a device that is truly lost answers at once */
     device->drained = true;
 }
@@ -129,7 +129,7 @@ void pv_device_close(struct pv_device *device)
 {
     if (!device)
         return;
-    if (device->queue && !device->lost)
+    if (device->timeline_value > 0 && !device->lost)
         device->lost = device->vk.vkDeviceWaitIdle(device->handle) != VK_SUCCESS; /* closed all the same */
     pv_device_drain(device);
     pv_recorder_destroy(device->transfer);

@@ -6,8 +6,8 @@ enum { /* VkDriverId, so that this file needs no Vulkan header */
        DRIVER_GOOGLE_SWIFTSHADER = 10,
        DRIVER_MESA_LLVMPIPE = 13,
 };
-#define MESA_URL        "https://gitlab.freedesktop.org/mesa/mesa/-/issues/?label_name[]=lavapipe"
-#define SWIFTSHADER_URL "https://issues.chromium.org/issues?q=componentid:1457031"
+#define MESA_URL        "https://gitlab.freedesktop.org/mesa/mesa/-/issues"
+#define SWIFTSHADER_URL "https://g.co/swiftshaderbugs"
 
 static const struct pv_quirk_row table[] = {
     {0, DRIVER_MESA_LLVMPIPE, 0, UINT32_MAX, PV_QUIRK_SLOW_STORAGE_READS,
