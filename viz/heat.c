@@ -156,8 +156,8 @@ static enum pv_status know(struct pv_heat *h, const struct pv_trace_token *token
             return PV_OK;
         }
         slot->token = token->token;
-        pv_text_display(token->text, token->text != NULL ? token->text_bytes : 0, slot->text,
-                        sizeof(slot->text));
+        pv_text_label(token->text, token->text != NULL ? token->text_bytes : 0, slot->text,
+                      sizeof(slot->text));
         h->n_known++;
     }
     slot->count++;
@@ -248,7 +248,7 @@ static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t
                                      .density = t->density,
                                      .ms = t->ms,
                                      .device_ms = t->device_ms};
-    pv_text_display(t->text, t->text != NULL ? t->text_bytes : 0, row->view.text, sizeof(row->view.text));
+    pv_text_label(t->text, t->text != NULL ? t->text_bytes : 0, row->view.text, sizeof(row->view.text));
     for (size_t i = 0; t->active != NULL && i < n; i++) {
         row->rows[i] = keep_u32s(row->bits + i * words, t->active[i], words);
         row->view.active = row->rows;

@@ -1,6 +1,8 @@
-/* Orders are greedy: simple, fast (K^2 row comparisons at most) and the same every time. */
+/* Clusters are ordered by reciprocal averaging (the first axis of correspondence analysis; M. O. Hill, 1973):
+ * it brings a matrix of zeros and ones near to a diagonal. */
 #include "masks.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,30 +101,85 @@ double pv_maskset_jaccard(const struct pv_maskset *m, uint32_t layer, uint32_t a
     return any > 0 ? (double)both / any : 0.0;
 }
 
-void pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t layer, uint32_t *clusters, uint32_t n)
+struct scored {
+    uint32_t cluster;
+    double score;
+};
+
+static int by_score(const void *a, const void *b)
 {
-    for (uint32_t i = 1; i < n; i++) {
-        uint32_t best = i, id;
-        double best_score = -1.0;
+    const struct scored *x = a, *y = b;
 
-        for (uint32_t j = i; j < n; j++) {
-            double score = pv_maskset_jaccard(m, layer, clusters[i - 1], clusters[j]);
+    if (x->score < y->score || x->score > y->score)
+        return x->score < y->score ? -1 : 1;
+    return (x->cluster > y->cluster) - (x->cluster < y->cluster);
+}
 
-            if (score > best_score) {
-                best_score = score;
-                best = j;
+/* One round: a neuron's score is the mean of its clusters', a cluster's the mean of its neurons'. */
+static void average(const struct pv_maskset *m, uint32_t layer, struct scored *s, uint32_t n, double *sums)
+{
+    double mean = 0.0, weight = 0.0, norm = 0.0;
+
+    for (uint32_t i = 0; i < n; i++)
+        sums[i] = 0.0;
+    for (uint32_t j = 0; j < m->d_ffn; j++) {
+        double sum = 0.0;
+        uint32_t held = 0;
+
+        for (uint32_t i = 0; i < n; i++) {
+            if (pv_maskset_bit(pv_maskset_row(m, layer, s[i].cluster), j)) {
+                sum += s[i].score;
+                held++;
             }
         }
-        id = clusters[best];
-        memmove(clusters + i + 1, clusters + i, (best - i) * sizeof(*clusters));
-        clusters[i] = id;
+        for (uint32_t i = 0; held > 0 && i < n; i++) {
+            if (pv_maskset_bit(pv_maskset_row(m, layer, s[i].cluster), j))
+                sums[i] += sum / held;
+        }
     }
+    for (uint32_t i = 0; i < n; i++) {
+        double size = pv_maskset_size(m, layer, s[i].cluster);
+
+        s[i].score = size > 0.0 ? sums[i] / size : 0.0;
+        mean += s[i].score * size;
+        weight += size;
+    }
+    mean = weight > 0.0 ? mean / weight : 0.0;
+    for (uint32_t i = 0; i < n; i++) {
+        s[i].score -= mean; /* all alike is a solution that says nothing */
+        norm += s[i].score * s[i].score;
+    }
+    for (uint32_t i = 0; norm > 0.0 && i < n; i++)
+        s[i].score /= sqrt(norm);
+}
+
+enum pv_status pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t layer, uint32_t *clusters,
+                                         uint32_t n)
+{
+    struct scored *s = calloc((size_t)n + 1, sizeof(*s));
+    double *sums = calloc((size_t)n + 1, sizeof(*sums));
+
+    if (s == NULL || sums == NULL) {
+        free(s);
+        free(sums);
+        return PV_ERR_NOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++) /* any start that is not all alike will do */
+        s[i] = (struct scored){clusters[i], cos(2.4 * i)};
+    for (int round = 0; round < 40; round++)
+        average(m, layer, s, n, sums);
+    qsort(s, n, sizeof(*s), by_score);
+    for (uint32_t i = 0; i < n; i++)
+        clusters[i] = s[i].cluster;
+    free(s);
+    free(sums);
+    return PV_OK;
 }
 
 struct place {
     uint32_t neuron;
     uint32_t group; /* 0: shared by most, 1: by some, 2: none; */
-    double centre;  /* mean place of the clusters that hold it */
+    double centre;  /* where most of the clusters that hold it stand */
     uint32_t n_holders;
 };
 
@@ -136,7 +193,32 @@ static int by_place(const void *a, const void *b)
         return x->n_holders > y->n_holders ? -1 : 1;
     if (x->centre < y->centre || x->centre > y->centre)
         return x->centre < y->centre ? -1 : 1;
+    if (x->n_holders != y->n_holders)
+        return x->n_holders > y->n_holders ? -1 : 1;
     return (x->neuron > y->neuron) - (x->neuron < y->neuron);
+}
+
+/* The stretch of neighbouring clusters that holds the neuron most decides where it goes. */
+static struct place find_place(const struct pv_maskset *m, uint32_t layer, const uint32_t *clusters,
+                               uint32_t n, uint32_t neuron)
+{
+    struct place place = {.neuron = neuron};
+    uint32_t span = n / 8 + 1, held = 0, most = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bit = (uint32_t)pv_maskset_bit(pv_maskset_row(m, layer, clusters[i]), neuron);
+
+        place.n_holders += bit;
+        held += bit;
+        if (i >= span)
+            held -= (uint32_t)pv_maskset_bit(pv_maskset_row(m, layer, clusters[i - span]), neuron);
+        if (held > most) {
+            most = held;
+            place.centre = i;
+        }
+    }
+    place.group = place.n_holders == 0 ? 2 : place.n_holders * 3 > n * 2 ? 0 : 1;
+    return place;
 }
 
 enum pv_status pv_maskset_order_neurons(const struct pv_maskset *m, uint32_t layer, const uint32_t *clusters,
@@ -146,20 +228,8 @@ enum pv_status pv_maskset_order_neurons(const struct pv_maskset *m, uint32_t lay
 
     if (places == NULL)
         return PV_ERR_NOMEM;
-    for (uint32_t j = 0; j < m->d_ffn; j++) {
-        double sum = 0.0;
-
-        places[j].neuron = j;
-        for (uint32_t i = 0; i < n; i++) {
-            if (pv_maskset_bit(pv_maskset_row(m, layer, clusters[i]), j)) {
-                places[j].n_holders++;
-                sum += i;
-            }
-        }
-        if (places[j].n_holders > 0)
-            places[j].centre = sum / places[j].n_holders;
-        places[j].group = places[j].n_holders == 0 ? 2 : places[j].n_holders * 2 > n ? 0 : 1;
-    }
+    for (uint32_t j = 0; j < m->d_ffn; j++)
+        places[j] = find_place(m, layer, clusters, n, j);
     qsort(places, m->d_ffn, sizeof(*places), by_place);
     for (uint32_t j = 0; j < m->d_ffn; j++)
         out[j] = places[j].neuron;

@@ -28,12 +28,12 @@ static inline int pv_maskset_bit(const uint32_t *row, uint32_t neuron)
 }
 /* |A and B| / |A or B|: 1 for equal masks, 0 for disjoint (and for two empty) ones. */
 double pv_maskset_jaccard(const struct pv_maskset *masks, uint32_t layer, uint32_t a, uint32_t b);
-/* Orders clusters[n] in place: from the first one on, always the most similar of those left. */
-void pv_maskset_order_clusters(const struct pv_maskset *masks, uint32_t layer, uint32_t *clusters,
-                               uint32_t n);
-/* Orders all neurons of a layer, out [d_ffn], by the clusters (in the order given) that hold them: neurons of
- * many clusters first, then blocks, one for each cluster that holds the block's neurons alone or before the
- * others. */
+/* Orders clusters[n] in place, those of similar masks side by side. */
+PV_MUST_USE enum pv_status pv_maskset_order_clusters(const struct pv_maskset *masks, uint32_t layer,
+                                                     uint32_t *clusters, uint32_t n);
+/* Orders all neurons of a layer, out [d_ffn], by the clusters (in the order given) that hold them: first
+ * neurons of most clusters, then the others, each beside those that the same clusters hold, last those that
+ * none holds. */
 PV_MUST_USE enum pv_status pv_maskset_order_neurons(const struct pv_maskset *masks, uint32_t layer,
                                                     const uint32_t *clusters, uint32_t n, uint32_t *out);
 

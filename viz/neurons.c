@@ -19,8 +19,9 @@ enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv
     }
     n_used = pv_by_use(heat, layer, out->clusters);
     out->n_clusters = n_used < n_clusters ? n_used : n_clusters;
-    pv_maskset_order_clusters(masks, layer, out->clusters, out->n_clusters);
-    status = pv_maskset_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
+    status = pv_maskset_order_clusters(masks, layer, out->clusters, out->n_clusters);
+    if (status == PV_OK)
+        status = pv_maskset_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
     if (status != PV_OK)
         pv_neuron_view_free(out);
     return status;

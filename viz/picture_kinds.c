@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MARGIN 36.0
 
@@ -40,14 +41,21 @@ static double mean_density(const struct pv_heat *heat)
 static void name_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t cluster, uint32_t n, char *out,
                         size_t room)
 {
-    struct pv_heat_top tops[8];
+    struct pv_heat_top tops[16];
     size_t used = 0;
+    uint32_t n_tops = pv_telling_tokens(heat, layer, cluster, tops, 16), shown = 0;
 
-    n = pv_telling_tokens(heat, layer, cluster, tops, n < 8 ? n : 8);
     out[0] = '\0';
-    for (uint32_t i = 0; i < n && used < room; i++)
-        used += (size_t)snprintf(out + used, room - used, "%s\xe2\x80\x9c%s\xe2\x80\x9d", i > 0 ? " " : "",
-                                 tops[i].text);
+    for (uint32_t i = 0; i < n_tops && shown < n && used < room; i++) {
+        bool again = false; /* "the" and " the" look alike */
+
+        for (uint32_t j = 0; j < i; j++)
+            again = again || strcmp(tops[i].text, tops[j].text) == 0;
+        if (again)
+            continue;
+        used += (size_t)snprintf(out + used, room - used, "%s\xe2\x80\x9c%s\xe2\x80\x9d",
+                                 shown++ > 0 ? " " : "", tops[i].text);
+    }
 }
 
 struct spot {

@@ -128,7 +128,7 @@ static void heat_row(const struct frame *f, uint32_t row, uint32_t layer, bool s
 static uint32_t heat_rows(const struct frame *f, uint32_t top)
 {
     uint32_t room = f->grid->rows > 9 ? (f->grid->rows - 5) / 2 : 2;
-    uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, per_row, n;
+    uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, per_row, thick, n;
     bool stacked;
 
     if (f->n_clusters == 0) {
@@ -138,15 +138,20 @@ static uint32_t heat_rows(const struct frame *f, uint32_t top)
     }
     stacked = f->n_layers > room;
     per_row = stacked ? 2 : 1;
+    thick = room / f->n_layers < 3 ? room / f->n_layers : 3; /* rows a layer, where there is room */
+    thick = thick < 1 ? 1 : thick;
     n = (f->n_layers + per_row - 1) / per_row;
     if (n > room) { /* a tall model in a low window: its first layers */
         n = room;
     }
     if (columns > f->n_clusters)
         columns = f->n_clusters * (columns / f->n_clusters); /* whole cells for every cluster */
-    for (uint32_t i = 0; i < n; i++)
-        heat_row(f, top + i, i * per_row, stacked, columns);
-    return top + n;
+    for (uint32_t i = 0; i < n * thick; i++) {
+        heat_row(f, top + i, i / thick * per_row, stacked, columns);
+        if (i % thick > 0) /* the layer's number stands in its first row */
+            text_at(f, top + i, 0, 3, f->theme->faint, "   ");
+    }
+    return top + n * thick;
 }
 
 static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column, uint32_t width,

@@ -135,3 +135,13 @@ void pv_text_display(const char *bytes, size_t n, char *out, size_t room)
     }
     out[used] = '\0';
 }
+
+void pv_text_label(const char *bytes, size_t n, char *out, size_t room)
+{
+    if (n == 0 || bytes[0] < 'a' || bytes[0] > 'z') {
+        pv_text_display(bytes, n, out, room);
+        return;
+    }
+    out[0] = '-';
+    pv_text_display(bytes, n, out + 1, room - 1);
+}

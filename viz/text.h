@@ -13,6 +13,8 @@ uint32_t pv_text_width(const char *text);
 /* A token's bytes made printable: one space in front is dropped (a word begins), line ends and lone spaces
  * get a sign, control characters and bytes that are no UTF-8 show as \xNN. Cut to `room` with an ellipsis. */
 void pv_text_display(const char *bytes, size_t n, char *out, size_t room);
+/* The same for a token by itself: a piece that continues a word ("ing") gets a hyphen in front. */
+void pv_text_label(const char *bytes, size_t n, char *out, size_t room);
 /* Bytes of the longest start of `text` that is at most `columns` wide. */
 size_t pv_text_fit(const char *text, uint32_t columns);
 
