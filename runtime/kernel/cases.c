@@ -88,11 +88,12 @@ enum pv_status pv_case_execute(struct pv_recorder *recorder, const struct pv_cas
     snprintf(row->kernel, sizeof row->kernel, "%s", c->kernel);
     snprintf(row->name, sizeof row->name, "%s", c->name);
     const enum pv_status status = c->run(&run, c);
-    if (status != PV_OK)
+    if (status != PV_OK && !run.skipped)
         snprintf(row->detail, sizeof row->detail, "could not run: %s (see the log)", pv_status_name(status));
     else
         memcpy(row->detail, run.detail, sizeof row->detail);
     row->error = run.error;
+    row->skipped = run.skipped;
     row->passed = status == PV_OK && !run.failed;
     release(&run);
     return status == PV_ERR_NOMEM || status == PV_ERR_DEVICE_LOST || status == PV_ERR_DEVICE_MEMORY ? status
