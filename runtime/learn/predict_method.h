@@ -43,6 +43,9 @@ struct pv_predict_layer {
     size_t n_train;
     const float *w;    /* [F][d] the matrix that decides what fires: W_gate if gated, else W_up */
     const float *norm; /* [F] ||W_down[:, j]||_2 */
+    float scale;       /* weight of the layer's energies against other layers', as pv_energy_scale sets it */
+    const struct pv_sparse *test_x; /* other text, to judge by; may be NULL */
+    const uint16_t *test_z;
 };
 
 struct pv_predictor;

@@ -3,7 +3,6 @@
  * the density by a whole step, so layers then step down one at a time while the budget lasts. */
 #include "learn/predict_method.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include "base/bits.h"
 #include "base/half.h"
@@ -34,22 +33,6 @@ double pv_predict_dense_bytes(const struct pv_predict_shape *s)
 double pv_predict_all_rows(const struct pv_predictor *p, double density)
 {
     return density * pv_predict_dense_bytes(&p->params.shape);
-}
-
-double pv_predict_layer_scale(const struct pv_predict_layer *layer)
-{
-    double total = 0.0;
-
-    for (size_t i = 0; i < layer->n_train; i++) {
-        size_t row = layer->train[i];
-
-        for (uint64_t p = layer->x->offset[row]; p < layer->x->offset[row + 1]; p++) {
-            double c = pow((double)pv_root_to_float(layer->x->root[p]), 2.0);
-
-            total += c * c;
-        }
-    }
-    return total > 0.0 ? 1.0 / sqrt(total / (double)layer->n_train) : 1.0;
 }
 
 void pv_predict_dense_row(const struct pv_sparse *x, size_t row, float *c)

@@ -115,7 +115,7 @@ static void *learn_with(const struct pv_predict_params *params, const struct pv_
 
     if (s == NULL)
         return NULL;
-    s->scale = (float)pv_predict_layer_scale(in);
+    s->scale = in->scale;
     s->deviation = pv_calloc(params->shape.d_ffn, sizeof(float));
     s->weight = pv_calloc(params->shape.d_ffn, sizeof(float));
     if (s->deviation == NULL || s->weight == NULL ||

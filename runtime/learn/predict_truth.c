@@ -15,7 +15,7 @@ static struct scaled *scaled_new(const struct pv_predict_layer *in)
     struct scaled *s = pv_calloc(1, sizeof(*s) + in->x->n_cols * sizeof(float));
 
     if (s != NULL)
-        s->scale = (float)pv_predict_layer_scale(in);
+        s->scale = in->scale;
     return s;
 }
 

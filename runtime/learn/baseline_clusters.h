@@ -1,0 +1,66 @@
+/* Everything that clusters tokens, as methods of predict_method.h: three ways to group patterns, two rules
+ * for a cluster's neurons, three routers, and the union of the router's best two. A grouping (labels,
+ * routers, statistics) is trained once per K and shared by the methods that differ only in what they take
+ * from it.
+ *
+ * Groupings:  k-modes on bits (baseline_kmodes.h); spherical k-means on bits; on root contributions
+ * (kmeans.h). Rules, both with one budget over all layers and clusters (masks.h): neurons most often active
+ * in the cluster, or of highest mean c_j^2. Means are over the tokens the method's own router sends to a
+ * cluster. Routers:    linear softmax (router.h), its rows [K][d]; low rank: the softmax again, on h = B z,
+ * with B the best rank for the linear router's scores (predict_lowrank.h), the smallest of d/16, d/8, d/4
+ * that costs at most a point of held-out accuracy; nearest centroid: argmax m_k . z - |m_k|^2 / 2, m_k the
+ * mean z of cluster k. */
+#ifndef PV_LEARN_BASELINE_CLUSTERS_H
+#define PV_LEARN_BASELINE_CLUSTERS_H
+
+#include "learn/masks.h"
+#include "learn/predict_method.h"
+
+enum pv_group_by { PV_GROUP_KMODES, PV_GROUP_BITS, PV_GROUP_CONTRIBUTION, PV_GROUP_COUNT };
+enum pv_mask_rule { PV_RULE_ACTIVE, PV_RULE_ENERGY, PV_RULE_COUNT };
+enum pv_route_by { PV_ROUTE_OWN, PV_ROUTE_LINEAR, PV_ROUTE_LOWRANK, PV_ROUTE_CENTROID, PV_ROUTE_COUNT };
+
+struct pv_grouping_params {
+    struct pv_predict_params base;
+    enum pv_group_by by;
+    bool route[PV_ROUTE_COUNT]; /* routers to train; PV_ROUTE_OWN, the pattern's own cluster, needs none */
+    uint32_t n_iters, n_epochs; /* at most */
+    const uint32_t *held_out;   /* [n_held_out] rows of every layer that routers are judged by in training */
+    size_t n_held_out;
+};
+struct pv_grouping;
+PV_MUST_USE enum pv_status pv_grouping_create(const struct pv_grouping_params *params,
+                                              struct pv_grouping **out);
+void pv_grouping_destroy(struct pv_grouping *grouping);
+/* Layers in any order, each once; `layer` must have its test text. */
+PV_MUST_USE enum pv_status pv_grouping_train(struct pv_grouping *grouping,
+                                             const struct pv_predict_layer *layer,
+                                             const struct pv_steps *steps);
+/* Share of test tokens whose router names their pattern's own cluster, mean over layers. */
+double pv_grouping_accuracy(const struct pv_grouping *grouping, enum pv_route_by route);
+/* Rank of the low-rank router, the largest of the layers; 0 without one. */
+uint32_t pv_grouping_rank(const struct pv_grouping *grouping);
+
+struct pv_cluster_kind {
+    const char *name, *label;
+    enum pv_group_by by;
+    enum pv_mask_rule rule;
+    enum pv_route_by route;
+    uint32_t n_union; /* clusters a token computes: 1 or 2 */
+};
+extern const struct pv_cluster_kind pv_cluster_kinds[];
+extern const uint32_t pv_n_cluster_kinds;
+
+/* A method over a trained grouping, which must outlive it. Its `train` does nothing. */
+PV_MUST_USE enum pv_status pv_predict_clusters_create(const struct pv_cluster_kind *kind,
+                                                      const struct pv_grouping *grouping,
+                                                      struct pv_predictor **out);
+/* Adds up how the clusters' masks do when every test token has its pattern's own cluster: the paper's
+ * clustering precision. `density` over all layers; 0: what more than half of a cluster's tokens have
+ * (majority vote). Masks follow the method's rule, from the tokens' own clusters. */
+PV_MUST_USE enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p, double density);
+PV_MUST_USE enum pv_status pv_predict_clusters_judge_own(const struct pv_predictor *p, uint32_t layer,
+                                                         const struct pv_sparse *test_x,
+                                                         struct pv_mask_counts *counts);
+
+#endif
