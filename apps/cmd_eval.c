@@ -4,6 +4,7 @@
 
 #include "report.h"
 #include "setup.h"
+#include "sweep.h"
 
 enum { LOGITS_CHUNK = 64 }; /* tokens whose logits are held at once */
 
@@ -128,6 +129,8 @@ int cmd_eval(struct app *app)
 {
     struct eval eval = {0};
     console_watch_interrupt();
+    if (app->options.sweep)
+        return cmd_sweep(app);
     enum pv_status status = start(app, &eval);
     if (!status)
         status = measure(app, &eval);

@@ -97,6 +97,18 @@ static const struct option_row rows[] = {
     {C_EVAL, 0, "dump-tokens", FLAG, AT(dump_tokens), NULL, NULL, 0, 0,
      "print the token ids that were fed (token_ids in JSON)"},
 
+    {C_EVAL, 0, "sweep", TEXT, AT(sweep), "K=A,B,...", NULL, 0, 0,
+     "learn and measure every method of choosing neurons at these K; a sweep.csv of before: report on it "
+     "again"},
+    {C_EVAL, 0, "fit-text", TEXT, AT(fit_text), "FILE", NULL, 0, 0, "sweep: text to learn from"},
+    {C_EVAL, 0, "density", TEXT, AT(densities), "A,B,...", "0.05,0.1,0.2", 0, 0,
+     "sweep: shares of neurons to compute"},
+    {C_EVAL, 0, "methods", TEXT, AT(methods), "A,B,...", "all", 0, 0, "sweep: only these methods"},
+    {C_EVAL, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12, "sweep: tokens to learn from at most"},
+    {C_EVAL, 0, "threads", U32, AT(threads), "N", "all cores", 1, 1024, "sweep: host threads"},
+    {C_EVAL, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "sweep: seed of clusterings and routers"},
+    {C_EVAL, 'o', "out", TEXT, AT(out), "FOLDER", "report", 0, 0, "sweep: where table, report and charts go"},
+
     {C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT, AT(clusters_path),
      "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
     {C_FIT | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N", "the model's, at most 4096",

@@ -43,6 +43,7 @@ struct options {
     uint32_t windows;
     const char *logits;
     bool dump_tokens;
+    const char *sweep, *fit_text, *densities, *methods;
     /* fit */
     const char *out;
     uint32_t iters, epochs, threads;

@@ -82,7 +82,7 @@ static double magnitude_neurons(const struct pv_predictor *p, double density)
 
 const struct pv_score_kind pv_predict_magnitude = {
     .ops = {.name = "magnitude",
-            .label = "true |a| (TEAL, CATS)",
+            .label = "true activation (TEAL, CATS)",
             .knows_truth = true,
             .neuron_bytes = magnitude_neurons},
     .per_layer = true,
