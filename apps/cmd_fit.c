@@ -83,6 +83,7 @@ static int print_result(struct app *app, const struct fit *fit)
         json_put_number(seconds, "cluster", r->seconds_cluster);
         json_put_number(seconds, "router", r->seconds_router);
         json_put_number(seconds, "masks", r->seconds_masks);
+        json_put_number(seconds, "writing", r->seconds_writing);
         json_put(object, "seconds", seconds);
         return json_finish(&app->console, object);
     }
@@ -92,8 +93,8 @@ static int print_result(struct app *app, const struct fit *fit)
            "%.1f %% "
            "accurate\n",
            r->density, 100 * r->energy_kept, r->precision, r->recall, 100 * r->router_accuracy);
-    printf("seconds: %.1f capture, %.1f clusters, %.1f router, %.1f masks\n", r->seconds_capture,
-           r->seconds_cluster, r->seconds_router, r->seconds_masks);
+    printf("seconds: %.1f capture, %.1f clusters, %.1f router, %.1f masks, %.1f writing\n",
+           r->seconds_capture, r->seconds_cluster, r->seconds_router, r->seconds_masks, r->seconds_writing);
     return EXIT_GOOD;
 }
 

@@ -131,8 +131,8 @@ static void draw_bar(struct console *console, double share, double now)
         fputc(']', stderr);
     }
     fprintf(stderr, " %3.0f %%", share * 100);
-    if (share > 0 && elapsed > 1) {
-        double left = elapsed * (1 - share) / share;
+    if (share > console->stage_share && elapsed > 1) {
+        double left = elapsed * (1 - share) / (share - console->stage_share);
         fprintf(stderr, "  %.0f:%02.0f left", left < 0 ? 0 : (double)((uint64_t)left / 60),
                 (double)((uint64_t)left % 60));
     }
@@ -152,6 +152,7 @@ static bool on_progress(void *user, const char *stage, double done, double total
         console_end_bar(console);
         snprintf(console->stage, sizeof console->stage, "%s", stage);
         console->stage_started = now;
+        console->stage_share = share;
         if (!console->terminal)
             fprintf(stderr, "parvin: %s\n", stage);
     }

@@ -12,8 +12,8 @@ struct console {
     enum pv_log_level level;
     uint32_t n_errors; /* messages of level error so far */
     bool bar_shown;
-    char stage[48]; /* of the bar */
-    double stage_started, bar_drawn;
+    char stage[48];                               /* of the bar */
+    double stage_started, stage_share, bar_drawn; /* stage_share: what was done already when it started */
 };
 
 void console_init(struct console *console);

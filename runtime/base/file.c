@@ -6,6 +6,7 @@
 #endif
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -256,4 +257,36 @@ void pv_writer_abort(struct pv_writer *w)
     free(w->path);
     free(w->temp_path);
     *w = (struct pv_writer){0};
+}
+
+/* Whether `name` is `stem` + ".<digits>-<digits>.tmp", as open_temp makes them. */
+static bool is_temp_of(const char *name, const char *stem)
+{
+    size_t n = strlen(stem), digits;
+
+    if (strncmp(name, stem, n) != 0 || name[n] != '.')
+        return false;
+    name += n + 1;
+    digits = strspn(name, "0123456789");
+    if (digits == 0 || name[digits] != '-')
+        return false;
+    name += digits + 1;
+    digits = strspn(name, "0123456789");
+    return digits > 0 && strcmp(name + digits, ".tmp") == 0;
+}
+
+void pv_writer_clean(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *stem = slash == NULL ? path : slash + 1;
+    char *folder = slash == NULL ? pv_strndup(".", 1) : pv_strndup(path, (size_t)(slash - path) + 1);
+    DIR *dir = folder != NULL ? opendir(folder) : NULL;
+    struct dirent *entry;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (is_temp_of(entry->d_name, stem))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    free(folder);
 }

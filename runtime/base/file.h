@@ -33,5 +33,8 @@ void pv_writer_put(struct pv_writer *w, const void *data, size_t size_bytes);
 void pv_writer_pad(struct pv_writer *w, size_t alignment); /* zeros up to a multiple */
 PV_MUST_USE enum pv_status pv_writer_commit(struct pv_writer *w);
 void pv_writer_abort(struct pv_writer *w); /* safe after commit and on a zeroed struct */
+/* Removes the temporaries that killed writers of `path` have left. For a caller who knows (by a lock) that
+ * nobody else is writing it. */
+void pv_writer_clean(const char *path);
 
 #endif

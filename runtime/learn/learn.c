@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -316,7 +317,7 @@ static enum pv_status spend(struct learner *ln)
 }
 
 /* Masks against the held-out tokens, means over layers. */
-static enum pv_status judge(struct learner *ln, struct pv_fit_result *out)
+static enum pv_status judge(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
 {
     bool held_out = ln->n_held_out > 0;
     const uint32_t *rows = held_out ? ln->held_out : ln->train;
@@ -329,6 +330,9 @@ static enum pv_status judge(struct learner *ln, struct pv_fit_result *out)
         struct pv_layer_data data;
         enum pv_status status;
 
+        steps->done = n_layers + l;
+        if (!pv_steps_report(steps, 0.0))
+            return PV_ERR_INTERRUPTED;
         PV_TRY(load(ln, l, false, &data));
         status =
             pv_mask_lists_judge(&ln->layers[l].lists, &data.x, rows, n_rows, ln->layers[l].routed, &counts);
@@ -356,6 +360,7 @@ static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
 {
     struct pv_steps steps = stage_steps(ln, "masks");
 
+    steps.total = 2.0 * ln->source->n_layers; /* measured, then judged */
     for (uint32_t l = 0; l < ln->source->n_layers; l++) {
         steps.done = l;
         if (!pv_steps_report(&steps, 0.0))
@@ -363,7 +368,7 @@ static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
         PV_TRY(measure_layer(ln, l));
     }
     PV_TRY(spend(ln));
-    PV_TRY(judge(ln, out));
+    PV_TRY(judge(ln, &steps, out));
     steps.done = steps.total;
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
@@ -422,6 +427,20 @@ static enum pv_status write_file(const struct learner *ln, const struct pv_fit_r
     return status;
 }
 
+/* The last stage: once the file is there the fit is done, so it cannot be interrupted after it. */
+static enum pv_status stage_write(const struct learner *ln, const struct pv_fit_result *result,
+                                  const char *path)
+{
+    struct pv_steps steps = stage_steps(ln, "writing");
+
+    if (!pv_steps_report(&steps, 0.0))
+        return PV_ERR_INTERRUPTED;
+    PV_TRY(write_file(ln, result, path));
+    steps.done = steps.total;
+    (void)pv_steps_report(&steps, 0.0);
+    return PV_OK;
+}
+
 /* Runs one stage and adds its time. */
 #define TIMED(seconds, stage)                                                                                \
     do {                                                                                                     \
@@ -440,7 +459,7 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
     TIMED(out->seconds_cluster, stage_each(ln, "cluster", cluster_layer));
     TIMED(out->seconds_router, stage_each(ln, "router", router_layer));
     TIMED(out->seconds_masks, stage_masks(ln, out));
-    status = write_file(ln, out, out_path);
+    TIMED(out->seconds_writing, stage_write(ln, out, out_path));
 fail:
     return status;
 }
@@ -497,6 +516,7 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
     out->n_tokens = ln.windows.n_tokens;
     out->n_clusters = ln.params.n_clusters;
     PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));
+    pv_writer_clean(out_path); /* the journal's lock says that no other fit is writing it */
     status = run_stages(&ln, out_path, out);
     if (status == PV_ERR_INTERRUPTED)
         pv_info(log, "stopped; the same command goes on from %s", path);

@@ -12,24 +12,28 @@ expect_code 0
 expect_in out '"clusters": 16' '"router_accuracy"' '"energy_kept"'
 expect_files text whole.gguf
 
-# Interrupted in each stage that it names on stderr, then continued.
+# Interrupted, or killed, in each stage that it names on stderr, then continued.
 stages=$(sed -n 's/^parvin: //p' err | sort -u | wc -l)
 [ "$stages" -ge 2 ] || wrong 'the stages are not named on stderr'
-n=1
+n=1 signal=INT
 while [ "$n" -le "$stages" ]; do
-	last="parvin $* interrupted in stage $n"
+	last="parvin $* stopped by SIG$signal in stage $n"
 	: >err
 	"$PARVIN" "$@" -o again.gguf >out 2>err &
 	pid=$!
 	while [ "$(grep -c '^parvin: ' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
-	kill -INT $pid 2>/dev/null
+	kill -$signal $pid 2>/dev/null
 	code=0
 	wait $pid || code=$?
 	if [ $code = 0 ]; then
 		echo "stage $n was over before the signal came"
 	else
-		expect_code 130
-		expect_in err stopped
+		if [ $signal = INT ]; then
+			expect_code 130
+			expect_in err stopped
+		else
+			expect_code 137
+		fi
 		expect_no_file again.gguf
 		parvin "$@" -o again.gguf --json
 		expect_code 0
@@ -37,7 +41,7 @@ while [ "$n" -le "$stages" ]; do
 	cmp -s whole.gguf again.gguf || wrong 'resumed, it gave another file'
 	expect_files text whole.gguf again.gguf
 	rm -f again.gguf
-	n=$((n + 1))
+	if [ $signal = INT ]; then signal=KILL; else signal=INT n=$((n + 1)); fi
 done
 
 # The file at work.

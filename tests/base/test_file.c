@@ -189,6 +189,28 @@ START_TEST(what_is_no_file_is_refused)
 }
 END_TEST
 
+START_TEST(clean_removes_what_killed_writers_left)
+{
+    static const char *const endings[] = {".12-0.tmp", ".7-13.tmp",  ".tmp", ".12.tmp",
+                                          ".a-0.tmp",  ".12-0.tmpx", ""};
+    char path[PV_TEST_PATH_ROOM], name[PV_TEST_PATH_ROOM + 16];
+
+    pv_test_temp("clean", path);
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        snprintf(name, sizeof(name), "%s%s", path, endings[i]);
+        FILE *file = fopen(name, "w");
+        ck_assert_ptr_nonnull(file);
+        fclose(file);
+    }
+    pv_writer_clean(path);
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        snprintf(name, sizeof(name), "%s%s", path, endings[i]);
+        ck_assert_msg((remove(name) == 0) == (i >= 2), "%s", name);
+    }
+    pv_writer_clean("no-such-folder/file"); /* nothing to do */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base/file");
@@ -201,6 +223,7 @@ int main(void)
     tcase_add_test(tcase, padding_fills_up_to_a_multiple);
     tcase_add_test(tcase, a_full_disk_is_reported_with_advice);
     tcase_add_test(tcase, what_is_no_file_is_refused);
+    tcase_add_test(tcase, clean_removes_what_killed_writers_left);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

@@ -25,7 +25,7 @@ struct pv_fit_result {
     double precision, recall;                     /* of the routed masks, likewise */
     uint64_t n_tokens;
     uint32_t n_clusters;
-    double seconds_capture, seconds_cluster, seconds_router, seconds_masks;
+    double seconds_capture, seconds_cluster, seconds_router, seconds_masks, seconds_writing;
     bool resumed;
 };
 /* The engine must be dense (no clusters). Writes `out_path` atomically. */
