@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "decode_bench.h"
+#include "learn_bench.h"
 #include "report.h"
 #include "setup.h"
 
@@ -113,6 +114,10 @@ int cmd_bench(struct app *app)
     struct bench bench = {.app = app, .rows = json_array()};
     struct decode_bench decode = {0};
     enum pv_status status = PV_OK;
+    if (o->learn) {
+        json_decref(bench.rows);
+        return learn_bench(app);
+    }
     if (o->clusters_path && !o->argument) {
         console_error(&app->console, "--cluster-file needs its model: parvin bench MODEL.gguf -c FILE");
         status = PV_ERR_ARG;

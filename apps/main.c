@@ -48,9 +48,13 @@ static const struct entry entries[] = {
     {{"bench", C_BENCH, "[MODEL.gguf]",
       "Time kernels, dense against masked, and whole decode steps of a model",
       "The first row is the device's own copy; other rows are shares of it. With a model (and -c) decode is "
-      "timed too.",
+      "timed too.\n"
+      "--learn times what fit does to one layer of real size, checks it against planted clusters, and says "
+      "how each\n"
+      "stage grows with tokens, K and F.",
       "  parvin bench\n  parvin bench --d-model 2560 --d-ffn 18432 --density 0.1 --filter ffn\n"
-      "  parvin bench model.gguf -c model.clusters.gguf\n"},
+      "  parvin bench model.gguf -c model.clusters.gguf\n"
+      "  parvin bench --learn --tokens 8192 --d-model 512 --d-ffn 2048 -k 64\n"},
      cmd_bench},
     {{"conform", C_CONFORM, NULL, "Check every kernel on every device against the CPU reference",
       "Prints what failed and a line per kernel; -v prints every case. Exit 1 if anything failed.",

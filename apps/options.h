@@ -56,7 +56,7 @@ struct options {
     /* bench and conform */
     uint32_t d_model, d_ffn, reps;
     const char *type, *filter;
-    bool quick;
+    bool quick, learn;
     /* run, view, heatmap and explain */
     const char *view, *trace, *trace_format, *kind, *palette, *layer;
     bool light, follow;

@@ -1,10 +1,14 @@
 /* Checked allocation, and an arena of zeroed blocks that grow with use: the first is small, so that a small
  * file costs little, and a request larger than the next block gets a block of its own. */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
 #include "base/mem.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { ARENA_ALIGN = 16, ARENA_FIRST = 1024, ARENA_LARGEST = 1 << 20 };
 
@@ -134,4 +138,13 @@ void pv_arena_free(struct pv_arena *arena)
         free(block);
     }
     arena->head = NULL;
+}
+
+uint64_t pv_peak_memory(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (uint64_t)usage.ru_maxrss * 1024; /* Linux counts kilobytes */
 }

@@ -3,6 +3,7 @@
 #define PV_BASE_MEM_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "parvin/status.h"
 
 /* Zeroed array of n x size bytes; NULL on overflow or no memory; n = 0 gives a valid pointer. Release with
@@ -16,6 +17,8 @@ char *pv_strndup(const char *s, size_t n);
 /* a * b and a + b; false on overflow, *out untouched. */
 bool pv_mul_size(size_t a, size_t b, size_t *out);
 bool pv_add_size(size_t a, size_t b, size_t *out);
+/* The most memory this process has held so far, in bytes; 0 where the system does not say. */
+uint64_t pv_peak_memory(void);
 
 struct pv_arena {
     struct pv_arena_block *head;
