@@ -20,22 +20,24 @@ static const char bench_text[] =
 struct bench {
     struct app *app;
     json_t *rows;
-    uint32_t n_rows;
+    uint32_t n_rows, n_here; /* of all devices, of this one */
+    const char *device;
     double dense_ms, masked_ms; /* of the feed-forward rows */
 };
 
 static void on_row(void *user, const struct pv_bench_row *row)
 {
     struct bench *bench = user;
-    if (!bench->app->options.json && bench->n_rows == 0)
+    if (!bench->app->options.json && bench->n_here == 0)
         report_bench_head();
     bench->n_rows++;
+    bench->n_here++;
     if (!strcmp(row->name, "ffn dense"))
         bench->dense_ms = row->ms;
     if (!strcmp(row->name, "ffn masked"))
         bench->masked_ms = row->ms;
     if (bench->app->options.json)
-        json_array_append_new(bench->rows, report_bench_json(row));
+        json_array_append_new(bench->rows, report_bench_json(bench->device, row));
     else
         report_bench_row(row);
 }
@@ -57,9 +59,17 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
         status = setup_devices(app, setup);
     if (status)
         return status;
-    if (!o->json)
-        printf("%s\n", setup->device_names);
-    return pv_bench_kernels(setup->context, setup->devices[0], &params, on_row, bench);
+    for (uint32_t i = 0; !status && i < setup->n_devices; i++) {
+        bench->device = pv_context_device_info(setup->context, setup->devices[i])->name;
+        bench->n_here = 0;
+        if (!o->json)
+            printf("%s%s\n", i ? "\n" : "", bench->device);
+        status = pv_bench_kernels(setup->context, setup->devices[i], &params, on_row, bench);
+        if (!status && !o->json && bench->masked_ms > 0)
+            printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
+                   bench->dense_ms / bench->masked_ms, o->density, 1 / o->density);
+    }
+    return status;
 }
 
 static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
@@ -128,9 +138,6 @@ int cmd_bench(struct app *app)
         status = setup_clusters(app, o->clusters_path, &setup);
     if (!status)
         status = bench_kernels(app, &setup, &bench);
-    if (!status && !o->json && bench.masked_ms > 0)
-        printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
-               bench.dense_ms / bench.masked_ms, o->density, 1 / o->density);
     if (!status && !bench.n_rows && o->filter) {
         console_error(&app->console, "no row has '%s' in its name", o->filter);
         status = PV_ERR_ARG;

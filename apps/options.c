@@ -25,6 +25,7 @@ struct option_row {
 
 #define AT(field) offsetof(struct options, field)
 #define DEVICE    (C_FIT | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
+#define SPLIT     (C_FIT | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
 #define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0
@@ -141,8 +142,9 @@ static const struct option_row rows[] = {
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
     {C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "every usable one", 0, 0,
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
-    {C_FIT | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
-     "split the layers over several devices"},
+    {SPLIT, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0, "split the layers over several devices"},
+    {SPLIT, 0, "split", TEXT, AT(split), "X,Y,...", "by measured speed and free memory", 0, 0,
+     "shares of the layers for --devices, such as 3,1; numbers that add up to the layers are counts"},
     {DEVICE | C_DEVICES, 0, "plan", TEXT, AT(plan), "KEY=VALUE,...", "chosen by Parvin", 0, 0,
      "force tuning decisions, under the names that 'parvin devices' shows"},
     {DEVICE | C_DEVICES, 0, "no-cache", FLAG, AT(no_cache), NULL, NULL, 0, 0,

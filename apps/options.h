@@ -29,7 +29,7 @@ struct options {
     bool help, quiet, json;
     uint32_t verbose;
     /* device */
-    const char *device, *devices, *plan;
+    const char *device, *devices, *split, *plan;
     bool no_cache, validation;
     /* model and text */
     const char *clusters_path, *ffn_act, *text;

@@ -165,9 +165,10 @@ void report_bench_row(const struct pv_bench_row *row)
     fflush(stdout);
 }
 
-json_t *report_bench_json(const struct pv_bench_row *row)
+json_t *report_bench_json(const char *device, const struct pv_bench_row *row)
 {
     json_t *object = json_object();
+    json_put_string(object, "device", device);
     json_put_string(object, "name", row->name);
     json_put_string(object, "shape", row->shape);
     json_put_string(object, "variant", row->variant);

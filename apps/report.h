@@ -12,7 +12,7 @@ void report_eval_json(const struct pv_eval_result *result, json_t *object);
 
 void report_bench_head(void);
 void report_bench_row(const struct pv_bench_row *row);
-json_t *report_bench_json(const struct pv_bench_row *row);
+json_t *report_bench_json(const char *device, const struct pv_bench_row *row);
 
 /* One device in words: name, driver, plan; all capabilities if `all`. */
 void report_device(const struct pv_context *context, uint32_t index, bool all);

@@ -66,6 +66,30 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
     return PV_OK;
 }
 
+/* "3,1": as many numbers above 0 as there are devices. */
+static enum pv_status parse_split(struct app *app, const char *text, struct setup *setup)
+{
+    uint32_t n = 0;
+    for (const char *at = text;; at++) {
+        char *end = NULL;
+        double value = strtod(at, &end);
+        bool good = end != at && value > 0 && value <= 1e9 && n < SETUP_DEVICES_MAX;
+        if (good)
+            setup->split[n++] = value;
+        if (good && *end == ',') {
+            at = end;
+            continue;
+        }
+        if (good && !*end && n == setup->n_devices)
+            return PV_OK;
+        console_error(&app->console,
+                      "--split takes one number above 0 for each of the %u devices of --devices, such as "
+                      "--devices A,B --split 3,1; not '%s'",
+                      setup->n_devices, text);
+        return PV_ERR_ARG;
+    }
+}
+
 static void name_devices(struct setup *setup)
 {
     size_t used = 0;
@@ -91,6 +115,8 @@ enum pv_status setup_devices(struct app *app, struct setup *setup)
         setup->n_devices = 1;
         status = pv_context_find_device(setup->context, o->device, &setup->devices[0]);
     }
+    if (!status && o->split)
+        status = parse_split(app, o->split, setup);
     if (!status)
         name_devices(setup);
     return status;
@@ -121,6 +147,7 @@ enum pv_status setup_engine(struct app *app, struct setup *setup)
     struct pv_engine_params params = {
         .devices = setup->devices,
         .n_devices = setup->n_devices,
+        .split = setup->split[0] > 0 ? setup->split : NULL,
         .clusters = setup->clusters,
         .n_ctx = ctx                   ? ctx
                  : own < SETUP_CTX_MAX ? own

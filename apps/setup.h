@@ -12,7 +12,8 @@ struct setup {
     struct pv_clusters *clusters; /* NULL: dense */
     struct pv_engine *engine;
     uint32_t devices[SETUP_DEVICES_MAX], n_devices;
-    char device_names[1024]; /* of them, with " + " between */
+    double split[SETUP_DEVICES_MAX]; /* shares of the layers; all 0: Parvin chooses */
+    char device_names[1024];         /* of them, with " + " between */
 };
 
 /* Each logs its own failure; what is open then is closed by setup_close. */
