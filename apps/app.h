@@ -26,6 +26,8 @@ int app_fail(struct app *app, enum pv_status status);
 int cmd_devices(struct app *app);
 int cmd_info(struct app *app);
 int cmd_fit(struct app *app);
+int cmd_capture(struct app *app);
+int cmd_merge(struct app *app);
 int cmd_run(struct app *app);
 int cmd_eval(struct app *app);
 int cmd_bench(struct app *app);

@@ -3,15 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "output.h"
-#include "setup.h"
+#include "calibration.h"
 
 struct fit {
-    struct setup setup;
-    struct text text;
-    uint32_t *tokens;
-    size_t n_tokens;
-    char text_path[4096], out_path[4096], resume_path[4200];
+    struct calibration from;
+    char out_path[4096], resume_path[4200];
     struct pv_fit_result result;
 };
 
@@ -32,14 +28,16 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
         return PV_ERR_ARG;
     }
     snprintf(fit->resume_path, sizeof fit->resume_path, "%s.resume", fit->out_path);
-    if (o->text) {
-        snprintf(fit->text_path, sizeof fit->text_path, "%s", o->text);
-    } else if (find_bundled("tales.txt", fit->text_path, sizeof fit->text_path)) {
-        console_note(&app->console,
-                     "learning from %s; --text FILE with text like yours gives better clusters",
-                     fit->text_path);
-    } else {
-        console_error(&app->console, "give --text FILE: the text to learn from");
+    return PV_OK;
+}
+
+/* A capture file has text and windows in it already. */
+static enum pv_status check_capture(struct app *app)
+{
+    const struct options *o = &app->options;
+    if (o->capture && (o->text || o->tokens || o->thin || o->ctx || o->active_share > 0)) {
+        console_error(&app->console, "--capture stands for --text, --tokens, --thin, --ctx and "
+                                     "--active-share: leave those out");
         return PV_ERR_ARG;
     }
     return PV_OK;
@@ -47,19 +45,11 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
 
 static enum pv_status start(struct app *app, struct fit *fit)
 {
-    const struct pv_encode_params params = {0};
     enum pv_status status = choose_paths(app, fit);
     if (!status)
-        status = text_read(&app->console, fit->text_path, &fit->text);
+        status = check_capture(app);
     if (!status)
-        status = setup_all(app, &fit->setup);
-    if (!status)
-        status =
-            pv_encode(fit->setup.model, fit->text.bytes, fit->text.n, &params, &fit->tokens, &fit->n_tokens);
-    if (!status && !fit->n_tokens) {
-        console_error(&app->console, "there is nothing in '%s' to learn from", fit->text_path);
-        status = PV_ERR_ARG;
-    }
+        status = calibration_open(app, app->options.capture != NULL, &fit->from);
     return status;
 }
 
@@ -70,7 +60,7 @@ static int print_result(struct app *app, const struct fit *fit)
         json_t *object = json_object(), *seconds = json_object();
         json_put_string(object, "model", app->options.argument);
         json_put_string(object, "out", fit->out_path);
-        json_put_string(object, "device", fit->setup.device_names);
+        json_put_string(object, "device", fit->from.setup.device_names);
         json_put_count(object, "tokens", r->n_tokens);
         json_put_count(object, "clusters", r->n_clusters);
         json_put_number(object, "density", r->density);
@@ -123,6 +113,8 @@ int cmd_fit(struct app *app)
             .density = o->density,
             .active_share = o->active_share,
             .n_tokens = o->tokens,
+            .thin = o->thin,
+            .capture_path = o->capture,
             .n_iters = o->iters,
             .n_epochs = o->epochs,
             .n_threads = o->threads,
@@ -130,15 +122,14 @@ int cmd_fit(struct app *app)
             .resume_path = fit.resume_path,
             .progress = console_progress(&app->console),
         };
-        status = pv_fit(fit.setup.engine, fit.tokens, fit.n_tokens, fit.out_path, &params, &fit.result);
+        status = pv_fit(fit.from.setup.engine, fit.from.tokens, fit.from.n_tokens, fit.out_path, &params,
+                        &fit.result);
     }
     if (status == PV_ERR_INTERRUPTED)
         say_how_to_go_on(app, &fit);
     int code = app_fail(app, status);
     if (!code)
         code = print_result(app, &fit);
-    free(fit.tokens);
-    text_free(&fit.text);
-    status = setup_close(app, &fit.setup);
+    status = calibration_close(app, &fit.from);
     return code ? code : app_fail(app, status);
 }

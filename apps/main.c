@@ -29,6 +29,19 @@ static const struct entry entries[] = {
       "  parvin fit model.gguf --text book.txt -k 1024 --density 0.1\n"
       "  xzcat book.txt.xz | parvin fit model.gguf --text - --tokens 100000\n"},
      cmd_fit},
+    {{"capture", C_CAPTURE, "MODEL.gguf", "Capture what a model does with a text, for 'fit --capture'",
+      "The first stage of fit on its own: once captured, clusters can be learned again and again without the "
+      "model's\n"
+      "run. Memory is a window's, whatever the text's length. --shard shares the work between machines. "
+      "Interrupted it\n"
+      "leaves FILE.resume; the same command goes on from there.",
+      "  parvin capture model.gguf --text book.txt --tokens 100000 -o book.capture\n"
+      "  parvin capture model.gguf --text book.txt --shard 2/4 -o part2.capture\n"
+      "  parvin fit model.gguf --capture book.capture -k 1024\n"},
+     cmd_capture},
+    {{"merge", C_MERGE, "PART...", "Put the parts of a capture together", "All parts, in any order.",
+      "  parvin merge part*.capture -o book.capture\n"},
+     cmd_merge},
     {{"run", C_RUN, "MODEL.gguf", "Continue a prompt, streaming the text",
       "Text goes to stdout, speed and density to stderr. -c computes only the neurons that the router asks "
       "for.",

@@ -24,23 +24,31 @@ struct option_row {
 };
 
 #define AT(field) offsetof(struct options, field)
-#define DEVICE    (C_FIT | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
-#define SPLIT     (C_FIT | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
+#define DEVICE    (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
+#define SPLIT     (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
 #define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0
 
 static const struct option_row rows[] = {
     {C_FIT, 'o', "out", TEXT, AT(out), "FILE", "MODEL.clusters.gguf", 0, 0, "the cluster file to write"},
-    {C_FIT, 0, "text", TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+    {C_CAPTURE | C_MERGE, 'o', "out", TEXT, AT(out), "FILE", NULL, 0, 0, "the capture file to write; needed"},
+    {C_CAPTURE, 0, "shard", TEXT, AT(shard), "I/N", "the whole", 0, 0,
+     "capture part I of N only, for 'parvin merge'"},
+    {C_FIT, 0, "capture", TEXT, AT(capture), "FILE", NULL, 0, 0,
+     "learn from a file that 'parvin capture' or 'parvin merge' wrote, instead of a text"},
+    {C_FIT | C_CAPTURE, 0, "text", TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
      "text to learn from, like the text to be generated later ('-': standard input)"},
     {C_FIT, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
      "clusters per layer, fewer on small texts"},
     {C_FIT, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
      "share of all feed-forward neurons to compute, spread over the layers"},
-    {C_FIT, 0, "active-share", REAL, AT(active_share), "SHARE", "0.5", 0.001, 1,
+    {C_FIT | C_CAPTURE, 0, "active-share", REAL, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
      "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
-    {C_FIT, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12, "calibration tokens at most"},
+    {C_FIT | C_CAPTURE, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12,
+     "calibration tokens at most, spread over the text"},
+    {C_FIT | C_CAPTURE, 0, "thin", U32, AT(thin), "R", "no thinning", 1, 1048576,
+     "run R times as many tokens and keep one in R: more of the text for the same memory"},
     {C_FIT, 0, "iters", U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
     {C_FIT, 0, "epochs", U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},
     {C_FIT, 0, "threads", U32, AT(threads), "N", "all cores", 1, 1024, "host threads"},
@@ -112,10 +120,11 @@ static const struct option_row rows[] = {
 
     {C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT, AT(clusters_path),
      "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
-    {C_FIT | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N", "the model's, at most 4096",
-     1, CTX_MAX, "context length in tokens"},
-    {C_INFO | C_FIT | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN, 0, "ffn-act", TEXT, AT(ffn_act),
-     "NAME", "as the model says", 0, 0, "activation of the feed-forward layers: relu, relu2, silu or gelu"},
+    {C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N",
+     "the model's, at most 4096", 1, CTX_MAX, "context length in tokens"},
+    {C_INFO | C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN, 0, "ffn-act", TEXT,
+     AT(ffn_act), "NAME", "as the model says", 0, 0,
+     "activation of the feed-forward layers: relu, relu2, silu or gelu"},
 
     {C_BENCH, 0, "d-model", U32, AT(d_model), "N", "1024; 4096 with --learn", 32, 65536,
      "width of the synthetic feed-forward layer"},
@@ -365,7 +374,8 @@ static bool parse_letters(const struct command *command, int argc, char **argv, 
 
 bool options_parse(const struct command *command, int argc, char **argv, struct options *out)
 {
-    bool only_arguments = false;
+    bool only_arguments = false, several = command->argument && strstr(command->argument, "...");
+    uint32_t most = several ? OPTIONS_MOST_ARGUMENTS : 1;
     set_defaults(command, out);
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
@@ -377,12 +387,13 @@ bool options_parse(const struct command *command, int argc, char **argv, struct 
         } else if (!only_arguments && word[0] == '-' && word[1]) {
             if (!parse_letters(command, argc, argv, &i, out))
                 return false;
-        } else if (!command->argument || out->argument) {
+        } else if (!command->argument || out->n_arguments == most) {
             fprintf(stderr, "parvin %s: unexpected argument '%s'. 'parvin %s --help' says what it takes.\n",
                     command->name, word, command->name);
             return false;
         } else {
-            out->argument = word;
+            out->arguments[out->n_arguments++] = word;
+            out->argument = out->arguments[0];
         }
     }
     if (command->argument && command->argument[0] != '[' && !out->argument && !out->help) {

@@ -20,11 +20,17 @@ enum command_bit {
     C_VIEW = 1 << 8,
     C_HEATMAP = 1 << 9,
     C_EXPLAIN = 1 << 10,
-    C_ALL = (1 << 11) - 1,
+    C_CAPTURE = 1 << 11,
+    C_MERGE = 1 << 12,
+    C_ALL = (1 << 13) - 1,
 };
 
+enum { OPTIONS_MOST_ARGUMENTS = 1024 };
+
 struct options {
-    const char *argument; /* the positional argument, or NULL */
+    const char *argument;                          /* the positional argument, or NULL */
+    const char *arguments[OPTIONS_MOST_ARGUMENTS]; /* all of them, where a command takes several */
+    uint32_t n_arguments;
     /* general */
     bool help, quiet, json;
     uint32_t verbose;
@@ -46,7 +52,8 @@ struct options {
     const char *sweep, *fit_text, *densities, *methods;
     /* fit */
     const char *out;
-    uint32_t iters, epochs, threads;
+    const char *capture, *shard;
+    uint32_t iters, epochs, threads, thin;
     uint64_t tokens;
     double active_share;
     /* fit and bench */
@@ -67,7 +74,8 @@ struct options {
 struct command {
     const char *name;
     enum command_bit bit;
-    const char *argument; /* how help writes the positional argument; NULL: none. "[X]" makes it optional */
+    const char *argument; /* how help writes the positional argument; NULL: none. "[X]" makes it optional,
+                             "X..." takes several */
     const char *summary;  /* one line */
     const char *about;    /* paragraphs for --help, may be NULL */
     const char *examples; /* lines for --help */

@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/half.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "learn/capture_file.h"
 
 enum {
-    RECORD_TAU = 1,
-    RECORD_WINDOW = 2,
     PROBE_TOKENS = 1024, /* at least, where the text has them, for tau */
     BIN_SHIFT = 15,      /* contributions are counted by sign, exponent and 8 bits of mantissa */
     N_BINS = (0x7f800000 >> BIN_SHIFT) + 1,
@@ -24,41 +22,25 @@ struct layer_buffer {
     uint16_t *z;      /* [n_ctx][d] */
     uint32_t *counts; /* [n_ctx] neurons of each token */
     uint16_t *col, *root;
-    size_t n_rows, n, room;
+    uint32_t n_seen;        /* tokens that came */
+    size_t n_rows, n, room; /* tokens kept; their neurons */
 };
 struct collector {
     const struct pv_source *source;
     const struct pv_log *log;
     const float *tau;            /* [n_layers] */
     struct layer_buffer *layers; /* [n_layers] */
-    uint32_t n_expected;         /* tokens of the window */
-    uint64_t *bins;              /* [n_layers][N_BINS], while probing */
+    const struct pv_windows *windows;
+    uint32_t window;
+    uint32_t n_expected; /* tokens that the window is fed */
+    uint64_t *bins;      /* [n_layers][N_BINS], while probing */
 };
 
-struct pv_windows pv_windows_plan(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx)
-{
-    size_t n = n_tokens == 0 || n_tokens > n_text ? n_text : (size_t)n_tokens;
-
-    return (struct pv_windows){.text = text,
-                               .n_text = n_text,
-                               .n_tokens = n,
-                               .n_ctx = n_ctx,
-                               .n_windows = (uint32_t)((n + n_ctx - 1) / n_ctx)};
-}
-
-size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n)
-{
-    size_t begin = (size_t)w * windows->n_ctx, left = windows->n_tokens - begin;
-
-    *n = left < windows->n_ctx ? (uint32_t)left : windows->n_ctx;
-    return begin + w * ((windows->n_text - windows->n_tokens) / windows->n_windows);
-}
-
 /* Refuses batches out of place and values that are no numbers. */
-static enum pv_status check_batch(const struct collector *c, const struct pv_capture *batch, size_t n_rows)
+static enum pv_status check_batch(const struct collector *c, const struct pv_capture *batch, uint32_t n_seen)
 {
-    if (batch->layer >= c->source->n_layers || batch->first_pos != n_rows ||
-        batch->n_tokens > c->n_expected - n_rows)
+    if (batch->layer >= c->source->n_layers || batch->first_pos != n_seen ||
+        batch->n_tokens > c->n_expected - n_seen)
         return pv_fail(c->log, PV_ERR_CHECK, "capture: layer %u, %u tokens at position %u came out of order",
                        batch->layer, batch->n_tokens, batch->first_pos);
     return PV_OK;
@@ -118,10 +100,12 @@ static enum pv_status collect(void *user, const struct pv_capture *batch)
     size_t d = c->source->d_model;
     struct layer_buffer *b = &c->layers[batch->layer < c->source->n_layers ? batch->layer : 0];
 
-    PV_TRY(check_batch(c, batch, b->n_rows));
+    PV_TRY(check_batch(c, batch, b->n_seen));
     for (uint32_t i = 0; i < batch->n_tokens; i++) {
         uint16_t *z = b->z + b->n_rows * d;
 
+        if (!pv_windows_keeps(c->windows, c->window, b->n_seen++, c->n_expected))
+            continue;
         for (size_t j = 0; j < d; j++) {
             z[j] = pv_float_to_half(batch->z[i * d + j]);
             if ((z[j] & 0x7c00) == 0x7c00)
@@ -229,23 +213,24 @@ static size_t block_bytes(size_t n_tokens, size_t d_model, size_t n_active)
     return n_tokens * (d_model * sizeof(uint16_t) + sizeof(uint32_t)) + n_active * 2 * sizeof(uint16_t);
 }
 
-static enum pv_status write_window(const struct collector *c, struct pv_journal *j, uint32_t w, uint64_t key)
+static enum pv_status write_window(const struct collector *c, struct pv_journal *j, uint64_t key)
 {
-    uint32_t n_layers = c->source->n_layers, d = c->source->d_model, sizes[2] = {c->n_expected, n_layers};
+    uint32_t w = c->window, n_kept = pv_windows_kept(c->windows, w);
+    uint32_t n_layers = c->source->n_layers, d = c->source->d_model, sizes[2] = {n_kept, n_layers};
     uint64_t at = sizeof(sizes) + (n_layers + (uint64_t)1) * sizeof(uint64_t);
 
-    pv_journal_begin(j, RECORD_WINDOW, w, key);
+    pv_journal_begin(j, PV_RECORD_WINDOW, w, key);
     pv_journal_put(j, sizes, sizeof(sizes));
     for (uint32_t l = 0; l < n_layers; l++) {
         pv_journal_put(j, &at, sizeof(at));
-        at += block_bytes(c->n_expected, d, c->layers[l].n);
+        at += block_bytes(n_kept, d, c->layers[l].n);
     }
     pv_journal_put(j, &at, sizeof(at));
     for (uint32_t l = 0; l < n_layers; l++) {
         const struct layer_buffer *b = &c->layers[l];
 
-        pv_journal_put(j, b->z, (size_t)c->n_expected * d * sizeof(*b->z));
-        pv_journal_put(j, b->counts, c->n_expected * sizeof(*b->counts));
+        pv_journal_put(j, b->z, (size_t)n_kept * d * sizeof(*b->z));
+        pv_journal_put(j, b->counts, n_kept * sizeof(*b->counts));
         pv_journal_put(j, b->col, b->n * sizeof(*b->col));
         pv_journal_put(j, b->root, b->n * sizeof(*b->root));
     }
@@ -258,15 +243,19 @@ static enum pv_status capture_window(struct collector *c, const struct pv_window
     const struct pv_source *s = c->source;
     size_t at = pv_windows_at(windows, w, &c->n_expected);
 
-    for (uint32_t l = 0; l < s->n_layers; l++)
+    c->windows = windows;
+    c->window = w;
+    for (uint32_t l = 0; l < s->n_layers; l++) {
         c->layers[l].n_rows = c->layers[l].n = 0;
+        c->layers[l].n_seen = 0;
+    }
     PV_TRY(s->run(s->user, windows->text + at, c->n_expected, collect, c));
     for (uint32_t l = 0; l < s->n_layers; l++) {
-        if (c->layers[l].n_rows != c->n_expected)
-            return pv_fail(c->log, PV_ERR_CHECK, "capture: layer %u gave %zu of %u tokens", l,
-                           c->layers[l].n_rows, c->n_expected);
+        if (c->layers[l].n_seen != c->n_expected)
+            return pv_fail(c->log, PV_ERR_CHECK, "capture: layer %u gave %u of %u tokens", l,
+                           c->layers[l].n_seen, c->n_expected);
     }
-    return write_window(c, j, w, key);
+    return write_window(c, j, key);
 }
 
 /* tau from the journal, or measured and written to it. */
@@ -274,14 +263,14 @@ static enum pv_status find_tau(struct collector *c, const struct pv_windows *win
                                struct pv_journal *j, uint64_t key, float *tau)
 {
     size_t n_bytes = c->source->n_layers * sizeof(*tau);
-    const struct pv_journal_record *record = pv_journal_find(j, RECORD_TAU, 0, key);
+    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, key);
 
     if (record != NULL)
         return pv_journal_read(j, record, 0, tau, n_bytes);
     memset(tau, 0, n_bytes);
     if (!c->source->exact_zeros)
         PV_TRY(measure_tau(c, windows, share, tau));
-    pv_journal_begin(j, RECORD_TAU, 0, key);
+    pv_journal_begin(j, PV_RECORD_TAU, 0, key);
     pv_journal_put(j, tau, n_bytes);
     return pv_journal_commit(j);
 }
@@ -299,8 +288,12 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
         collector_free(&c);
         return pv_fail(c.log, PV_ERR_NOMEM, "capture: no memory for windows of %u tokens", windows->n_ctx);
     }
+    if (pv_journal_find(j, PV_RECORD_HEAD, 0, key) == NULL)
+        PV_TRY_GOTO(pv_capture_put_head(j, key, source, windows, params));
     PV_TRY_GOTO(find_tau(&c, windows, params->active_share, j, key, tau));
     for (uint32_t w = 0; w < windows->n_windows; w++) {
+        if (params->n_shards > 1 && w % params->n_shards != params->shard)
+            continue;
         if (pv_capture_find(j, key, w) != NULL) {
             *resumed = true;
             continue;
@@ -315,22 +308,4 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
 fail:
     collector_free(&c);
     return status;
-}
-
-const struct pv_journal_record *pv_capture_find(const struct pv_journal *j, uint64_t key, uint32_t w)
-{
-    return pv_journal_find(j, RECORD_WINDOW, w, key);
-}
-
-uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows *windows,
-                        const struct pv_capture_params *params)
-{
-    uint64_t fields[] = {
-        source->fingerprint, source->n_layers,  source->d_model,     source->d_ffn,   windows->n_ctx,
-        windows->n_text,     windows->n_tokens, source->exact_zeros, source->variant, 0};
-
-    if (!source->exact_zeros)
-        memcpy(&fields[9], &params->active_share, sizeof(fields[9]));
-    return pv_hash64(fields, sizeof(fields),
-                     pv_hash64(windows->text, windows->n_text * sizeof(*windows->text), 1));
 }

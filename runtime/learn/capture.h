@@ -1,9 +1,10 @@
 /* Capture: what every feed-forward layer sees (z) and does (contributions) over a calibration text, one layer
- * at a time in memory, the rest in the journal.
+ * at a time in memory, the rest in the journal. Memory: one window of all layers, whatever the text's length.
  *
  * The text is fed in windows of n_ctx tokens at positions 0.., no BOS. A text longer than asked for is
  * sampled: windows spread evenly over it, since a book's first chapter is not the book (docs/method.md has
- * the numbers). */
+ * the numbers). With thin > 1 a window keeps one token in `thin`, at a place drawn by window and position
+ * alone, so that as many tokens come from more places. */
 #ifndef PV_LEARN_CAPTURE_H
 #define PV_LEARN_CAPTURE_H
 
@@ -26,17 +27,26 @@ struct pv_source {
 
 /* Which tokens of the text are used. */
 struct pv_windows {
-    const uint32_t *text;
-    size_t n_text, n_tokens; /* in all, used */
-    uint32_t n_ctx, n_windows;
+    const uint32_t *text;           /* NULL where a capture file stands for it */
+    size_t n_text, n_run, n_tokens; /* in all, fed, kept */
+    uint32_t n_ctx, n_windows, thin;
+    uint64_t text_hash; /* where text is NULL */
 };
 /* n_tokens 0 or more than the text has: all. */
 struct pv_windows pv_windows_plan(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx);
+/* The same, one token kept in `thin` >= 1: up to thin * n_tokens are fed. */
+struct pv_windows pv_windows_plan_thin(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx,
+                                       uint32_t thin);
 /* First token of window w in the text; *n its length (n_ctx, but for the last). */
 size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n);
+/* How many tokens of window w are kept, and whether the one at `pos` of its n is. */
+uint32_t pv_windows_kept(const struct pv_windows *windows, uint32_t w);
+bool pv_windows_keeps(const struct pv_windows *windows, uint32_t w, uint32_t pos, uint32_t n);
+uint64_t pv_windows_text_hash(const struct pv_windows *windows);
 
 struct pv_capture_params {
-    double active_share; /* share of neurons a pattern keeps where none are exactly zero */
+    double active_share;      /* share of neurons a pattern keeps where none are exactly zero */
+    uint32_t shard, n_shards; /* only windows w with w % n_shards == shard; n_shards 0: all */
     struct pv_log log;
 };
 /* Runs the windows that `j` does not have yet. tau [n_layers] is set: 0 where inactive neurons are exactly

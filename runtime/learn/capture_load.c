@@ -70,8 +70,15 @@ static enum pv_status load_block(const struct loader *ld, const struct pv_journa
     PV_TRY(find_block(ld, record, w, n_tokens, &at, &n_active));
     if (n_active > ld->room - first) /* changed under our hands */
         return fail_record(ld, w);
-    if (out->z != NULL)
-        PV_TRY(pv_journal_read(ld->j, record, at, out->z + row * ld->d, n_tokens * ld->d * sizeof(*out->z)));
+    if (out->z != NULL) {
+        uint16_t *z = out->z + row * ld->d;
+
+        PV_TRY(pv_journal_read(ld->j, record, at, z, n_tokens * ld->d * sizeof(*z)));
+        for (size_t i = 0; i < n_tokens * ld->d; i++) {
+            if ((z[i] & 0x7c00) == 0x7c00) /* infinite or no number */
+                return fail_record(ld, w);
+        }
+    }
     at += n_tokens * ld->d * sizeof(*out->z);
     PV_TRY(pv_journal_read(ld->j, record, at, counts, n_tokens * sizeof(*counts)));
     at += n_tokens * sizeof(*counts);
@@ -98,7 +105,7 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
 
     *out = (struct pv_layer_data){0};
     for (uint32_t w = 0; w < windows->n_windows; w++) {
-        pv_windows_at(windows, w, &n);
+        n = pv_windows_kept(windows, w);
         PV_TRY_GOTO(find_block(&ld, pv_capture_find(j, key, w), w, n, &at, &n_active));
         ld.room += n_active;
     }
@@ -114,7 +121,7 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
         goto fail;
     }
     for (uint32_t w = 0; w < windows->n_windows; w++, row += n) {
-        pv_windows_at(windows, w, &n);
+        n = pv_windows_kept(windows, w);
         PV_TRY_GOTO(load_block(&ld, pv_capture_find(j, key, w), w, row, n, counts));
     }
     out->x = (struct pv_sparse){.n_rows = windows->n_tokens,

@@ -42,26 +42,49 @@ static enum pv_status check_tokens(const struct pv_engine *engine, const uint32_
     return PV_OK;
 }
 
+/* The engine's model, watched. The session is the caller's to destroy. */
+static enum pv_status watch(struct pv_engine *engine, struct watched *watched, struct pv_source *source)
+{
+    const struct pv_hparams *hp = &engine->hp;
+    struct pv_session_params session = {.ffn = PV_FFN_DENSE, .capture = pass_on, .capture_user = watched};
+
+    *source = (struct pv_source){.n_layers = hp->n_layers,
+                                 .d_model = hp->d_model,
+                                 .d_ffn = hp->d_ffn,
+                                 .n_ctx = engine->n_ctx,
+                                 .fingerprint = pv_model_fingerprint(engine->model),
+                                 .variant = (uint32_t)hp->act * 2 + hp->gated,
+                                 .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
+                                 .run = run_window,
+                                 .user = watched};
+    return pv_session_create(engine, &session, &watched->session);
+}
+
 enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens, const char *out_path,
                       const struct pv_fit_params *params, struct pv_fit_result *out)
 {
-    const struct pv_hparams *hp = &engine->hp;
     struct watched watched = {0};
-    struct pv_session_params session = {.ffn = PV_FFN_DENSE, .capture = pass_on, .capture_user = &watched};
-    struct pv_source source = {.n_layers = hp->n_layers,
-                               .d_model = hp->d_model,
-                               .d_ffn = hp->d_ffn,
-                               .n_ctx = engine->n_ctx,
-                               .fingerprint = pv_model_fingerprint(engine->model),
-                               .variant = (uint32_t)hp->act * 2 + hp->gated,
-                               .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
-                               .run = run_window,
-                               .user = &watched};
+    struct pv_source source;
     enum pv_status status;
 
     PV_TRY(check_tokens(engine, tokens, n_tokens));
-    PV_TRY(pv_session_create(engine, &session, &watched.session));
+    PV_TRY(watch(engine, &watched, &source));
     status = pv_learn(&source, tokens, n_tokens, out_path, params, engine->log, out);
+    pv_session_destroy(watched.session);
+    return status;
+}
+
+enum pv_status pv_capture_write(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
+                                const char *out_path, const struct pv_capture_options *options,
+                                struct pv_capture_result *out)
+{
+    struct watched watched = {0};
+    struct pv_source source;
+    enum pv_status status;
+
+    PV_TRY(check_tokens(engine, tokens, n_tokens));
+    PV_TRY(watch(engine, &watched, &source));
+    status = pv_learn_capture(&source, tokens, n_tokens, out_path, options, engine->log, out);
     pv_session_destroy(watched.session);
     return status;
 }

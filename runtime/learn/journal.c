@@ -6,8 +6,10 @@
 #endif
 #include "learn/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,7 +90,7 @@ static bool scan_record(struct pv_journal *j, uint64_t file_bytes, struct pv_jou
     uint64_t checksum = 0, left = file_bytes - j->end;
 
     if (left < sizeof(header) || !read_at(j->fd, j->end, &header, sizeof(header)) ||
-        header.magic != RECORD_MAGIC || header.size_bytes > left - sizeof(header))
+        header.magic != RECORD_MAGIC || header.reserved != 0 || header.size_bytes > left - sizeof(header))
         return false;
     *r = (struct pv_journal_record){.kind = header.kind,
                                     .index = header.index,
@@ -140,7 +142,7 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
         return pv_fail(&j->log, PV_ERR_IO, "%s: is no regular file: choose another resume file", j->path);
     file_bytes = (uint64_t)info.st_size;
     j->end = sizeof(header);
-    header.key = key;
+    j->key = header.key = key;
     if (file_bytes >= sizeof(found) && read_at(j->fd, 0, &found, sizeof(found)) &&
         memcmp(&found, &header, sizeof(header)) == 0) {
         while (scan_record(j, file_bytes, &record))
@@ -161,20 +163,25 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
     return PV_OK;
 }
 
-enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key, const struct pv_log *log)
+static enum pv_status prepare(struct pv_journal *j, const char *path, const struct pv_log *log)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    enum pv_status status;
-
     *j = (struct pv_journal){.fd = -1};
     if (log != NULL)
         j->log = *log;
     j->path = pv_strndup(path, strlen(path));
     j->block = pv_calloc(BLOCK_BYTES, 1);
-    if (j->path == NULL || j->block == NULL) {
-        pv_journal_close(j, false);
-        return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to open it", path);
-    }
+    if (j->path != NULL && j->block != NULL)
+        return PV_OK;
+    pv_journal_close(j, false);
+    return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to open it", path);
+}
+
+enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key, const struct pv_log *log)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    enum pv_status status;
+
+    PV_TRY(prepare(j, path, log));
     do
         j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
     while (j->fd < 0 && errno == EINTR);
@@ -188,6 +195,56 @@ enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t 
     }
     if (status != PV_OK)
         pv_journal_close(j, false);
+    return status;
+}
+
+static enum pv_status read_all(struct pv_journal *j)
+{
+    struct file_header header;
+    struct pv_journal_record record;
+    struct stat info;
+    uint64_t file_bytes;
+
+    if (fstat(j->fd, &info) != 0)
+        return fail_io(j, "read the size of", errno);
+    file_bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+    if (file_bytes < sizeof(header) || !read_at(j->fd, 0, &header, sizeof(header)) ||
+        memcmp(header.magic, EMPTY.magic, sizeof(header.magic)) != 0)
+        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is no capture file: parvin capture makes one", j->path);
+    j->key = header.key;
+    j->end = sizeof(header);
+    while (scan_record(j, file_bytes, &record))
+        PV_TRY(remember(j, &record));
+    if (j->end < file_bytes)
+        return pv_fail(&j->log, PV_ERR_FORMAT,
+                       "%s: damaged or incomplete from byte %llu on: copy or capture it again", j->path,
+                       (unsigned long long)j->end);
+    return PV_OK;
+}
+
+enum pv_status pv_journal_open_read(struct pv_journal *j, const char *path, const struct pv_log *log)
+{
+    enum pv_status status;
+
+    PV_TRY(prepare(j, path, log));
+    j->read_only = true;
+    do
+        j->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    while (j->fd < 0 && errno == EINTR);
+    status =
+        j->fd < 0 ? pv_fail(log, PV_ERR_IO, "%s: cannot open it: %s", path, strerror(errno)) : read_all(j);
+    if (status != PV_OK)
+        pv_journal_close(j, false);
+    return status;
+}
+
+enum pv_status pv_journal_finish(struct pv_journal *j, const char *final_path)
+{
+    enum pv_status status = PV_OK;
+
+    if (fsync(j->fd) != 0 || rename(j->path, final_path) != 0)
+        status = fail_io(j, "finish", errno);
+    pv_journal_close(j, false);
     return status;
 }
 
@@ -275,6 +332,7 @@ void pv_journal_close(struct pv_journal *j, bool remove_file)
 {
     if (j->path == NULL)
         return;
+    assert(!(remove_file && j->read_only));
     if (remove_file && j->fd >= 0)
         unlink(j->path);
     if (j->fd >= 0)

@@ -3,11 +3,13 @@
  * that is incomplete or damaged; a file for another key, or no journal at all, is started over. Both are
  * logged as warnings, never errors.
  *
- * Layout, little-endian as the machine (a resume file does not travel): header {magic, key}, then records
- * {magic, kind, index, key, size, checksum} each followed by its bytes. Not thread-safe. */
+ * Layout, little-endian: header {magic, key}, then records {magic, kind, index, reserved, key, size,
+ * checksum} each followed by its bytes. Capture files have the same layout: docs/capture-file.md. Not
+ * thread-safe. */
 #ifndef PV_LEARN_JOURNAL_H
 #define PV_LEARN_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "parvin/status.h"
@@ -22,6 +24,8 @@ struct pv_journal_record {
 struct pv_journal {
     int fd; /* -1: closed */
     char *path;
+    uint64_t key;
+    bool read_only;
     struct pv_log log;
     struct pv_journal_record *records;
     size_t n_records;
@@ -36,6 +40,11 @@ struct pv_journal {
 /* Opens or creates. PV_ERR_IO if that fails or another process has it open. */
 PV_MUST_USE enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key,
                                            const struct pv_log *log);
+/* Opens a finished one to read, whatever its key. Here anything unsound is an error: PV_ERR_FORMAT. */
+PV_MUST_USE enum pv_status pv_journal_open_read(struct pv_journal *j, const char *path,
+                                                const struct pv_log *log);
+/* Makes the file durable under its final name, replacing what is there, and closes. */
+PV_MUST_USE enum pv_status pv_journal_finish(struct pv_journal *j, const char *final_path);
 /* NULL if there is none. Valid until the next append. */
 const struct pv_journal_record *pv_journal_find(const struct pv_journal *j, uint32_t kind, uint32_t index,
                                                 uint64_t key);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "format/cluster_file.h"
+#include "learn/capture_file.h"
 #include "learn/kmeans.h"
 #include "learn/masks.h"
 #include "learn/router.h"
@@ -28,7 +29,6 @@ enum {
     MIN_CLUSTERS = 8,
     TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
     MIN_TOKENS = 64,
-    MAX_CTX = 512,
     HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
 };
 
@@ -45,6 +45,8 @@ struct learner {
     struct pv_log log;
     struct pv_windows windows;
     struct pv_journal journal;
+    struct pv_capture_file file;       /* if learning from one */
+    const struct pv_journal *captured; /* whichever of the two has the windows */
     uint64_t capture_key, cluster_key, router_key;
     float *tau; /* [n_layers] */
     uint32_t *train, *held_out;
@@ -58,8 +60,8 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     struct pv_fit_params *p = &ln->params;
     uint32_t n_ctx = ln->source->n_ctx;
 
-    if (p->n_ctx == 0)
-        p->n_ctx = n_ctx < MAX_CTX ? n_ctx : MAX_CTX;
+    p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_learn_ctx(n_ctx);
+    p->thin = p->thin != 0 ? p->thin : 1;
     if (p->density == 0.0)
         p->density = 0.2;
     if (p->active_share == 0.0)
@@ -69,13 +71,14 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     p->seed = p->seed != 0 ? p->seed : 1;
     if (!(p->density > 0.0 && p->density <= 1.0) || !(p->active_share > 0.0 && p->active_share <= 1.0))
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
-    if (p->n_ctx > n_ctx)
+    if (p->n_ctx > n_ctx && ln->captured == &ln->journal)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: windows of %u tokens do not fit the context of %u",
                        p->n_ctx, n_ctx);
     if (ln->source->d_ffn > 65536)
         return pv_fail(&ln->log, PV_ERR_UNSUPPORTED,
                        "fit: %u neurons a layer; cluster files hold at most 65536", ln->source->d_ffn);
-    ln->windows = pv_windows_plan(tokens, n_tokens, p->n_tokens, p->n_ctx);
+    if (ln->captured == &ln->journal)
+        ln->windows = pv_windows_plan_thin(tokens, n_tokens, p->n_tokens, p->n_ctx, p->thin);
     if (ln->windows.n_tokens < MIN_TOKENS || ln->windows.n_tokens > UINT32_MAX)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: %zu tokens to learn from; give a text of at least %d",
                        ln->windows.n_tokens, MIN_TOKENS);
@@ -102,6 +105,19 @@ static void make_keys(struct learner *ln)
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
     ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
     ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
+}
+
+/* Takes text, windows and thresholds from a capture file instead. */
+static enum pv_status open_capture(struct learner *ln)
+{
+    PV_TRY(pv_capture_file_open(&ln->file, ln->params.capture_path, &ln->log));
+    PV_TRY(pv_capture_file_check(&ln->file, ln->source));
+    ln->captured = &ln->file.journal;
+    ln->windows = ln->file.windows;
+    ln->params.n_ctx = ln->file.head.n_ctx;
+    ln->params.thin = ln->file.head.thin;
+    ln->params.active_share = ln->file.head.active_share;
+    return PV_OK;
 }
 
 static enum pv_status prepare(struct learner *ln)
@@ -134,13 +150,15 @@ static enum pv_status stage_capture(struct learner *ln, bool *resumed)
     struct pv_capture_params params = {.active_share = ln->params.active_share, .log = ln->log};
     struct pv_steps steps = stage_steps(ln, "capture");
 
+    if (ln->captured != &ln->journal)
+        return pv_capture_file_tau(&ln->file, ln->tau);
     steps.total = ln->windows.n_windows;
     return pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, ln->tau, resumed);
 }
 
 static enum pv_status load(const struct learner *ln, uint32_t layer, bool with_z, struct pv_layer_data *data)
 {
-    return pv_capture_load(&ln->journal, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
+    return pv_capture_load(ln->captured, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
 }
 
 /* Clusters one layer; the centroids are rounded as the file has them before anything is assigned to them. */
@@ -501,7 +519,8 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
                         const char *out_path, const struct pv_fit_params *params, const struct pv_log *log,
                         struct pv_fit_result *out)
 {
-    struct learner ln = {.source = source, .params = *params, .journal = {.fd = -1}};
+    struct learner ln = {
+        .source = source, .params = *params, .journal = {.fd = -1}, .file = {.journal = {.fd = -1}}};
     char *path = resume_path(params, out_path);
     enum pv_status status;
 
@@ -510,6 +529,9 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
         ln.log = *log;
     if (path == NULL)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
+    ln.captured = &ln.journal;
+    if (params->capture_path != NULL)
+        PV_TRY_GOTO(open_capture(&ln));
     PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
     PV_TRY_GOTO(prepare(&ln));
     make_keys(&ln);
@@ -522,6 +544,7 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
         pv_info(log, "stopped; the same command goes on from %s", path);
 fail:
     pv_journal_close(&ln.journal, status == PV_OK);
+    pv_capture_file_close(&ln.file);
     learner_free(&ln);
     free(path);
     return status;

@@ -22,6 +22,27 @@ parvin help run
 expect_in out 'parvin run MODEL.gguf'
 parvin --version
 expect_in out 'parvin '
+for command in capture merge; do
+	parvin "$command" --help
+	expect_code 0
+	expect_in out "parvin $command" Options: Examples:
+done
+parvin capture "$MODEL"
+expect_usage 'give -o FILE'
+parvin merge a.capture
+expect_usage 'give -o FILE'
+parvin merge -o all.capture
+expect_usage 'PART... is missing'
+for shard in 0/2 3/2 2 1/ /2 a/b 1/2/3; do
+	parvin capture "$MODEL" --shard $shard -o a.capture
+	expect_usage 'takes I/N'
+done
+parvin merge missing.capture -o all.capture
+expect_failure missing.capture
+parvin merge "$MODEL" -o all.capture
+expect_failure 'is no capture file'
+parvin fit "$MODEL" --capture a --text b
+expect_usage 'leave those out'
 
 parvin devics
 expect_usage "did you mean 'devices'?"

@@ -11,6 +11,7 @@ struct pv_fit_params {
     uint32_t n_clusters;     /* K; 0: 256 (fewer for small texts) */
     double density;          /* budget over all layers; 0: 0.2 */
     uint64_t n_tokens;       /* calibration tokens at most; 0: all */
+    uint32_t thin;           /* keep one token in so many, of as many more; 0: 1 */
     uint32_t n_iters;        /* clustering iterations at most; 0: 20 */
     uint32_t n_epochs;       /* router epochs; 0: 12 */
     uint32_t n_threads;      /* 0: all cores */
@@ -18,6 +19,8 @@ struct pv_fit_params {
     uint32_t n_ctx;          /* calibration window, tokens; 0: the engine's context, at most 512 */
     double active_share;     /* neurons a pattern keeps where none are exactly zero (SwiGLU, GELU); 0: 0.5 */
     const char *resume_path; /* capture and stage state; NULL: OUT.resume; removed at the end */
+    const char
+        *capture_path; /* learn from this capture file; text, n_tokens, thin, n_ctx, active_share are its */
     struct pv_progress progress;
 };
 struct pv_fit_result {
@@ -28,9 +31,35 @@ struct pv_fit_result {
     double seconds_capture, seconds_cluster, seconds_router, seconds_masks, seconds_writing;
     bool resumed;
 };
-/* The engine must be dense (no clusters). Writes `out_path` atomically. */
+/* The engine must be dense (no clusters). Writes `out_path` atomically. With capture_path, tokens may be
+ * NULL. */
 PV_MUST_USE enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                   const char *out_path, const struct pv_fit_params *params,
                                   struct pv_fit_result *out);
+
+/* Capture alone, into a file that `fit` learns from later, here or elsewhere (docs/capture-file.md). Memory:
+ * a window of all layers. Stopped or killed, the same call goes on from OUT.resume and gives the same file.
+ */
+struct pv_capture_options {
+    uint64_t n_tokens; /* kept at most; 0: all */
+    uint32_t thin;     /* keep one token in so many; 0: 1 */
+    uint32_t n_ctx;    /* as in pv_fit_params */
+    double active_share;
+    uint32_t shard, n_shards; /* part `shard` (from 0) of n_shards; n_shards 0: the whole */
+    struct pv_progress progress;
+};
+struct pv_capture_result {
+    uint64_t n_tokens;              /* kept, all parts together */
+    uint32_t n_windows, n_captured; /* in all, in this file */
+    double seconds;
+    bool resumed;
+};
+PV_MUST_USE enum pv_status pv_capture_write(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
+                                            const char *out_path, const struct pv_capture_options *options,
+                                            struct pv_capture_result *out);
+/* Puts all parts of one capture together, in any order; the same file as a capture in one go. PV_ERR_MISMATCH
+ * if they do not belong together, PV_ERR_ARG if one is missing or there twice. */
+PV_MUST_USE enum pv_status pv_capture_merge(const char *const *paths, uint32_t n_paths, const char *out_path,
+                                            const struct pv_log *log);
 
 #endif

@@ -1,0 +1,41 @@
+/* The text is read before the model is opened, so that a wrong name is told at once. */
+#include "calibration.h"
+
+#include <stdlib.h>
+
+static enum pv_status read_text(struct app *app, struct text *text)
+{
+    char path[4096];
+    if (app->options.text)
+        return text_read(&app->console, app->options.text, text);
+    if (!find_bundled("tales.txt", path, sizeof path)) {
+        console_error(&app->console, "give --text FILE: the text to learn from");
+        return PV_ERR_ARG;
+    }
+    console_note(&app->console, "learning from %s; --text FILE with text like yours gives better clusters",
+                 path);
+    return text_read(&app->console, path, text);
+}
+
+enum pv_status calibration_open(struct app *app, bool model_only, struct calibration *c)
+{
+    const struct pv_encode_params params = {0};
+    enum pv_status status = model_only ? PV_OK : read_text(app, &c->text);
+    if (!status)
+        status = setup_all(app, &c->setup);
+    if (status || model_only)
+        return status;
+    status = pv_encode(c->setup.model, c->text.bytes, c->text.n, &params, &c->tokens, &c->n_tokens);
+    if (!status && !c->n_tokens) {
+        console_error(&app->console, "there is nothing in the text to learn from");
+        status = PV_ERR_ARG;
+    }
+    return status;
+}
+
+enum pv_status calibration_close(struct app *app, struct calibration *c)
+{
+    free(c->tokens);
+    text_free(&c->text);
+    return setup_close(app, &c->setup);
+}

@@ -1,0 +1,21 @@
+/* What a model learns from: an opened model and a text in its tokens. */
+#ifndef CALIBRATION_H
+#define CALIBRATION_H
+
+#include "output.h"
+#include "setup.h"
+
+struct calibration {
+    struct setup setup;
+    struct text text;
+    uint32_t *tokens;
+    size_t n_tokens;
+};
+
+/* Opens --text (or the tales that come with Parvin), the model and its devices, and encodes the text; a
+ * message is logged on failure. With `model_only`, no text. */
+PV_MUST_USE enum pv_status calibration_open(struct app *app, bool model_only, struct calibration *out);
+/* As setup_close. */
+enum pv_status calibration_close(struct app *app, struct calibration *calibration);
+
+#endif
