@@ -52,7 +52,11 @@
 	X(add, "XB", pv_pc_add)                        \
 	X(argmax, "XBB", pv_pc_argmax)                 \
 	X(nll_rows, "XBB", pv_pc_nll_rows)             \
-	X(capture, "XXBB", pv_pc_capture)
+	X(capture, "XXBB", pv_pc_capture)              \
+	X(sparse_rows, "BBBB", pv_pc_sparse_rows)      \
+	X(cluster_sum, "XBBB", pv_pc_cluster_sum)      \
+	X(softmax_grad, "XBB", pv_pc_softmax_grad)     \
+	X(adam, "BBBX", pv_pc_adam)
 
 /* ---- specialization constants: ids, the same in every kernel that has them (default in brackets) ---- */
 #define PV_SPEC_WG 0       /* invocations in a workgroup [64]; attn_decode needs WG >= head_dim / 4 */
@@ -232,6 +236,36 @@ struct pv_pc_nll_rows {
 struct pv_pc_capture {
 	PV_IFACE_UINT n_rows, n_cols, a_stride, c_stride, bits_stride, flags; /* c_stride floats, bits_stride uints */
 	PV_IFACE_FLOAT tau;
+};
+
+/* Learning. Sums are taken in a fixed order everywhere: no atomics.
+
+   sparse_rows: x[t][col] = scale[t] * root for the entries offset[t]..offset[t + 1] of row t, 0 elsewhere. An entry is
+   col | float16 root << 16, columns ascending within a row.   0 offset uint  1 entries uint  2 scale float  3 x.
+   An invocation writes `segment` columns.   Spec WG.   Dispatch (ceil(ceil(n_cols / segment) / WG), n_rows). */
+struct pv_pc_sparse_rows {
+	PV_IFACE_UINT n_rows, n_cols, x_stride, segment;
+};
+
+/* cluster_sum.ACCESS: y[k][j] += sum of x[order[i]][j] for i in first[k]..first[k + 1], in that order.
+   0 x  1 first uint [K + 1]  2 order uint  3 y.   Spec WG.   Dispatch (ceil(ceil(n_cols / 4) / WG), n_clusters). */
+struct pv_pc_cluster_sum {
+	PV_IFACE_UINT n_clusters, n_cols, x_stride, y_stride;
+};
+
+/* softmax_grad.ACCESS: g[k][t] = scale * (softmax(x[t])[k] - (k == target[t])), transposed, for the weights' gradient.
+   0 x  1 target uint  2 g.   Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
+struct pv_pc_softmax_grad {
+	PV_IFACE_UINT n_rows, n_cols, x_stride, g_stride;
+	PV_IFACE_FLOAT scale;
+};
+
+/* adam.ACCESS: m += (1 - 0.9)(g - m), v += (1 - 0.999)(g^2 - v),
+   w -= rate * (m * moment_scale / (sqrt(v * square_scale) + 1e-8) + decay * w).
+   0 w  1 m  2 v  3 g, n floats each.   Spec WG.   Dispatch (ceil(ceil(n / 4) / WG)). */
+struct pv_pc_adam {
+	PV_IFACE_UINT n;
+	PV_IFACE_FLOAT rate, moment_scale, square_scale, decay;
 };
 
 #endif

@@ -43,10 +43,9 @@ static const struct {
     const struct pv_case *cases;
     const uint32_t *n;
 } families[] = {
-    {pv_cases_rows, &pv_n_cases_rows},
-    {pv_cases_linear, &pv_n_cases_linear},
-    {pv_cases_attention, &pv_n_cases_attention},
-    {pv_cases_ffn, &pv_n_cases_ffn},
+    {pv_cases_rows, &pv_n_cases_rows},           {pv_cases_linear, &pv_n_cases_linear},
+    {pv_cases_attention, &pv_n_cases_attention}, {pv_cases_ffn, &pv_n_cases_ffn},
+    {pv_cases_learn, &pv_n_cases_learn},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

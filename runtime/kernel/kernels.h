@@ -142,4 +142,29 @@ PV_MUST_USE enum pv_status pv_kernel_nll_rows(struct pv_recorder *r, struct pv_b
                                               struct pv_buffer *targets, struct pv_buffer *nll,
                                               uint32_t n_tokens, uint32_t n_vocab);
 
+/* Learning. x [T][n_cols] from sparse rows: offset uint32 [T + 1] into entries (column | float16 << 16,
+ * columns ascending within a row, below n_cols), times scale [T]. */
+PV_MUST_USE enum pv_status pv_kernel_sparse_rows(struct pv_recorder *r, struct pv_buffer *offset,
+                                                 struct pv_buffer *entries, struct pv_buffer *scale,
+                                                 struct pv_buffer *x, uint32_t n_tokens, uint32_t n_cols);
+/* sums[k] += the rows order[first[k]..first[k + 1]) of x, in that order. */
+struct pv_cluster_sum_args {
+    struct pv_buffer *x;             /* [T][n_cols] */
+    struct pv_buffer *first, *order; /* uint32 [K + 1], [T] */
+    struct pv_buffer *sums;          /* [K][n_cols] */
+    uint32_t n_tokens, n_clusters, n_cols;
+};
+PV_MUST_USE enum pv_status pv_kernel_cluster_sum(struct pv_recorder *r, const struct pv_cluster_sum_args *a);
+/* gradient_t [K][T] = scale * (softmax(scores [T][K]) - one-hot(targets [T])), transposed. */
+PV_MUST_USE enum pv_status pv_kernel_softmax_grad(struct pv_recorder *r, struct pv_buffer *scores,
+                                                  struct pv_buffer *targets, struct pv_buffer *gradient_t,
+                                                  uint32_t n_tokens, uint32_t n_clusters, float scale);
+/* One step of Adam, betas 0.9 and 0.999, on n floats; formula in shaders/iface.h. */
+struct pv_adam_args {
+    struct pv_buffer *w, *moment, *square, *gradient;
+    uint32_t n;
+    float rate, moment_scale, square_scale, decay;
+};
+PV_MUST_USE enum pv_status pv_kernel_adam(struct pv_recorder *r, const struct pv_adam_args *a);
+
 #endif

@@ -66,4 +66,19 @@ uint32_t pv_ref_argmax(const float *x, uint32_t n);
 void pv_ref_nll_rows(const float *logits, const uint32_t *targets, uint32_t n_tokens, uint32_t n_vocab,
                      float *nll);
 
+/* x [T][n_cols]; an entry is column | float16 << 16. */
+void pv_ref_sparse_rows(const uint32_t *offset, const uint32_t *entries, const float *scale,
+                        uint32_t n_tokens, uint32_t n_cols, float *x);
+/* sums [K][n_cols] += */
+void pv_ref_cluster_sum(const float *x, const uint32_t *first, const uint32_t *order, uint32_t n_clusters,
+                        uint32_t n_cols, float *sums);
+/* gradient_t [K][T] = scale * (softmax - one-hot), transposed. */
+void pv_ref_softmax_grad(const float *scores, const uint32_t *targets, uint32_t n_tokens, uint32_t n_clusters,
+                         float scale, float *gradient_t);
+struct pv_ref_adam {
+    uint32_t n;
+    float rate, moment_scale, square_scale, decay;
+};
+void pv_ref_adam(const struct pv_ref_adam *a, float *w, float *moment, float *square, const float *gradient);
+
 #endif
