@@ -24,6 +24,7 @@ struct app {
 int app_fail(struct app *app, enum pv_status status);
 
 int cmd_devices(struct app *app);
+int cmd_devices_fit(struct app *app);
 int cmd_info(struct app *app);
 int cmd_fit(struct app *app);
 int cmd_capture(struct app *app);

@@ -29,6 +29,12 @@ static json_t *device_json(const struct pv_context *context, uint32_t index)
 int cmd_devices(struct app *app)
 {
     struct setup setup = {0};
+    if (app->options.fit)
+        return cmd_devices_fit(app);
+    if (app->options.devices || app->options.split || app->options.clusters_path || app->options.ctx) {
+        console_error(&app->console, "--devices, --split, -c and --ctx go with --fit MODEL");
+        return EXIT_USAGE;
+    }
     int code = app_fail(app, setup_context(app, &setup));
     if (!code) {
         uint32_t n = pv_context_n_devices(setup.context);

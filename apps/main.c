@@ -13,7 +13,10 @@ struct entry {
 
 static const struct entry entries[] = {
     {{"devices", C_DEVICES, NULL, "List every Vulkan device, what it can do, and the plan chosen for it",
-      NULL, "  parvin devices\n  parvin devices --json | jq '.devices[].plan'\n"},
+      NULL,
+      "  parvin devices\n  parvin devices --json | jq '.devices[].plan'\n"
+      "  parvin devices --fit model.gguf --ctx 4096\n  parvin devices --fit model.gguf --devices 0,1 "
+      "--json\n"},
      cmd_devices},
     {{"info", C_INFO, "FILE.gguf", "Say what is in a model or a cluster file",
       "-v lists every key and tensor of a model, every layer of a cluster file.",

@@ -25,7 +25,7 @@ struct option_row {
 
 #define AT(field) offsetof(struct options, field)
 #define DEVICE    (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
-#define SPLIT     (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
+#define SPLIT     (C_FIT | C_CAPTURE | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
 #define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0
@@ -118,9 +118,9 @@ static const struct option_row rows[] = {
     {C_EVAL, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "sweep: seed of clusterings and routers"},
     {C_EVAL, 'o', "out", TEXT, AT(out), "FOLDER", "report", 0, 0, "sweep: where table, report and charts go"},
 
-    {C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT, AT(clusters_path),
-     "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
-    {C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N",
+    {C_DEVICES | C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT,
+     AT(clusters_path), "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
+    {C_DEVICES | C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N",
      "the model's, at most 4096", 1, CTX_MAX, "context length in tokens"},
     {C_INFO | C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN, 0, "ffn-act", TEXT,
      AT(ffn_act), "NAME", "as the model says", 0, 0,
@@ -151,8 +151,11 @@ static const struct option_row rows[] = {
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
     {C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "every usable one", 0, 0,
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
-    {SPLIT, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0, "split the layers over several devices"},
-    {SPLIT, 0, "split", TEXT, AT(split), "X,Y,...", "by measured speed and free memory", 0, 0,
+    {C_DEVICES, 0, "fit", TEXT, AT(fit), "MODEL", NULL, 0, 0,
+     "say what the model takes and what fits where, and load nothing"},
+    {SPLIT | C_DEVICES, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
+     "split the layers over several devices"},
+    {SPLIT | C_DEVICES, 0, "split", TEXT, AT(split), "X,Y,...", "by measured speed and free memory", 0, 0,
      "shares of the layers for --devices, such as 3,1; numbers that add up to the layers are counts"},
     {DEVICE | C_DEVICES, 0, "plan", TEXT, AT(plan), "KEY=VALUE,...", "chosen by Parvin", 0, 0,
      "force tuning decisions, under the names that 'parvin devices' shows"},

@@ -37,6 +37,7 @@ struct options {
     /* device */
     const char *device, *devices, *split, *plan;
     bool no_cache, validation;
+    const char *fit; /* devices: a model to place */
     /* model and text */
     const char *clusters_path, *ffn_act, *text;
     uint32_t ctx;

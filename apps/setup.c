@@ -137,14 +137,10 @@ enum pv_status setup_clusters(struct app *app, const char *path, struct setup *s
     return status ? status : pv_clusters_check(setup->clusters, setup->model);
 }
 
-enum pv_status setup_engine(struct app *app, struct setup *setup)
+struct pv_engine_params setup_engine_params(const struct app *app, const struct setup *setup)
 {
     uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
-    if (ctx > own)
-        console_note(&app->console,
-                     "--ctx %u is longer than the %u tokens the model was trained on; expect worse text", ctx,
-                     own);
-    struct pv_engine_params params = {
+    return (struct pv_engine_params){
         .devices = setup->devices,
         .n_devices = setup->n_devices,
         .split = setup->split[0] > 0 ? setup->split : NULL,
@@ -153,6 +149,16 @@ enum pv_status setup_engine(struct app *app, struct setup *setup)
                  : own < SETUP_CTX_MAX ? own
                                        : SETUP_CTX_MAX,
     };
+}
+
+enum pv_status setup_engine(struct app *app, struct setup *setup)
+{
+    uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
+    if (ctx > own)
+        console_note(&app->console,
+                     "--ctx %u is longer than the %u tokens the model was trained on; expect worse text", ctx,
+                     own);
+    struct pv_engine_params params = setup_engine_params(app, setup);
     return pv_engine_create(setup->context, setup->model, &params, &setup->engine);
 }
 

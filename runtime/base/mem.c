@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -147,4 +148,18 @@ uint64_t pv_peak_memory(void)
     if (getrusage(RUSAGE_SELF, &usage) != 0)
         return 0;
     return (uint64_t)usage.ru_maxrss * 1024; /* Linux counts kilobytes */
+}
+
+uint64_t pv_host_free_bytes(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r"); /* the one figure that counts what caches would give back */
+    if (!file)
+        return 0;
+    while (kib == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "MemAvailable:", 13) == 0)
+            kib = strtoull(line + 13, NULL, 10);
+    fclose(file);
+    return (uint64_t)kib * 1024;
 }

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdint.h>
 #include "parvin/status.h"
 
 /* Zeroed array of n x size bytes; NULL on overflow or no memory; n = 0 gives a valid pointer. Release with
@@ -19,6 +20,9 @@ bool pv_mul_size(size_t a, size_t b, size_t *out);
 bool pv_add_size(size_t a, size_t b, size_t *out);
 /* The most memory this process has held so far, in bytes; 0 where the system does not say. */
 uint64_t pv_peak_memory(void);
+
+/* Memory the host could still give without swapping; 0 where it cannot be told. */
+uint64_t pv_host_free_bytes(void);
 
 struct pv_arena {
     struct pv_arena_block *head;

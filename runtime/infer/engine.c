@@ -4,13 +4,16 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "infer/split.h"
+#include "infer/place.h"
 
 static enum pv_status check_params(const struct pv_engine *e, const struct pv_engine_params *params)
 {
     if (params->n_devices > e->hp.n_layers)
         return pv_fail(e->log, PV_ERR_ARG, "%u devices for %u layers: name at most one device per layer",
                        params->n_devices, e->hp.n_layers);
+    if (params->n_devices > PV_PLACEMENT_MAX)
+        return pv_fail(e->log, PV_ERR_ARG, "%u devices: name at most %d", params->n_devices,
+                       PV_PLACEMENT_MAX);
     if (params->devices && params->n_devices == 0)
         return pv_fail(e->log, PV_ERR_ARG, "no device named: name one, or none at all for the best");
     for (uint32_t i = 0; params->split && i < params->n_devices; i++)
@@ -23,66 +26,6 @@ static enum pv_status check_params(const struct pv_engine *e, const struct pv_en
     if (e->clusters)
         return pv_clusters_check(e->clusters, e->model);
     return PV_OK;
-}
-
-/* Bytes of one layer's weights in the file: on the device they take nearly the same. */
-static uint64_t layer_bytes(const struct pv_model *model)
-{
-    const struct pv_model_layer *l = &model->layers[0];
-    return l->attn_q->size_bytes + l->attn_k->size_bytes + l->attn_v->size_bytes +
-           l->attn_output->size_bytes + l->ffn_up->size_bytes + l->ffn_down->size_bytes +
-           (l->ffn_gate ? l->ffn_gate->size_bytes : 0);
-}
-
-/* Layers that fit a device, embedding and output left room for; software drivers report a token heap and have
- * the host's memory. */
-static uint32_t layer_room(const struct pv_engine *e, const struct pv_device *device)
-{
-    const uint64_t shared = e->model->token_embd->size_bytes + e->model->output->size_bytes;
-    const uint64_t heap = device->caps.device_heap_bytes / 10 * 9;
-    if (device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU)
-        return e->hp.n_layers;
-    const uint64_t room = heap > shared ? (heap - shared) / layer_bytes(e->model) : 0;
-    return room < e->hp.n_layers ? (uint32_t)room : e->hp.n_layers;
-}
-
-/* Fills first_layer and n_layers of the opened stages. */
-static enum pv_status split_stages(struct pv_engine *e, const double *shares)
-{
-    enum pv_status status = PV_OK;
-    uint32_t *begin = pv_calloc((size_t)e->n_stages + 1, sizeof *begin),
-             *room = pv_calloc(e->n_stages, sizeof *room);
-    double *speed = pv_calloc(e->n_stages, sizeof *speed);
-    if (!begin || !room || !speed) {
-        status = pv_fail(e->log, PV_ERR_NOMEM, "no memory for %u stages", e->n_stages);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < e->n_stages; i++) {
-        room[i] = layer_room(e, e->stages[i].device);
-        speed[i] = shares ? shares[i] : 1.0;
-        if (!shares && e->n_stages > 1)
-            PV_TRY_GOTO(pv_measure_matvec(e->stages[i].device, &speed[i]));
-    }
-    if (!pv_split_layers(e->hp.n_layers, e->n_stages, speed, room, begin)) {
-        status = pv_fail(
-            e->log, PV_ERR_DEVICE_MEMORY,
-            "the model's %u layers of %.1f MB do not fit the memory of the chosen devices: add a device, or "
-            "use a model quantised to fewer bits",
-            e->hp.n_layers, (double)layer_bytes(e->model) * 1e-6);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < e->n_stages; i++) {
-        e->stages[i].first_layer = begin[i];
-        e->stages[i].n_layers = begin[i + 1] - begin[i];
-        if (e->n_stages > 1)
-            pv_info(e->log, "layers %u to %u on %s", begin[i], begin[i + 1] - 1,
-                    e->stages[i].device->caps.name);
-    }
-fail:
-    free(begin);
-    free(room);
-    free(speed);
-    return status;
 }
 
 static enum pv_status open_stages(struct pv_engine *e, const struct pv_engine_params *params)
@@ -107,14 +50,15 @@ static enum pv_status open_stages(struct pv_engine *e, const struct pv_engine_pa
         if (!params->n_batch && (e->n_batch == 0 || n_batch < e->n_batch))
             e->n_batch = n_batch;
     }
-    PV_TRY(split_stages(e, params->split));
-    for (uint32_t i = 0; i < e->n_stages; i++)
-        PV_TRY(pv_stage_load(&e->stages[i], e));
+    if (e->n_batch > e->n_ctx)
+        e->n_batch = e->n_ctx;
     return PV_OK;
 }
 
-enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
-                                const struct pv_engine_params *params, struct pv_engine **out)
+/* Everything but the weights. */
+static enum pv_status open_engine(struct pv_context *context, const struct pv_model *model,
+                                  const struct pv_engine_params *params, struct pv_placement *placement,
+                                  struct pv_engine **out)
 {
     static const struct pv_engine_params defaults;
     if (!params)
@@ -132,8 +76,49 @@ enum pv_status pv_engine_create(struct pv_context *context, const struct pv_mode
     enum pv_status status = PV_OK;
     PV_TRY_GOTO(check_params(e, params));
     PV_TRY_GOTO(open_stages(e, params));
-    if (e->n_batch > e->n_ctx)
-        e->n_batch = e->n_ctx;
+    PV_TRY_GOTO(pv_place_stages(e, params->split, placement));
+    *out = e;
+    return PV_OK;
+fail:
+    pv_engine_destroy(e);
+    return status;
+}
+
+enum pv_status pv_place(struct pv_context *context, const struct pv_model *model,
+                        const struct pv_engine_params *params, struct pv_placement *out)
+{
+    struct pv_engine *e = NULL;
+    PV_TRY(open_engine(context, model, params, out, &e));
+    pv_engine_destroy(e);
+    return PV_OK;
+}
+
+static enum pv_status fail_room(const struct pv_engine *e, const struct pv_placement *p)
+{
+    uint32_t room = 0;
+    for (uint32_t i = 0; i < p->n_devices; i++)
+        room += p->devices[i].room;
+    return pv_fail(
+        e->log, PV_ERR_DEVICE_MEMORY,
+        "the chosen devices have room for %u layers of %.1f MB, each one for at least one; the model "
+        "has %u: add a device, lower --ctx, or use a model quantised to fewer bits ('parvin devices "
+        "--fit MODEL' shows what takes the memory)",
+        room, (double)(p->layer_bytes + p->kv_layer_bytes) * 1e-6, p->n_layers);
+}
+
+enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
+                                const struct pv_engine_params *params, struct pv_engine **out)
+{
+    struct pv_engine *e = NULL;
+    struct pv_placement placement;
+    PV_TRY(open_engine(context, model, params, &placement, &e));
+    enum pv_status status = PV_OK;
+    if (!placement.fits) {
+        status = fail_room(e, &placement);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < e->n_stages; i++)
+        PV_TRY_GOTO(pv_stage_load(&e->stages[i], e));
     *out = e;
     return PV_OK;
 fail:

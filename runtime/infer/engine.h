@@ -43,6 +43,8 @@ struct pv_engine {
     struct pv_stage *stages;
 };
 
+/* The type ffn_down has on the device, where its rows are d long. */
+enum pv_type pv_transposed_type(enum pv_type type, uint32_t d);
 /* Loads the stage's share of the weights (device, layer range and has_* are set). On failure the caller
  * destroys. */
 PV_MUST_USE enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine);

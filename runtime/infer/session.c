@@ -7,9 +7,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "iface.h"
-
-/* Logits of a scored batch are made a block of rows at a time, at most this many bytes. */
-static const uint64_t max_logit_bytes = 32u << 20;
+#include "infer/place.h"
 
 static enum pv_status make(struct pv_device *device, uint64_t size_bytes, const char *name,
                            struct pv_buffer **out)
@@ -169,8 +167,7 @@ enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_sessi
     if (params)
         s->params = *params;
     s->params.ffn = PV_FFN_DENSE;
-    const uint64_t rows = max_logit_bytes / pv_rows_bytes(1, engine->hp.n_vocab);
-    s->logit_rows = rows < 1 ? 1 : rows > engine->n_batch ? engine->n_batch : (uint32_t)rows;
+    s->logit_rows = pv_logit_rows(engine);
     enum pv_status status = PV_OK;
     s->states = pv_calloc(engine->n_stages, sizeof *s->states);
     if (!s->states) {

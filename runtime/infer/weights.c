@@ -33,8 +33,7 @@ static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gg
     return pv_tensor_upload(out, t->data);
 }
 
-/* The type ffn_down has on the device: rows are now d long. */
-static enum pv_type transposed_type(enum pv_type type, uint32_t d)
+enum pv_type pv_transposed_type(enum pv_type type, uint32_t d)
 {
     return d % pv_type_block(type) == 0 ? type : PV_F16;
 }
@@ -65,7 +64,7 @@ static enum pv_status upload_down(struct pv_stage *stage, const struct pv_gguf_t
     for (uint32_t j = 0; j < n_ffn; j++)
         norm[j] = (float)sqrt(sum[j]);
     PV_TRY_GOTO(
-        pv_tensor_create(stage->device, transposed_type(t->type, d), n_ffn, d, t->name, &layer->down_t));
+        pv_tensor_create(stage->device, pv_transposed_type(t->type, d), n_ffn, d, t->name, &layer->down_t));
     PV_TRY_GOTO(pv_tensor_upload_f32(&layer->down_t, transposed));
     PV_TRY_GOTO(pv_buffer_create(stage->device, pv_rows_bytes(1, n_ffn), PV_MEM_DEVICE, "ffn_down norms",
                                  &layer->down_norm));

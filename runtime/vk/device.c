@@ -30,6 +30,35 @@ uint64_t pv_device_bytes_in_use(const struct pv_device *device)
     return pv_memory_bytes_in_use(device->memory);
 }
 
+uint64_t pv_device_free_bytes(const struct pv_device *device, bool *is_budget)
+{
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 props = {.sType =
+                                                   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+    const VkPhysicalDeviceMemoryProperties *m = &props.memoryProperties;
+    uint64_t size = 0, bytes = 0;
+    *is_budget = device->caps.memory_budget;
+    if (device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU && !*is_budget) {
+        bytes = pv_host_free_bytes(); /* such drivers report a token heap and allow more */
+        if (bytes > 0)
+            return bytes;
+    }
+    if (*is_budget)
+        props.pNext = &budget;
+    vkGetPhysicalDeviceMemoryProperties2(device->physical, &props);
+    for (uint32_t i = 0; i < m->memoryHeapCount; i++) {
+        if (!(m->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || m->memoryHeaps[i].size <= size)
+            continue;
+        size = m->memoryHeaps[i].size;
+        bytes = size;
+        if (*is_budget)
+            bytes =
+                budget.heapBudget[i] > budget.heapUsage[i] ? budget.heapBudget[i] - budget.heapUsage[i] : 0;
+    }
+    return bytes;
+}
+
 static enum pv_status create_handle(struct pv_device *device)
 {
     VkPhysicalDeviceVulkan12Features v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,

@@ -40,5 +40,8 @@ void pv_device_drain(struct pv_device *device);
 /* Turns a VkResult into a status, logging `what` with advice; marks the device lost where it is. */
 enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what);
 uint64_t pv_device_bytes_in_use(const struct pv_device *device);
+/* Bytes that may still be allocated: the driver's budget of the largest device-local heap, else (*is_budget
+ * false) that heap's size; the host's free memory on a software device. */
+uint64_t pv_device_free_bytes(const struct pv_device *device, bool *is_budget);
 
 #endif

@@ -19,12 +19,12 @@ enum {
 enum { SHARED_BYTES = 32 }; /* shared memory an invocation takes at most (attn_decode: 20) */
 enum { MAX_BATCH = 4096, MAX_SPLITS = 1024, MAX_TILE = 16, MAX_WORKGROUP = 1024 };
 
-enum key_kind { ACCESS, REDUCE, COUNT, WORKGROUP, FLAG, BYTES };
+enum key_kind { ACCESS, REDUCE, COUNT, LIMIT, WORKGROUP, FLAG, BYTES };
 struct plan_key {
     const char *name;
     enum key_kind kind;
     size_t offset;
-    uint32_t max; /* COUNT: largest value that makes sense */
+    uint32_t max; /* COUNT, and LIMIT where 0 means none: largest value that makes sense */
 };
 #define KEY(kind, name, max)                                                                                 \
     {                                                                                                        \
@@ -47,6 +47,7 @@ static const struct plan_key keys[] = {
     KEY(WORKGROUP, elementwise_workgroup, 0),
     KEY(COUNT, n_batch, MAX_BATCH),
     KEY(FLAG, kv_f16, 0),
+    KEY(LIMIT, memory_mib, 1u << 30),
     KEY(BYTES, max_binding_bytes, 0),
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
@@ -106,6 +107,7 @@ static bool parse_value(enum key_kind kind, const char *text, size_t n, uint64_t
     case REDUCE:
         return parse_word(text, n, reduce_names, 3, out);
     case COUNT:
+    case LIMIT:
     case WORKGROUP:
         return parse_number(text, n, UINT32_MAX, out);
     case BYTES:
@@ -161,6 +163,7 @@ static void store(struct pv_plan *plan, const struct plan_key *key, uint64_t val
         plan->reduce = (enum pv_reduce)value;
         break;
     case COUNT:
+    case LIMIT:
     case WORKGROUP:
         memcpy(at, &(uint32_t){(uint32_t)value}, sizeof(uint32_t));
         break;
@@ -321,6 +324,7 @@ static enum pv_status check_key(const struct pv_caps *caps, const struct pv_plan
         return PV_OK;
     case FLAG:
         return PV_OK;
+    case LIMIT:
     case COUNT:
         limit = key->max;
         break;
@@ -333,9 +337,9 @@ static enum pv_status check_key(const struct pv_caps *caps, const struct pv_plan
         limit = binding_limit(caps, plan->access);
         break;
     }
-    if (value == 0 || value > limit)
-        return pv_fail(log, PV_ERR_ARG, "plan override: %s=%llu, but it must be from 1 to %llu here",
-                       key->name, (unsigned long long)value, (unsigned long long)limit);
+    if ((value == 0 && key->kind != LIMIT) || value > limit)
+        return pv_fail(log, PV_ERR_ARG, "plan override: %s=%llu, but it must be from %d to %llu here",
+                       key->name, (unsigned long long)value, key->kind != LIMIT, (unsigned long long)limit);
     return PV_OK;
 }
 
@@ -394,6 +398,7 @@ char *pv_plan_to_json(const struct pv_plan *plan)
             value = json_string(reduce_names[plan->reduce]);
             break;
         case COUNT:
+        case LIMIT:
         case WORKGROUP:
             memcpy(&u, at, sizeof u);
             value = json_integer(u);

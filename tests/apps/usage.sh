@@ -56,6 +56,8 @@ parvin run "$MODEL" --temp warm
 expect_usage "--temp takes a number" 'default: 0.8'
 parvin run "$MODEL" --temp=-1
 expect_usage 'from 0 to 100'
+parvin devices --split 3,1
+expect_usage 'go with --fit MODEL'
 parvin run "$MODEL" -n 1.5
 expect_usage 'whole number'
 parvin run "$MODEL" --n-predict 99999999999

@@ -7,6 +7,7 @@
 #include "parvin/device.h"
 #include "parvin/clusters.h"
 #include "parvin/session.h"
+#include "parvin/placement.h"
 #include "parvin/eval.h"
 #include "parvin/fit.h"
 #include "parvin/bench.h"
