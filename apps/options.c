@@ -25,7 +25,7 @@ struct option_row {
 
 #define AT(field) offsetof(struct options, field)
 #define DEVICE    (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
-#define SPLIT     (C_FIT | C_CAPTURE | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
+#define SPLIT     (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
 #define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0

@@ -47,6 +47,7 @@ static const struct plan_key keys[] = {
     KEY(WORKGROUP, elementwise_workgroup, 0),
     KEY(COUNT, n_batch, MAX_BATCH),
     KEY(FLAG, kv_f16, 0),
+    KEY(LIMIT, submit_ms, 3600000),
     KEY(LIMIT, memory_mib, 1u << 30),
     KEY(BYTES, max_binding_bytes, 0),
 };
@@ -300,6 +301,7 @@ static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
         plan->matvec_workgroup = plan->subgroup_size;
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
+    plan->submit_ms = cpu ? 0 : 200; /* desktops reset a device after 2 s (Windows) or more */
     plan->max_binding_bytes = binding_limit(caps, plan->access);
 }
 

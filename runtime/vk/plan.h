@@ -24,6 +24,7 @@ struct pv_plan {
     uint32_t elementwise_workgroup;
     uint32_t n_batch;           /* prefill tokens a submit */
     bool kv_f16;                /* KV cache in packed float16 */
+    uint32_t submit_ms;         /* a submit of a model's layers should not take longer; 0: no limit */
     uint32_t memory_mib;        /* of device memory to use at most; 0: what is free */
     uint64_t max_binding_bytes; /* largest weight matrix one binding can see under `access` */
 };
