@@ -51,6 +51,8 @@ static const struct option_row rows[] = {
      "run R times as many tokens and keep one in R: more of the text for the same memory"},
     {C_FIT, 0, "iters", U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
     {C_FIT, 0, "epochs", U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},
+    {C_FIT | C_BENCH, 0, "learn-on", TEXT, AT(learn_on), "PLACE", "by the device's plan", 0, 0,
+     "device or cpu: where clusters and router are learned"},
     {C_FIT, 0, "threads", U32, AT(threads), "N", "all cores", 1, 1024, "host threads"},
     {C_FIT, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "seed of clustering and router"},
 

@@ -53,7 +53,7 @@ struct options {
     const char *sweep, *fit_text, *densities, *methods;
     /* fit */
     const char *out;
-    const char *capture, *shard;
+    const char *capture, *shard, *learn_on;
     uint32_t iters, epochs, threads, thin;
     uint64_t tokens;
     double active_share;

@@ -13,6 +13,7 @@
 #include "learn/masks.h"
 #include "learn/router.h"
 #include "learn/synthetic.h"
+#include "vk/device.h"
 
 enum { GROWTH_ITERS = 3, GROWTH_EPOCHS = 1, HELD_OUT = 10 /* every so many tokens one */ };
 
@@ -23,6 +24,7 @@ struct clock {
 };
 struct layer {
     const struct pv_learn_bench_params *p;
+    struct pv_device *clusters_on, *router_on; /* NULL: the host */
     struct pv_synthetic data;
     uint32_t *train, *held_out;
     size_t n_train, n_held_out;
@@ -72,7 +74,8 @@ static enum pv_status cluster(struct layer *l, uint32_t n_iters)
     struct pv_kmeans_params params = {.n_clusters = l->row.n_clusters,
                                       .n_iters = n_iters,
                                       .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed};
+                                      .seed = l->p->seed,
+                                      .device = l->clusters_on};
     struct clock clock;
     struct pv_steps steps = clock_start(&clock, &l->p->progress, "cluster");
 
@@ -90,7 +93,8 @@ static enum pv_status route(struct layer *l, uint32_t n_epochs)
                                       .d_model = l->row.d_model,
                                       .n_epochs = n_epochs,
                                       .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed};
+                                      .seed = l->p->seed,
+                                      .device = l->router_on};
     struct pv_router_data data = {.z = l->data.z,
                                   .label = l->own,
                                   .train = l->train,
@@ -148,8 +152,8 @@ static enum pv_status learn(struct layer *l, uint32_t n_iters, uint32_t n_epochs
 }
 
 /* Fills in the row, whose sizes are given. */
-static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_learn_bench_row *row,
-                          uint32_t n_iters, uint32_t n_epochs)
+static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_device *device,
+                          struct pv_learn_bench_row *row, uint32_t n_iters, uint32_t n_epochs)
 {
     struct pv_synthetic_params synthetic = {.n_tokens = row->n_tokens,
                                             .n_groups = row->n_clusters,
@@ -162,6 +166,10 @@ static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_learn
     enum pv_status status = pv_synthetic_make(&synthetic, &l.data);
     double begin;
 
+    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters))
+        l.clusters_on = device;
+    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_router))
+        l.router_on = device;
     if (status == PV_OK && !split(&l))
         status = PV_ERR_NOMEM;
     begin = pv_now_s();
@@ -198,34 +206,48 @@ static enum pv_status check(const struct pv_learn_bench_params *p, const struct 
     return PV_OK;
 }
 
-enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
+static enum pv_status run_all(const struct pv_learn_bench_params *p, struct pv_device *device,
+                              struct pv_learn_bench_row full,
                               void (*row)(void *user, const struct pv_learn_bench_row *row), void *user)
 {
     static const char *const growing[] = {"tokens", "K", "F"};
-    struct pv_learn_bench_params p = *params;
-    struct pv_learn_bench_row full = {.growing = "",
-                                      .n_tokens = p.n_tokens != 0 ? p.n_tokens : 65536,
-                                      .d_model = p.d_model != 0 ? p.d_model : 4096,
-                                      .d_ffn = p.d_ffn != 0 ? p.d_ffn : 14336,
-                                      .n_clusters = p.n_clusters != 0 ? p.n_clusters : 256};
     struct pv_learn_bench_row next = full;
 
-    p.seed = p.seed != 0 ? p.seed : 1;
-    PV_TRY(check(&p, &full));
-    PV_TRY(run(&p, &next, p.n_iters != 0 ? p.n_iters : 20, p.n_epochs != 0 ? p.n_epochs : 12));
+    PV_TRY(run(p, device, &next, p->n_iters != 0 ? p->n_iters : 20, p->n_epochs != 0 ? p->n_epochs : 12));
     row(user, &next);
-    for (int g = 0; g < 3 && p.growth; g++) {
+    for (int g = 0; g < 3 && p->growth; g++) {
         for (uint32_t part = 2; part <= 4; part *= 2) {
             next = full;
             next.growing = growing[g];
             next.n_tokens = g == 0 ? full.n_tokens / part : full.n_tokens;
             next.n_clusters = g == 1 ? full.n_clusters / part : full.n_clusters;
             next.d_ffn = g == 2 ? full.d_ffn / part : full.d_ffn;
-            PV_TRY(run(&p, &next, GROWTH_ITERS, GROWTH_EPOCHS));
+            PV_TRY(run(p, device, &next, GROWTH_ITERS, GROWTH_EPOCHS));
             row(user, &next);
         }
     }
     return PV_OK;
+}
+
+enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
+                              void (*row)(void *user, const struct pv_learn_bench_row *row), void *user)
+{
+    struct pv_learn_bench_params p = *params;
+    struct pv_device *device = NULL;
+    struct pv_learn_bench_row full = {.growing = "",
+                                      .n_tokens = p.n_tokens != 0 ? p.n_tokens : 65536,
+                                      .d_model = p.d_model != 0 ? p.d_model : 4096,
+                                      .d_ffn = p.d_ffn != 0 ? p.d_ffn : 14336,
+                                      .n_clusters = p.n_clusters != 0 ? p.n_clusters : 256};
+    enum pv_status status;
+
+    p.seed = p.seed != 0 ? p.seed : 1;
+    PV_TRY(check(&p, &full));
+    if (p.context != NULL && p.learn_on != PV_LEARN_CPU)
+        PV_TRY(pv_device_open(p.context, p.device, NULL, &device));
+    status = run_all(&p, device, full, row, user);
+    pv_device_close(device);
+    return status;
 }
 
 /* Slope of log y over log x. */

@@ -49,6 +49,8 @@ static const struct plan_key keys[] = {
     KEY(FLAG, kv_f16, 0),
     KEY(LIMIT, submit_ms, 3600000),
     KEY(LIMIT, memory_mib, 1u << 30),
+    KEY(FLAG, learn_clusters, 0),
+    KEY(FLAG, learn_router, 0),
     KEY(BYTES, max_binding_bytes, 0),
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
@@ -169,7 +171,7 @@ static void store(struct pv_plan *plan, const struct plan_key *key, uint64_t val
         memcpy(at, &(uint32_t){(uint32_t)value}, sizeof(uint32_t));
         break;
     case FLAG:
-        plan->kv_f16 = value != 0;
+        memcpy(at, &(bool){value != 0}, sizeof(bool));
         break;
     case BYTES:
         plan->max_binding_bytes = value;
@@ -302,6 +304,10 @@ static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
     plan->submit_ms = cpu ? 0 : 200; /* desktops reset a device after 2 s (Windows) or more */
+    /* A software driver multiplies faster than the host's loops where it reads texels, but the host skips
+     * inactive neurons: docs/scale.md has the seconds. */
+    plan->learn_clusters = !cpu;
+    plan->learn_router = !cpu || plan->access == PV_ACCESS_TEXEL;
     plan->max_binding_bytes = binding_limit(caps, plan->access);
 }
 
@@ -392,6 +398,7 @@ char *pv_plan_to_json(const struct pv_plan *plan)
         const char *at = (const char *)plan + keys[k].offset;
         json_t *value = NULL;
         uint32_t u;
+        bool flag;
         switch (keys[k].kind) {
         case ACCESS:
             value = json_string(access_names[plan->access]);
@@ -406,7 +413,8 @@ char *pv_plan_to_json(const struct pv_plan *plan)
             value = json_integer(u);
             break;
         case FLAG:
-            value = json_boolean(plan->kv_f16);
+            memcpy(&flag, at, sizeof flag);
+            value = json_boolean(flag);
             break;
         case BYTES:
             value = json_integer((json_int_t)plan->max_binding_bytes);

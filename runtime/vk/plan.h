@@ -26,6 +26,8 @@ struct pv_plan {
     bool kv_f16;                /* KV cache in packed float16 */
     uint32_t submit_ms;         /* a submit of a model's layers should not take longer; 0: no limit */
     uint32_t memory_mib;        /* of device memory to use at most; 0: what is free */
+    bool learn_clusters;        /* clustering runs here rather than on the host */
+    bool learn_router;          /* likewise the router's training */
     uint64_t max_binding_bytes; /* largest weight matrix one binding can see under `access` */
 };
 /* Always succeeds with something the caps allow; overrides that are unknown, malformed or impossible:
