@@ -16,6 +16,7 @@ enum {
     TILE = 32,
     BLOCK_ROWS = 256,     /* rows a chunk of the assignment */
     SEED_ROWS = 32,       /* rows sampled per cluster for seeding */
+    SEEDS_A_REPORT = 64,  /* between two reports of progress */
     SETTLED_SHARE = 1000, /* stop when fewer than 1 / this of the rows moved */
 };
 
@@ -282,9 +283,10 @@ static void shrink_distances(void *user, size_t chunk, size_t begin, size_t end)
     }
 }
 
-/* k-means++ on a random sample: each next centroid is a row, drawn with probability proportional to its
- * squared distance 2 (1 - f . centroid) from the nearest one. */
-static void seed_centroids(struct kmeans *km, uint64_t seed)
+/* `share` of the progress. k-means++ on a random sample: each next centroid is a row, drawn with probability
+ * proportional to its squared distance 2 (1 - f . centroid) from the nearest one. */
+static enum pv_status seed_centroids(struct kmeans *km, uint64_t seed, const struct pv_steps *steps,
+                                     double share)
 {
     uint32_t n_cols = km->x->n_cols;
     size_t n_sample = km->n_rows, at;
@@ -308,6 +310,8 @@ static void seed_centroids(struct kmeans *km, uint64_t seed)
         float *centroid = km->centroids + (size_t)k * n_cols;
         double sum = 0.0, mark;
 
+        if (k % SEEDS_A_REPORT == 0 && !pv_steps_report(steps, share * k / km->n_clusters))
+            return PV_ERR_INTERRUPTED;
         add_row(km, km->order[at], centroid);
         km->seed = centroid;
         pv_parallel_for(km->n_threads, n_sample, n_blocks(n_sample), shrink_distances, km);
@@ -322,6 +326,7 @@ static void seed_centroids(struct kmeans *km, uint64_t seed)
                 break;
         }
     }
+    return PV_OK;
 }
 
 static void kmeans_free(struct kmeans *km)
@@ -360,7 +365,7 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
     for (; iter < params->n_iters; iter++) {
         size_t n_moved = 0;
 
-        if (!pv_steps_report(steps, (double)iter / (double)params->n_iters))
+        if (!pv_steps_report(steps, (1.0 + iter) / (1.0 + params->n_iters)))
             return PV_ERR_INTERRUPTED;
         PV_TRY(assign_anywhere(km));
         group(km);
@@ -428,8 +433,9 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
         km.order != NULL && kmeans_prepare(&km)) {
         status = choose_place(&km, params->device);
         if (status == PV_OK) {
-            seed_centroids(&km, params->seed);
-            status = iterate(&km, params, last, steps, out);
+            status = seed_centroids(&km, params->seed, steps, 1.0 / (1.0 + params->n_iters));
+            if (status == PV_OK)
+                status = iterate(&km, params, last, steps, out);
         }
     }
     if (status == PV_OK) {

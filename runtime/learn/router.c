@@ -18,7 +18,8 @@ enum {
     TILE = 16,
     BATCH = 512,     /* rows a step */
     ROW_CHUNKS = 16, /* of a batch */
-    PATIENCE = 4,    /* epochs without a better one before training stops */
+    BATCHES_A_REPORT = 16,
+    PATIENCE = 4, /* epochs without a better one before training stops */
 };
 static const float NEVER = -1e9f; /* bias of a cluster that must not be chosen */
 
@@ -387,8 +388,6 @@ static enum pv_status train(struct trainer *t, uint32_t *order, const struct pv_
     for (uint32_t epoch = 0; epoch < t->params.n_epochs && epoch - best_epoch < PATIENCE; epoch++) {
         double accuracy;
 
-        if (!pv_steps_report(steps, (double)epoch / (double)t->params.n_epochs))
-            return PV_ERR_INTERRUPTED;
         for (size_t i = n; i > 1; i--) {
             size_t other = pv_rng_below(&rng, (uint32_t)i);
             uint32_t row = order[i - 1];
@@ -399,6 +398,8 @@ static enum pv_status train(struct trainer *t, uint32_t *order, const struct pv_
         for (size_t b = 0; b < n_batches; b++, step++) {
             size_t begin = b * BATCH;
 
+            if (b % BATCHES_A_REPORT == 0 && !pv_steps_report(steps, (double)step / (double)n_steps))
+                return PV_ERR_INTERRUPTED;
             PV_TRY(train_batch(t, order + begin, n - begin < BATCH ? n - begin : BATCH, step, n_steps));
         }
         PV_TRY(measure(t, judge, n_judge, &accuracy));
