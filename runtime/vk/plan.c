@@ -391,33 +391,59 @@ enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const c
     return PV_OK;
 }
 
+static uint64_t load(const struct pv_plan *plan, const struct plan_key *key)
+{
+    const char *at = (const char *)plan + key->offset;
+    uint32_t u;
+    bool flag;
+    switch (key->kind) {
+    case ACCESS:
+        return plan->access;
+    case REDUCE:
+        return plan->reduce;
+    case COUNT:
+    case LIMIT:
+    case WORKGROUP:
+        memcpy(&u, at, sizeof u);
+        return u;
+    case FLAG:
+        memcpy(&flag, at, sizeof flag);
+        return flag;
+    case BYTES:
+        break;
+    }
+    return plan->max_binding_bytes;
+}
+
+bool pv_plan_same(const struct pv_plan *a, const struct pv_plan *b)
+{
+    for (size_t k = 0; k < N_KEYS; k++)
+        if (load(a, &keys[k]) != load(b, &keys[k]))
+            return false;
+    return true;
+}
+
 char *pv_plan_to_json(const struct pv_plan *plan)
 {
     json_t *root = json_object();
     for (size_t k = 0; root && k < N_KEYS; k++) {
-        const char *at = (const char *)plan + keys[k].offset;
+        const uint64_t v = load(plan, &keys[k]);
         json_t *value = NULL;
-        uint32_t u;
-        bool flag;
         switch (keys[k].kind) {
         case ACCESS:
-            value = json_string(access_names[plan->access]);
+            value = json_string(access_names[v]);
             break;
         case REDUCE:
-            value = json_string(reduce_names[plan->reduce]);
+            value = json_string(reduce_names[v]);
+            break;
+        case FLAG:
+            value = json_boolean(v);
             break;
         case COUNT:
         case LIMIT:
         case WORKGROUP:
-            memcpy(&u, at, sizeof u);
-            value = json_integer(u);
-            break;
-        case FLAG:
-            memcpy(&flag, at, sizeof flag);
-            value = json_boolean(flag);
-            break;
         case BYTES:
-            value = json_integer((json_int_t)plan->max_binding_bytes);
+            value = json_integer((json_int_t)v);
             break;
         }
         if (json_object_set_new(root, keys[k].name, value)) {

@@ -34,6 +34,7 @@ struct pv_plan {
  * PV_ERR_ARG with the key named. `overrides` may be NULL. */
 PV_MUST_USE enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const char *overrides,
                                         const struct pv_log *log, struct pv_plan *out);
+bool pv_plan_same(const struct pv_plan *a, const struct pv_plan *b);
 char *pv_plan_to_json(const struct pv_plan *plan); /* malloc'ed */
 
 #endif
