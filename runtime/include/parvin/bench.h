@@ -52,7 +52,7 @@ struct pv_learn_bench_row {
     const char *growing;         /* "", "tokens", "K" or "F" */
     uint64_t n_tokens, n_active; /* n_active: active neurons of all tokens together */
     uint32_t d_model, d_ffn, n_clusters, n_iters, n_epochs; /* n_iters, n_epochs: run */
-    double s_seed, s_iteration, s_epoch, s_masks, s_total;  /* seconds; iteration and epoch: of one */
+    double s_seed, s_iteration, s_epoch, s_masks, s_total;  /* seconds; the fastest iteration and epoch */
     double purity,
         routed_purity;      /* held-out tokens whose own, and routed, cluster is mostly of their group */
     double router_accuracy; /* held-out */
