@@ -18,7 +18,7 @@ static const struct entry entries[] = {
       "  parvin devices --fit model.gguf --ctx 4096\n  parvin devices --fit model.gguf --devices 0,1 "
       "--json\n"},
      cmd_devices},
-    {{"info", C_INFO, "FILE.gguf", "Say what is in a model or a cluster file",
+    {{"info", C_INFO, "FILE.gguf", "Say what is in a model, a cluster file or a capture file",
       "-v lists every key and tensor of a model, every layer of a cluster file.",
       "  parvin info models/fables-5m-f16.gguf\n  parvin info -v my.clusters.gguf\n"},
      cmd_info},

@@ -70,4 +70,19 @@ PV_MUST_USE enum pv_status pv_capture_write(struct pv_engine *engine, const uint
 PV_MUST_USE enum pv_status pv_capture_merge(const char *const *paths, uint32_t n_paths, const char *out_path,
                                             const struct pv_log *log);
 
+/* What a capture file has. */
+struct pv_capture_info {
+    uint32_t n_layers, d_model, d_ffn, n_ctx, thin;
+    uint32_t shard, n_shards;       /* part `shard`, from 0 */
+    uint32_t n_windows, n_captured; /* in all parts, in this file */
+    uint64_t n_tokens, n_text;      /* kept in all parts, of the text */
+    uint64_t n_active;              /* active neurons of the kept tokens in this file, all layers */
+    uint64_t n_captured_tokens;     /* kept in this file */
+    uint64_t fingerprint;           /* of the model's weights */
+    double active_share;            /* that thresholds were made for; 0: inactive neurons are exactly zero */
+};
+/* Reads and checks the whole file. PV_ERR_IO, PV_ERR_FORMAT. */
+PV_MUST_USE enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log,
+                                                struct pv_capture_info *out);
+
 #endif
