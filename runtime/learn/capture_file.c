@@ -37,7 +37,7 @@ static struct pv_capture_head make_head(const struct pv_source *source, const st
 }
 
 /* All but the shard, which windows do not depend on. */
-static uint64_t key_of(const struct pv_capture_head *head)
+uint64_t pv_capture_head_key(const struct pv_capture_head *head)
 {
     struct pv_capture_head h = *head;
 
@@ -51,7 +51,7 @@ uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows 
 {
     struct pv_capture_head head = make_head(source, windows, params);
 
-    return key_of(&head);
+    return pv_capture_head_key(&head);
 }
 
 uint64_t pv_capture_journal_key(uint64_t key, const struct pv_capture_params *params)
@@ -108,7 +108,7 @@ static enum pv_status read_head(struct pv_capture_file *file)
     PV_TRY(pv_journal_read(j, record, 0, h, sizeof(*h)));
     PV_TRY(check_head(j, h));
     params = (struct pv_capture_params){.shard = h->shard, .n_shards = h->n_shards};
-    file->key = key_of(h);
+    file->key = pv_capture_head_key(h);
     if (record->key != file->key || j->key != pv_capture_journal_key(file->key, &params))
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: its head and its records do not belong together",
                        j->path);
