@@ -200,6 +200,15 @@ const char *pv_percent(double share, char *out, size_t room)
 {
     double value = share * 100.0;
 
-    snprintf(out, room, value > 0.0 && value < 9.95 ? "%.1f %%" : "%.0f %%", value);
+    if (value > 0.0 && value < 0.05)
+        snprintf(out, room, "< 0.1 %%");
+    else
+        snprintf(out, room, value > 0.0 && value < 9.95 ? "%.1f %%" : "%.0f %%", value);
+    return out;
+}
+
+const char *pv_number(double value, char *out, size_t room)
+{
+    snprintf(out, room, value >= 100.0 || value <= -100.0 ? "%.0f" : "%.3g", value);
     return out;
 }

@@ -50,5 +50,7 @@ struct pv_rgb pv_mix(struct pv_rgb a, struct pv_rgb b, double t);
 struct pv_rgb pv_ink_on(struct pv_rgb colour);
 /* "0.4 %", "12 %": a share in words; `room` at least 16. */
 const char *pv_percent(double share, char *out, size_t room);
+/* "4.27", "138", "1384": three digits or a whole number. */
+const char *pv_number(double value, char *out, size_t room);
 
 #endif

@@ -164,7 +164,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
              fit = (uint32_t)(s->box.w / 3.0);
     struct pv_box plot = {s->box.x, s->box.y + 20, s->box.w, s->box.h - 20};
     double max = s->max, last = 0.0;
-    char text[64];
+    char text[64], number[32];
 
     n = n > back ? n - back : 0;
     n = n < fit ? n : fit;
@@ -174,7 +174,8 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
         max = v > max ? v : max;
     }
     pv_draw_rect(d, plot, d->theme->panel);
-    pv_draw_text(d, s->box.x, s->box.y + 13, &(struct pv_font){.size = 12, .colour = d->theme->text},
+    pv_draw_text(d, s->box.x, s->box.y + 13,
+                 &(struct pv_font){.size = 12, .colour = d->theme->text, .max_width = s->box.w - 74},
                  s->label);
     if (n == 0 || max <= 0.0)
         return;
@@ -192,7 +193,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     pv_draw_colour(d, d->theme->hit);
     cairo_set_line_width(d->cr, 1.5);
     cairo_stroke(d->cr);
-    snprintf(text, sizeof(text), "%.3g%s", last * s->factor, s->unit);
+    snprintf(text, sizeof(text), "%s%s", pv_number(last * s->factor, number, sizeof(number)), s->unit);
     pv_draw_text(d, s->box.x + s->box.w, s->box.y + 13,
                  &(struct pv_font){.size = 12, .colour = d->theme->strong, .align = PV_RIGHT, .bold = true},
                  text);

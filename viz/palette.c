@@ -104,16 +104,22 @@ static void stop_lab(struct stop stop, double lab[3])
 }
 
 /* Straight line between neighbouring stops; t in 0..n_stops - 1. */
-static void path_at(const struct recipe *recipe, double t, double lab[3])
+static void path_at(const struct recipe *recipe, double t, bool light, double lab[3])
 {
     uint32_t i = (uint32_t)t;
     double a[3], b[3], u;
+    struct stop end;
 
     if (i > recipe->n_stops - 2)
         i = recipe->n_stops - 2;
     u = t - i;
     stop_lab(recipe->stops[i], a);
-    stop_lab(recipe->stops[i + 1], b);
+    end = recipe->stops[i + 1];
+    if (light && i + 2 == recipe->n_stops) { /* "never" is nearly the paper's own colour */
+        end.lightness = 0.985;
+        end.chroma *= 0.2;
+    }
+    stop_lab(end, b);
     for (int c = 0; c < 3; c++)
         lab[c] = a[c] + u * (b[c] - a[c]);
 }
@@ -140,11 +146,11 @@ void pv_palette_init(struct pv_palette *palette, uint32_t index, bool light)
     int at = 0;
 
     length[0] = 0.0;
-    path_at(recipe, 0.0, last);
+    path_at(recipe, 0.0, light, last);
     for (int i = 1; i <= FINE; i++) {
         double sum = 0.0;
 
-        path_at(recipe, span * i / FINE, lab);
+        path_at(recipe, span * i / FINE, light, lab);
         for (int c = 0; c < 3; c++) {
             sum += (lab[c] - last[c]) * (lab[c] - last[c]);
             last[c] = lab[c];
@@ -155,7 +161,7 @@ void pv_palette_init(struct pv_palette *palette, uint32_t index, bool light)
     for (int i = 0; i < 256; i++) {
         while (at < FINE && length[at] < length[FINE] * i / 255.0)
             at++;
-        path_at(recipe, span * at / FINE, lab);
+        path_at(recipe, span * at / FINE, light, lab);
         palette->colour[light ? 255 - i : i] = to_screen(lab);
     }
 }

@@ -114,7 +114,7 @@ void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share,
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
         double x = box.x + box.w * pv_brightness(marks[i], top_share);
 
-        if (marks[i] > top_share * 0.7 || x - last < 44.0)
+        if (x > box.x + box.w - 70.0 || x - last < 44.0)
             continue;
         pv_draw_text(d, x, box.y + 26, &font, pv_percent(marks[i], text, sizeof(text)));
         pv_draw_line(d, x, box.y + 12, x, box.y + 16, d->theme->faint);

@@ -170,15 +170,23 @@ void picture_layers(struct picture *p)
     char text[700], share[16];
 
     row = row < 8 ? 8 : row > 34 ? 34 : row;
-    snprintf(
-        text, sizeof(text),
-        "A language model's layers hold thousands of neurons, and each token needs only a few. Parvin has "
-        "sorted each "
-        "layer's %u neurons into %u groups that work together, called clusters. For every token a small "
-        "router "
-        "picks one cluster in each layer, and only that cluster's neurons are computed: here %s of them. The "
-        "brighter a cell, the more tokens picked that cluster.",
-        h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof(share)));
+    if (h->n_clusters > 0)
+        snprintf(text, sizeof(text),
+                 "A language model's layers hold thousands of neurons, and each token needs only a few. "
+                 "Parvin has "
+                 "sorted each layer's %u neurons into %u groups that work together, called clusters. For "
+                 "every token a "
+                 "small router picks one cluster in each layer, and only that cluster's neurons are "
+                 "computed: here %s of "
+                 "them. The %s a cell, the more tokens picked that cluster.",
+                 h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof(share)),
+                 p->params->light ? "darker" : "brighter");
+    else
+        snprintf(text, sizeof(text),
+                 "This run computed every one of each layer's %u neurons for every token. With clusters "
+                 "('parvin fit') a "
+                 "token takes only those that it needs.",
+                 h->d_ffn);
     heading(p, "Which clusters of neurons fire", text);
     box.y = p->y + 10;
     box.h = row * h->n_layers;
@@ -293,15 +301,15 @@ void picture_neurons(struct picture *p)
     double row = v->n_clusters > 40 ? 9 : 15;
 
     snprintf(title, sizeof(title), "The neurons behind the clusters of layer %u", p->layer);
-    snprintf(
-        text, sizeof(text),
-        "Each row is one cluster, each column one of the layer's %u neurons; coloured where the cluster "
-        "holds the "
-        "neuron. Neurons are put in an order that makes groups visible: at the left those that nearly every "
-        "cluster needs, then block by block those of particular clusters, at the right those that none of "
-        "these "
-        "%u clusters (the most used ones) needs. Brighter rows were picked more often.",
-        h->d_ffn, v->n_clusters);
+    snprintf(text, sizeof(text),
+             "Each row is one cluster, each column one of the layer's %u neurons; coloured where the cluster "
+             "holds the "
+             "neuron. Neurons stand in an order that makes groups visible: at the left those that most "
+             "clusters need, "
+             "then block by block those of particular clusters, at the right those that none of these %u "
+             "clusters (the "
+             "most used ones) needs. %s rows were picked more often.",
+             h->d_ffn, v->n_clusters, p->params->light ? "Darker" : "Brighter");
     heading(p, title, text);
     box.y = p->y + 18;
     box.h = row * v->n_clusters;
@@ -368,16 +376,19 @@ void picture_tokens(struct picture *p)
     const struct pv_theme *t = p->d.theme;
     uint32_t n_clusters = pv_heat_header(p->heat)->n_clusters, n_used, n;
     uint32_t *clusters = calloc((size_t)n_clusters + 1, sizeof(*clusters));
-    char title[128];
+    char title[128], text[700];
     double most;
 
     snprintf(title, sizeof(title), "What the clusters of layer %u are for", p->layer);
-    heading(p, title,
-            "Each row is one cluster, the most used ones first, with the tokens that picked it and how often "
-            "they did. "
-            "Nobody told the clusters what words mean: they come from which neurons fire together. A bright "
-            "token picks "
-            "this cluster nearly every time it comes; a dark one spreads over several.");
+    snprintf(text, sizeof(text),
+             "Each row is one cluster, the most used ones first, with the tokens that picked it and how "
+             "often they did. "
+             "Nobody told the clusters what words mean: they come from which neurons fire together. A %s "
+             "token picks "
+             "this cluster nearly every time it comes, a %s one spreads over several. A hyphen marks a piece "
+             "of a word.",
+             p->params->light ? "dark" : "bright", p->params->light ? "pale" : "dark");
+    heading(p, title, text);
     if (clusters == NULL)
         return;
     n_used = pv_by_use(p->heat, p->layer, clusters);

@@ -224,17 +224,17 @@ static void title(const struct frame *f)
 {
     const struct pv_player *p = f->player;
     double speed = pv_player_speed(p), density = 0.0;
-    char text[512], percent[16] = "";
+    char text[512], percent[16] = "", rate[32];
     const char *dot = f->caps->unicode ? "\xc2\xb7" : "|";
     const char *state = p->paused ? "paused" : p->ended ? "at the end" : p->source.live ? "live" : "playing";
 
     if (pv_heat_n_recent(f->heat) > p->back)
         density = pv_heat_recent(f->heat, p->back)->density;
     snprintf(text, sizeof(text),
-             " Parvin  %.40s %s %llu tokens %s %s of neurons %s %.3g tok/s %s half-life %.0f %s %s",
+             " Parvin  %.40s %s %llu tokens %s %s of neurons %s %s tok/s %s half-life %.0f %s %s",
              pv_heat_header(f->heat)->model, dot, (unsigned long long)(pv_heat_n_tokens(f->heat) - p->back),
-             dot, pv_percent(density, percent, sizeof(percent)), dot, speed, dot, pv_heat_half_life(f->heat),
-             dot, state);
+             dot, pv_percent(density, percent, sizeof(percent)), dot, pv_number(speed, rate, sizeof(rate)),
+             dot, pv_heat_half_life(f->heat), dot, state);
     for (uint32_t c = 0; c < f->grid->columns; c++)
         term_grid_glyph(f->grid, 0, c, f->theme->strong, f->theme->panel, " ");
     term_grid_text(f->grid, 0, 0, f->grid->columns, f->theme->strong, f->theme->panel, text);
@@ -267,13 +267,14 @@ static void help(const struct frame *f)
 static void draw(const struct frame *f)
 {
     uint32_t rows = f->grid->rows, below;
-    char layers[16];
+    char layers[16], text[128];
 
     term_grid_clear(f->grid, f->theme->text, f->theme->background);
     title(f);
-    text_at(f, 1, 0, f->grid->columns, f->theme->faint,
-            "layer, and its clusters of neurons from first to last: the brighter, the more tokens picked it "
-            "lately");
+    snprintf(text, sizeof(text),
+             "layer, and its clusters from first to last: the %s, the more tokens picked it lately",
+             f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
+    text_at(f, 1, 0, f->grid->columns, f->theme->faint, text);
     below = heat_rows(f, 2);
     text_at(f, below, 11, 5, f->theme->faint, "token");
     snprintf(layers, sizeof(layers), "0 to %u", f->n_layers - 1);

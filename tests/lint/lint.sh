@@ -25,13 +25,14 @@ layers() {
 		}'
 }
 
-# The command and the pictures are written against the public headers alone.
+# The command and the pictures are written against the public headers alone; view.vert.inc and the like are compiled
+# shaders.
 public() {
 	c_files apps viz | xargs awk '
 		/^[ \t]*#[ \t]*include[ \t]*"/ {
 			split($0, quoted, "\""); name = quoted[2]
 			folder = FILENAME; sub(/[^\/]*$/, "", folder)
-			if (name ~ /^(parvin|viz)\//)
+			if (name ~ /^(parvin|viz)\// || name ~ /^[a-z_]+\.(vert|frag)\.inc$/)
 				next
 			if ((getline line < (folder name)) < 0)
 				print FILENAME ":" FNR ": includes " name
