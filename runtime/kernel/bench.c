@@ -1,10 +1,11 @@
-/* Kernel benchmarks: what the device copies, then products with weights under the device's plan and under the
- * other kind of access, then the feed-forward network dense and masked (bench_ffn.c), then the products of a
+/* Kernel benchmarks: what the device copies, then products with weights under the device's plan and under
+ * others, then the feed-forward network dense and masked (bench_ffn.c), then the products of a
  * batch. */
 #include "parvin/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -111,41 +112,71 @@ static enum pv_status record_matvec(struct pv_bench *b, struct stage *s, struct 
     PV_TRY(pv_bench_recorded(s->recorder));
     *subject = (struct pv_bench_subject){.recorder = s->recorder, .n_inner = s->n_w};
     describe(b, s->device, "matvec", &subject->row);
+    const size_t used = strlen(subject->row.variant);
+    snprintf(subject->row.variant + used, sizeof subject->row.variant - used, " x%u",
+             s->device->plan.matvec_rows);
     snprintf(subject->row.shape, sizeof subject->row.shape, "%u x %u", b->d_ffn, b->d_model);
     subject->row.bytes = (double)pv_tensor_bytes(&s->w[0]);
     subject->row.gflop_s = 2e-9 * b->d_ffn * b->d_model;
     return PV_OK;
 }
 
-/* The device's own plan, and the same device with the other kind of access where it can. */
+/* The plans that a product is timed under: the device's own, then other ways to write the same kernel. Those
+ * after the first two are storage buffers as they are mostly written: a row per invocation, subgroup,
+ * workgroup. */
+static const char *const matvec_plans[] = {"",
+                                           "access=texel",
+                                           "access=storage",
+                                           "access=storage,reduce=invocation,matvec_rows=1",
+                                           "access=storage,reduce=subgroup,matvec_rows=1",
+                                           "access=storage,reduce=workgroup,matvec_rows=1"};
+enum { N_MATVEC_PLANS = sizeof matvec_plans / sizeof matvec_plans[0] };
+
+static bool same_matvec(const struct pv_plan *a, const struct pv_plan *b)
+{
+    return a->access == b->access && a->reduce == b->reduce && a->matvec_rows == b->matvec_rows;
+}
+
+/* Those of matvec_plans that the device can run with weights of w_bytes, each once; returns how many. */
+static uint32_t list_matvec_plans(const struct pv_physical *p, uint64_t w_bytes, struct pv_plan *plans)
+{
+    const struct pv_log silent = {0};
+    uint32_t n = 0;
+    plans[n++] = p->plan;
+    for (uint32_t i = 1; i < N_MATVEC_PLANS; i++) {
+        bool fresh = pv_plan_make(&p->caps, p->quirks, matvec_plans[i], &silent, &plans[n]) == PV_OK &&
+                     w_bytes <= plans[n].max_binding_bytes;
+        for (uint32_t j = 0; j < n && fresh; j++)
+            fresh = !same_matvec(&plans[j], &plans[n]);
+        n += fresh;
+    }
+    return n;
+}
+
 static enum pv_status bench_matvec(struct pv_bench *b)
 {
     const struct pv_physical *p = &b->context->physical[b->device];
-    const struct pv_log silent = {0};
-    const char *other = p->plan.access == PV_ACCESS_TEXEL ? "access=storage" : "access=texel";
     const uint64_t w_bytes = pv_type_row_bytes(b->type, b->d_model) * b->d_ffn;
     const uint32_t n_w = w_bytes * MAX_COPIES <= MATVEC_BYTES
                              ? MAX_COPIES
                              : (uint32_t)(w_bytes < MATVEC_BYTES ? MATVEC_BYTES / w_bytes : 1);
-    struct stage stages[2] = {0};
-    struct pv_bench_subject subjects[2] = {0};
-    struct pv_plan plan;
+    struct stage stages[N_MATVEC_PLANS] = {0};
+    struct pv_bench_subject subjects[N_MATVEC_PLANS] = {0};
+    struct pv_plan plans[N_MATVEC_PLANS];
     enum pv_status status = PV_OK;
-    const bool both = pv_plan_make(&p->caps, p->quirks, other, &silent, &plan) == PV_OK &&
-                      w_bytes <= plan.max_binding_bytes;
-    const uint32_t n = both ? 2 : 1;
     if (!pv_bench_wants(b, "matvec"))
         return PV_OK;
+    const uint32_t n = list_matvec_plans(p, w_bytes, plans);
     for (uint32_t i = 0; i < n; i++) {
-        PV_TRY_GOTO(stage_open(b, i == 0 ? NULL : &plan, n_w, pv_rows_bytes(1, b->d_model),
+        PV_TRY_GOTO(stage_open(b, i == 0 ? NULL : &plans[i], n_w, pv_rows_bytes(1, b->d_model),
                                pv_rows_bytes(1, b->d_ffn), &stages[i]));
         PV_TRY_GOTO(record_matvec(b, &stages[i], &subjects[i]));
     }
     PV_TRY_GOTO(pv_bench_measure(b, subjects, n));
     pv_bench_report(b, subjects, n);
 fail:
-    stage_close(&stages[0]);
-    stage_close(&stages[1]);
+    for (uint32_t i = 0; i < N_MATVEC_PLANS; i++)
+        stage_close(&stages[i]);
     return status;
 }
 
