@@ -61,7 +61,7 @@
 /* ---- specialization constants: ids, the same in every kernel that has them (default in brackets) ---- */
 #define PV_SPEC_WG 0       /* invocations in a workgroup [64]; attn_decode needs WG >= head_dim / 4 */
 #define PV_SPEC_LANES 1    /* invocations that share one row (power of two <= WG) [1]; matmul: see there */
-#define PV_SPEC_ROWS 2     /* rows per invocation group [1]; matmul: rows per invocation [4]; ffn_down: unused */
+#define PV_SPEC_ROWS 2     /* rows per invocation group [1]; matmul: rows per invocation [4]; ffn_down: uvec4s per invocation */
 #define PV_SPEC_ACT 3      /* PV_PHI_* [0]: ffn_up, act_rows, and the epilogue of matmul */
 #define PV_SPEC_GATED 4    /* 1: a = phi(W_gate z) * (W_up z) [0] */
 #define PV_SPEC_MASKED 5   /* 1: neurons come from route and list [0] */

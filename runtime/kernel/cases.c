@@ -21,13 +21,14 @@ static const struct pv_case_plan plans[] = {
     {"storage kv_f16", SMALL "kv_f16=1,access=storage,reduce=invocation", PV_AXIS_KV},
     {"texel kv_f16", SMALL "kv_f16=1,access=texel,reduce=invocation", PV_AXIS_KV | PV_AXIS_ACCESS},
     {"storage small",
-     BASE
-     "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,ffn_down_splits=3,"
-     "matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_tile_cols=2,attn_workgroup=16,"
-     "attn_tokens=1,elementwise_workgroup=16",
+     BASE "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,ffn_down_words="
+          "1,ffn_down_splits=3,"
+          "matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_tile_cols=2,attn_workgroup=16,"
+          "attn_tokens=1,elementwise_workgroup=16",
      PV_AXIS_TILES},
     {"texel odd",
-     BASE "texel,reduce=invocation,matvec_workgroup=128,matvec_rows=3,ffn_down_workgroup=8,ffn_down_splits=7,"
+     BASE "texel,reduce=invocation,matvec_workgroup=128,matvec_rows=3,ffn_down_workgroup=8,ffn_down_words=3,"
+          "ffn_down_splits=7,"
           "matmul_workgroup=32,matmul_lanes=2,matmul_tile_rows=3,matmul_tile_cols=1,attn_workgroup=4,"
           "attn_tokens=3,elementwise_workgroup=128",
      PV_AXIS_TILES | PV_AXIS_ACCESS},

@@ -76,15 +76,19 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
                                         .s_stride = w->scale_words * 2,
                                         .p_stride = p_stride,
                                         .n_splits = plan->ffn_down_splits};
+    const uint32_t widest = pv_ceil_div(w->row_words, plan->ffn_down_workgroup);
+    const uint32_t words = plan->ffn_down_words < widest ? plan->ffn_down_words : widest;
     const struct pv_call call = {
         .kernel = "ffn_down",
         .type = pv_type_name(w->type),
-        .spec = {[PV_SPEC_WG] = plan->ffn_down_workgroup, [PV_SPEC_MASKED] = a->masks != NULL},
+        .spec = {[PV_SPEC_WG] = plan->ffn_down_workgroup,
+                 [PV_SPEC_MASKED] = a->masks != NULL,
+                 [PV_SPEC_ROWS] = words},
         .buffers = {w->data, a->a, a->partial, a->masks ? a->route : a->a,
                     a->masks ? a->masks->neurons : a->a, w->scales},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {pv_ceil_div(w->row_words, plan->ffn_down_workgroup), plan->ffn_down_splits, 1}};
+        .groups = {pv_ceil_div(w->row_words, plan->ffn_down_workgroup * words), plan->ffn_down_splits, 1}};
     return pv_call_record(r, &call);
 }
 

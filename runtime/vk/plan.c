@@ -37,6 +37,7 @@ static const struct plan_key keys[] = {
     KEY(WORKGROUP, matvec_workgroup, 0),
     KEY(COUNT, matvec_rows, MAX_TILE),
     KEY(WORKGROUP, ffn_down_workgroup, 0),
+    KEY(COUNT, ffn_down_words, MAX_TILE),
     KEY(COUNT, ffn_down_splits, MAX_SPLITS),
     KEY(WORKGROUP, matmul_workgroup, 0),
     KEY(WORKGROUP, matmul_lanes, 0),
@@ -258,6 +259,7 @@ static void decide_sizes_gpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matvec_workgroup = workgroup(caps, matvec);
     plan->matvec_rows = 1;
     plan->ffn_down_workgroup = workgroup(caps, 64);
+    plan->ffn_down_words = 1;
     plan->ffn_down_splits = caps->device_type == TYPE_DISCRETE ? 32 : 16;
     plan->matmul_workgroup = workgroup(caps, 64);
     plan->matmul_lanes = plan->matmul_workgroup < 8 ? plan->matmul_workgroup : 8;
@@ -277,6 +279,7 @@ static void decide_sizes_cpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matvec_workgroup = workgroup(caps, texel ? 32 : 64);
     plan->matvec_rows = plan->reduce != PV_REDUCE_INVOCATION ? 1 : texel ? 4 : 8;
     plan->ffn_down_workgroup = workgroup(caps, 8);
+    plan->ffn_down_words = 8;
     plan->ffn_down_splits = 8;
     plan->matmul_workgroup = workgroup(caps, texel ? 32 : 8);
     plan->matmul_lanes = plan->matmul_workgroup < 4             ? plan->matmul_workgroup

@@ -15,6 +15,7 @@ struct pv_plan {
     uint32_t matvec_workgroup; /* invocations */
     uint32_t matvec_rows;      /* rows an invocation (or whoever shares a row) works on at once */
     uint32_t ffn_down_workgroup;
+    uint32_t ffn_down_words; /* uvec4 of a row per invocation of ffn_down; >= 1; fewer where a row is short */
     uint32_t ffn_down_splits; /* slices of neurons summed apart; >= 1 */
     uint32_t matmul_workgroup;
     uint32_t matmul_lanes; /* of a workgroup's invocations, how many lie along the weight rows */

@@ -145,16 +145,17 @@ END_TEST
 START_TEST(overrides_force_every_key)
 {
     struct pv_caps caps = load(NVIDIA);
-    struct pv_plan p =
-        make(&caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
-                    "ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
-                    "matmul_lanes=4,matvec_rows=2,attn_tokens=3,"
-                    "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
-                    "max_binding_bytes=4096,subgroup_size=32");
+    struct pv_plan p = make(
+        &caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
+               "ffn_down_words=5,ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
+               "matmul_lanes=4,matvec_rows=2,attn_tokens=3,"
+               "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
+               "max_binding_bytes=4096,subgroup_size=32");
     ck_assert_int_eq(p.access, PV_ACCESS_TEXEL);
     ck_assert_int_eq(p.reduce, PV_REDUCE_WORKGROUP);
     ck_assert_uint_eq(p.matvec_workgroup, 512);
     ck_assert_uint_eq(p.ffn_down_workgroup, 32);
+    ck_assert_uint_eq(p.ffn_down_words, 5);
     ck_assert_uint_eq(p.ffn_down_splits, 7);
     ck_assert_uint_eq(p.matmul_workgroup, 16);
     ck_assert_uint_eq(p.matmul_tile_rows, 3);
