@@ -2,8 +2,8 @@
 // the outputs of WORDS uvec4 and walks a slice of the neurons; slices run side by side and ffn_reduce sums them. MASKED
 // looks the row of neuron r up in the router's list; order and arithmetic are those of the dense call.
 // A masked row lies anywhere, so what it costs is waiting for memory: WG * WORDS uvec4 of it are read in a run, and a CPU
-// driver's four rows are loaded before any is used. lavapipe, d 1024, F 8192, f16 texel, WG 8, 8 slices, density 0.2: WORDS 1
-// 0.43 ms, 8 0.30 ms; dense 1.1 and 0.93 ms (dense rows follow each other, and load by load is twice as fast there).
+// driver's eight rows are loaded before any is used. lavapipe, d 1024, F 8192, f16 texel, WG 8, 8 slices, density 0.2: WORDS 1
+// 0.43 ms, 8 0.28 ms; dense 1.1 and 0.93 ms (dense rows follow each other, and load by load is twice as fast there).
 // Wt [F][w_stride] uvec4, a [n], partials [n_splits][p_stride].
 #version 450
 #include "access.glsl"
@@ -40,12 +40,19 @@ void add_row(uint row, uint first, float av) {
 		add(LOADU4(w, row * pc.w_stride + word(first, c)), row, c, word(first, c), av);
 }
 
-void add_four(uvec4 row, uint first, vec4 av) {
+void add_eight(uvec4 row, uvec4 next, uint first, vec4 av, vec4 next_av) {
 	[[unroll]] for (uint c = 0; c < WORDS; c++) {
-		uvec4 u[4];
-		[[unroll]] for (uint k = 0; k < 4; k++) u[k] = LOADU4(w, row[k] * pc.w_stride + word(first, c));
-		[[unroll]] for (uint k = 0; k < 4; k++) add(u[k], row[k], c, word(first, c), av[k]);
+		uint at = word(first, c);
+		uvec4 u[8];
+		[[unroll]] for (uint k = 0; k < 4; k++) u[k] = LOADU4(w, row[k] * pc.w_stride + at);
+		[[unroll]] for (uint k = 0; k < 4; k++) u[4 + k] = LOADU4(w, next[k] * pc.w_stride + at);
+		[[unroll]] for (uint k = 0; k < 4; k++) add(u[k], row[k], c, at, av[k]);
+		[[unroll]] for (uint k = 0; k < 4; k++) add(u[4 + k], next[k], c, at, next_av[k]);
 	}
+}
+
+uvec4 listed(uint at, uint last) {
+	return min(LOADU4(list, at), uvec4(last));
 }
 
 void main() {
@@ -59,18 +66,19 @@ void main() {
 	uint per = ((n + pc.n_splits - 1) / pc.n_splits + 3) / 4; // groups of four neurons in a slice
 	uint q = split * per, q_end = min(q + per, n / 4), last = pc.n_rows - 1;
 	[[unroll]] for (uint i = 0; i < SUMS; i++) acc[i] = vec4(0.0);
+	if (MASKED != 0)
+		for (; q + 1 < q_end; q += 2)
+			add_eight(listed(list4 + q, last), listed(list4 + q + 1, last), first, LOAD4(a, q), LOAD4(a, q + 1));
 	for (; q < q_end; q++) {
 		vec4 av = LOAD4(a, q);
 		uvec4 row = q * 4 + uvec4(0, 1, 2, 3);
-		if (MASKED != 0) row = min(LOADU4(list, list4 + q), uvec4(last));
-		if (MASKED != 0) add_four(row, first, av);
-		else
-			[[unroll]] for (uint k = 0; k < 4; k++) add_row(row[k], first, av[k]);
+		if (MASKED != 0) row = listed(list4 + q, last);
+		[[unroll]] for (uint k = 0; k < 4; k++) add_row(row[k], first, av[k]);
 	}
 	if (n % 4 != 0 && n / 4 >= split * per && n / 4 < (split + 1) * per) { // the last one to three neurons
 		vec4 av = LOAD4(a, n / 4);
 		uvec4 row = (n / 4) * 4 + uvec4(0, 1, 2, 3);
-		if (MASKED != 0) row = min(LOADU4(list, list4 + n / 4), uvec4(last));
+		if (MASKED != 0) row = listed(list4 + n / 4, last);
 		[[unroll]] for (uint k = 0; k < 3; k++)
 			if (k < n % 4) add_row(row[k], first, av[k]);
 	}
