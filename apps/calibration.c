@@ -2,6 +2,7 @@
 #include "calibration.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static enum pv_status read_text(struct app *app, struct text *text)
 {
@@ -38,4 +39,14 @@ enum pv_status calibration_close(struct app *app, struct calibration *c)
     free(c->tokens);
     text_free(&c->text);
     return setup_close(app, &c->setup);
+}
+
+bool learn_place(struct app *app, enum pv_learn_on *out)
+{
+    const char *text = app->options.learn_on;
+    *out = !text ? PV_LEARN_AUTO : !strcmp(text, "cpu") ? PV_LEARN_CPU : PV_LEARN_DEVICE;
+    if (!text || *out == PV_LEARN_CPU || !strcmp(text, "device"))
+        return true;
+    console_error(&app->console, "--learn-on is device or cpu");
+    return false;
 }

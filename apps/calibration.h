@@ -15,6 +15,8 @@ struct calibration {
 /* Opens --text (or the tales that come with Parvin), the model and its devices, and encodes the text; a
  * message is logged on failure. With `model_only`, no text. */
 PV_MUST_USE enum pv_status calibration_open(struct app *app, bool model_only, struct calibration *out);
+/* What --learn-on says; false, with a message, if that is no place. */
+bool learn_place(struct app *app, enum pv_learn_on *out);
 /* As setup_close. */
 enum pv_status calibration_close(struct app *app, struct calibration *calibration);
 

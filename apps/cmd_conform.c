@@ -1,119 +1,175 @@
 /* parvin conform: every kernel on every device against the CPU reference. */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "output.h"
+#include "conform_report.h"
 #include "setup.h"
 
-enum { KERNELS_MAX = 64 };
-
-struct tally {
-    char kernel[32];
-    uint32_t n_passed, n_failed, n_skipped;
-    double worst; /* largest error as a share of its tolerance */
-};
 struct conform {
     struct app *app;
-    json_t *rows; /* of the device at hand, as are the tallies */
-    struct tally tallies[KERNELS_MAX];
-    uint32_t n_tallies;
+    const struct pv_device_info *info;
+    json_t *device; /* report of the device at hand */
+    uint64_t seed;  /* of the round at hand */
+    bool keep_all;  /* rows that passed too */
 };
 
-/* The kernel's tally; kernels beyond the room share the last one. */
-static struct tally *tally_of(struct conform *c, const char *kernel)
+/* The command line that runs this row alone. Names of cases hold no quotes. */
+static void reproduce(const struct conform *c, const struct pv_conform_row *row, char *out, size_t size)
 {
-    uint32_t i = 0;
-    while (i < c->n_tallies && strcmp(c->tallies[i].kernel, kernel) != 0)
-        i++;
-    if (i == c->n_tallies && i < KERNELS_MAX) {
-        snprintf(c->tallies[i].kernel, sizeof c->tallies[i].kernel, "%s", kernel);
-        c->n_tallies++;
-    }
-    return &c->tallies[i < KERNELS_MAX ? i : KERNELS_MAX - 1];
-}
-
-static void print_tallies(const struct conform *c)
-{
-    for (uint32_t i = 0; i < c->n_tallies; i++) {
-        const struct tally *t = &c->tallies[i];
-        printf("  %-20s %5u passed", t->kernel, t->n_passed);
-        if (t->n_skipped)
-            printf(", %u skipped", t->n_skipped);
-        if (t->n_failed)
-            printf(", %u FAILED", t->n_failed);
-        if (t->worst > 0)
-            printf("; largest error %.1g of the tolerance", t->worst);
-        putchar('\n');
-    }
-}
-
-static json_t *row_json(const struct pv_conform_row *row)
-{
-    json_t *object = json_object();
-    json_put(object, "kernel", json_string(row->kernel));
-    json_put_string(object, "case", row->name);
-    json_put(object, "result", json_string(row->skipped ? "skipped" : row->passed ? "passed" : "failed"));
-    json_put_number(object, "error", row->error);
-    json_put_number(object, "tolerance", row->tolerance);
-    if (row->detail[0])
-        json_put_string(object, "detail", row->detail);
-    return object;
+    const struct options *o = &c->app->options;
+    snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s",
+             c->info->uuid, row->variant, row->kernel, row->name, (unsigned long long)c->seed,
+             o->plan ? " --plan " : "", o->plan ? o->plan : "", o->validation ? " --validation" : "");
 }
 
 static void on_row(void *user, const struct pv_conform_row *row)
 {
     struct conform *c = user;
-    bool failed = !row->passed && !row->skipped;
-    struct tally *t = tally_of(c, row->kernel);
-    t->n_passed += row->passed && !row->skipped;
-    t->n_skipped += row->skipped;
-    t->n_failed += failed;
-    if (!row->skipped && row->tolerance > 0 && row->error / row->tolerance > t->worst)
-        t->worst = row->error / row->tolerance;
-    if (c->app->options.json)
-        json_array_append_new(c->rows, row_json(row));
-    else if (failed || c->app->options.verbose)
-        printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
-               row->skipped  ? "skip"
-               : row->passed ? "ok"
-                             : "FAILED",
-               row->kernel, row->name, row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
+    const bool failed = !row->passed && !row->skipped;
+    char command[1024];
+    if (failed)
+        reproduce(c, row, command, sizeof command);
+    conform_report_row(c->device, row, c->seed, failed ? command : NULL);
+    if (c->app->options.json || (!failed && !c->app->options.verbose))
+        return;
+    printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
+           row->skipped  ? "skip"
+           : row->passed ? "ok"
+                         : "FAILED",
+           row->kernel, row->name, row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
+    if (failed)
+        printf("         %s\n", command);
 }
 
-static enum pv_status check_device(struct conform *c, struct pv_context *context, uint32_t index,
-                                   json_t *devices, struct pv_conform_result *total)
+static void add(const struct pv_conform_result *result, struct pv_conform_result *total)
+{
+    total->n_passed += result->n_passed;
+    total->n_failed += result->n_failed;
+    total->n_skipped += result->n_skipped;
+}
+
+/* Where a tiny model may lie for a moment. */
+static void temporary_path(char *out, size_t size)
+{
+    const char *folder = getenv("TMPDIR");
+    snprintf(out, size, "%s/parvin-conform-%ld.gguf", folder && folder[0] == '/' ? folder : "/tmp",
+             (long)getpid());
+}
+
+/* One round, or with --minutes one after the other with new seeds until the time is up. */
+static enum pv_status rounds(struct conform *c, struct pv_context *context, uint32_t index,
+                             struct pv_conform_result *total)
 {
     const struct options *o = &c->app->options;
-    const struct pv_conform_params params = {.filter = o->filter, .seed = o->seed, .quick = o->quick};
-    const struct pv_device_info *info = pv_context_device_info(context, index);
+    char temporary[4096];
+    temporary_path(temporary, sizeof temporary);
+    const double until = console_seconds() + o->minutes * 60;
+    enum pv_status status;
+    do {
+        struct pv_conform_params params = {.filter = o->filter,
+                                           .variant = o->variant ? o->variant
+                                                      : o->plan  ? "plan"
+                                                                 : NULL,
+                                           .seed = c->seed,
+                                           .quick = o->quick};
+        struct pv_conform_result result = {0};
+        status = pv_conform(context, index, &params, on_row, c, &result);
+        add(&result, total);
+        if (!status) {
+            status = pv_conform_models(context, index, temporary, &params, on_row, c, &result);
+            add(&result, total);
+        }
+        c->seed++;
+        if (o->minutes > 0) {
+            json_t *report = json_pack("{s:[O]}", "devices", c->device);
+            conform_report_shorten(report); /* hours of rows that passed would fill the memory */
+            json_decref(report);
+        }
+    } while (!status && o->minutes > 0 && console_seconds() < until && !console_interrupted());
+    return status;
+}
+
+static enum pv_status check_device(struct app *app, struct pv_context *context, uint32_t index,
+                                   json_t *devices, struct pv_conform_result *total)
+{
+    const struct options *o = &app->options;
+    struct conform c = {.app = app, .seed = o->seed ? o->seed : 1};
     struct pv_conform_result result = {0};
-    c->rows = json_array();
-    c->n_tallies = 0;
-    memset(c->tallies, 0, sizeof c->tallies);
+    const double start = console_seconds();
+    c.info = pv_context_device_info(context, index);
+    c.device = conform_report_device(c.info, c.seed, o->quick);
+    json_array_append_new(devices, c.device);
     if (!o->json)
-        printf("%s (%s)\n", info->name, info->driver);
-    enum pv_status status = pv_conform(context, index, &params, on_row, c, &result);
-    json_t *object = json_object();
-    json_put_string(object, "name", info->name);
-    json_put_string(object, "driver", info->driver);
-    json_put_count(object, "passed", result.n_passed);
-    json_put_count(object, "failed", result.n_failed);
-    json_put_count(object, "skipped", result.n_skipped);
-    json_put(object, "rows", c->rows);
-    json_array_append_new(devices, object);
+        printf("%s (%s), seed %llu\n", c.info->name, c.info->driver, (unsigned long long)c.seed);
+    const uint64_t first = c.seed;
+    const enum pv_status status = rounds(&c, context, index, &result);
+    json_put_count(c.device, "rounds", c.seed - first);
+    json_put_number(c.device, "seconds", console_seconds() - start);
     if (!o->json) {
-        print_tallies(c);
-        printf("%s: %u passed, %u failed, %u skipped\n", info->name, result.n_passed, result.n_failed,
+        conform_report_tallies(c.device, stdout);
+        printf("%s: %u passed, %u failed, %u skipped", c.info->name, result.n_passed, result.n_failed,
                result.n_skipped);
+        if (c.seed - first > 1)
+            printf(", seeds %llu to %llu", (unsigned long long)first, (unsigned long long)c.seed - 1);
+        putchar('\n');
     }
     total->n_passed += result.n_passed;
     total->n_failed += result.n_failed;
     return status;
 }
 
+static void on_variant(void *user, const struct pv_conform_variant *v)
+{
+    json_t *list = user;
+    json_t *object = json_object();
+    json_put_string(object, "name", v->name);
+    json_put_string(object, "about", v->about);
+    json_put(object, "runs", json_boolean(v->runs));
+    if (!v->runs)
+        json_put_string(object, "why_not", v->why_not);
+    json_array_append_new(list, object);
+}
+
+static enum pv_status list_device(struct app *app, struct pv_context *context, uint32_t index,
+                                  json_t *devices)
+{
+    const struct pv_device_info *info = pv_context_device_info(context, index);
+    json_t *object = json_object(), *list = json_array(), *v;
+    size_t i;
+    const enum pv_status status = pv_conform_variants(context, index, on_variant, list);
+    json_put_string(object, "name", info->name);
+    json_put(object, "variants", list);
+    json_array_append_new(devices, object);
+    if (app->options.json)
+        return status;
+    printf("%s (%s)\n", info->name, info->driver);
+    json_array_foreach(list, i, v)
+    {
+        const char *why = json_string_value(json_object_get(v, "why_not"));
+        printf("  %-20s %s%s%s%s\n", json_string_value(json_object_get(v, "name")),
+               json_string_value(json_object_get(v, "about")), why ? " (not run: " : "", why ? why : "",
+               why ? ")" : "");
+    }
+    return status;
+}
+
+static enum pv_status verdict(struct app *app, const struct pv_conform_result *total)
+{
+    if (total->n_failed) {
+        console_error(&app->console, "%u cases failed", total->n_failed);
+        return PV_ERR_CHECK;
+    }
+    if (!total->n_passed) {
+        console_error(&app->console, "nothing was checked; does the filter name a kernel?");
+        return PV_ERR_ARG;
+    }
+    return PV_OK;
+}
+
 /* The devices to check: the one that --device names, or every usable one. */
 static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
 {
-    struct conform c = {.app = app};
     struct pv_conform_result total = {0};
     uint32_t only = UINT32_MAX, n_checked = 0;
     enum pv_status status = PV_OK, worst = PV_OK;
@@ -122,7 +178,9 @@ static enum pv_status check_all(struct app *app, struct setup *setup, json_t *de
     for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
         if (only != UINT32_MAX ? i != only : !pv_context_device_info(setup->context, i)->usable)
             continue;
-        enum pv_status checked = check_device(&c, setup->context, i, devices, &total);
+        enum pv_status checked = app->options.list_variants
+                                     ? list_device(app, setup->context, i, devices)
+                                     : check_device(app, setup->context, i, devices, &total);
         worst = checked ? checked : worst;
         n_checked++;
     }
@@ -132,31 +190,46 @@ static enum pv_status check_all(struct app *app, struct setup *setup, json_t *de
         console_error(&app->console, "no usable Vulkan device; 'parvin devices' says why");
         return PV_ERR_NO_DEVICE;
     }
-    if (total.n_failed) {
-        console_error(&app->console, "%u cases failed", total.n_failed);
-        return PV_ERR_CHECK;
-    }
-    if (!total.n_passed) {
-        console_error(&app->console, "nothing was checked; does the filter name a kernel?");
-        return PV_ERR_ARG;
-    }
-    return PV_OK;
+    return app->options.list_variants ? PV_OK : verdict(app, &total);
+}
+
+/* The files that were asked for; written for failed runs too. */
+static enum pv_status write_reports(struct app *app, const json_t *report)
+{
+    const struct options *o = &app->options;
+    enum pv_status status = PV_OK;
+    if (o->junit)
+        status = conform_report_junit(&app->console, o->junit, report);
+    if (!status && o->markdown)
+        status = conform_report_markdown(&app->console, o->markdown, report);
+    return status;
 }
 
 int cmd_conform(struct app *app)
 {
     struct setup setup = {0};
-    json_t *object = json_object(), *devices = json_array();
-    json_put(object, "devices", devices);
+    if (app->options.table)
+        return app_fail(app, conform_report_folder(&app->console, app->options.table, stdout));
+    json_t *report = json_object(), *devices = json_array();
+    json_put(report, "parvin", json_string(PV_VERSION));
+    json_put(report, "devices", devices);
+    if (app->options.minutes > 0)
+        console_watch_interrupt();
     enum pv_status status = setup_context(app, &setup);
     if (!status)
         status = check_all(app, &setup, devices);
     int code = app_fail(app, status);
+    if (!status || status == PV_ERR_CHECK) {
+        const int written = app_fail(app, write_reports(app, report));
+        code = code ? code : written;
+    }
     if (app->options.json && (!status || status == PV_ERR_CHECK)) {
-        int printed = json_finish(&app->console, object);
+        if (!app->options.verbose)
+            conform_report_shorten(report);
+        int printed = json_finish(&app->console, report);
         code = code ? code : printed;
     } else {
-        json_decref(object);
+        json_decref(report);
     }
     status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);

@@ -32,9 +32,12 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
 }
 
 /* A capture file has text and windows in it already. */
-static enum pv_status check_capture(struct app *app)
+static enum pv_status check_options(struct app *app)
 {
     const struct options *o = &app->options;
+    enum pv_learn_on unused;
+    if (!learn_place(app, &unused))
+        return PV_ERR_ARG;
     if (o->capture && (o->text || o->tokens || o->thin || o->ctx || o->active_share > 0)) {
         console_error(&app->console, "--capture stands for --text, --tokens, --thin, --ctx and "
                                      "--active-share: leave those out");
@@ -47,7 +50,7 @@ static enum pv_status start(struct app *app, struct fit *fit)
 {
     enum pv_status status = choose_paths(app, fit);
     if (!status)
-        status = check_capture(app);
+        status = check_options(app);
     if (!status)
         status = calibration_open(app, app->options.capture != NULL, &fit->from);
     return status;
@@ -63,6 +66,8 @@ static int print_result(struct app *app, const struct fit *fit)
         json_put_string(object, "device", fit->from.setup.device_names);
         json_put_count(object, "tokens", r->n_tokens);
         json_put_count(object, "clusters", r->n_clusters);
+        json_put_string(object, "clusters_on", r->clusters_on_device ? "device" : "cpu");
+        json_put_string(object, "router_on", r->router_on_device ? "device" : "cpu");
         json_put_number(object, "density", r->density);
         json_put_number(object, "router_accuracy", r->router_accuracy);
         json_put_number(object, "precision", r->precision);
@@ -108,7 +113,10 @@ int cmd_fit(struct app *app)
     if (!status && console_interrupted())
         status = PV_ERR_INTERRUPTED;
     if (!status) {
+        enum pv_learn_on place = PV_LEARN_AUTO;
+        (void)learn_place(app, &place);
         const struct pv_fit_params params = {
+            .learn_on = place,
             .n_clusters = o->clusters,
             .density = o->density,
             .active_share = o->active_share,

@@ -150,12 +150,72 @@ static bool looks_like_clusters(const char *path)
     return false;
 }
 
+static bool looks_like_capture(const char *path)
+{
+    char head[8] = {0};
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    return n == sizeof head && !memcmp(head, "PVRESUM1", sizeof head);
+}
+
+static int capture_json(struct app *app, const struct pv_capture_info *c)
+{
+    json_t *object = json_object();
+    char fingerprint[24];
+    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)c->fingerprint);
+    json_put(object, "kind", json_string("capture"));
+    json_put_string(object, "file", app->options.argument);
+    json_put_count(object, "n_layers", c->n_layers);
+    json_put_count(object, "d_model", c->d_model);
+    json_put_count(object, "d_ffn", c->d_ffn);
+    json_put_count(object, "ctx", c->n_ctx);
+    json_put_count(object, "thin", c->thin);
+    json_put_count(object, "part", c->shard + 1);
+    json_put_count(object, "parts", c->n_shards);
+    json_put_count(object, "windows", c->n_windows);
+    json_put_count(object, "captured", c->n_captured);
+    json_put_count(object, "tokens", c->n_tokens);
+    json_put_count(object, "captured_tokens", c->n_captured_tokens);
+    json_put_count(object, "text_tokens", c->n_text);
+    json_put_count(object, "active", c->n_active);
+    json_put(object, "model_fingerprint", json_string(fingerprint));
+    return json_finish(&app->console, object);
+}
+
+static int info_capture(struct app *app, const struct pv_log *log)
+{
+    struct pv_capture_info c;
+    enum pv_status status = pv_capture_read_info(app->options.argument, log, &c);
+    if (status)
+        return app_fail(app, status);
+    if (app->options.json)
+        return capture_json(app, &c);
+    printf("capture        %u layers; width %u, %u neurons\n", c.n_layers, c.d_model, c.d_ffn);
+    printf("part           %u of %u: %u of %u windows of %u tokens\n", c.shard + 1, c.n_shards, c.n_captured,
+           c.n_windows, c.n_ctx);
+    printf("tokens         %llu in this file, %llu in all, from a text of %llu",
+           (unsigned long long)c.n_captured_tokens, (unsigned long long)c.n_tokens,
+           (unsigned long long)c.n_text);
+    if (c.thin > 1)
+        printf("; one kept in %u", c.thin);
+    putchar('\n');
+    if (c.n_captured_tokens)
+        printf("active         %.1f %% of the neurons\n",
+               100 * (double)c.n_active / ((double)c.n_captured_tokens * c.n_layers * c.d_ffn));
+    printf("belongs to     weights with fingerprint %016llx\n", (unsigned long long)c.fingerprint);
+    return EXIT_GOOD;
+}
+
 int cmd_info(struct app *app)
 {
     struct setup setup = {0};
     struct pv_log log = console_log(&app->console);
     enum pv_status status;
     int code;
+    if (looks_like_capture(app->options.argument))
+        return info_capture(app, &log);
     if (looks_like_clusters(app->options.argument)) {
         status = pv_clusters_open(app->options.argument, &log, &setup.clusters);
         code = status ? app_fail(app, status) : info_clusters(app, setup.clusters);

@@ -1,7 +1,7 @@
 /* Rows are printed as they come; the exponents once all are there. */
 #include "learn_bench.h"
 
-#include "output.h"
+#include "calibration.h"
 
 enum { MOST_ROWS = 8 };
 
@@ -98,30 +98,54 @@ static int print_json(struct app *app, const struct rows *rows)
     return json_finish(&app->console, object);
 }
 
+/* Opens the device to learn on, unless the host is asked for. */
+static enum pv_status open_device(struct app *app, struct setup *setup, struct pv_learn_bench_params *params)
+{
+    enum pv_learn_on place;
+    enum pv_status status;
+    if (!learn_place(app, &place))
+        return PV_ERR_ARG;
+    params->learn_on = place;
+    if (place == PV_LEARN_CPU)
+        return PV_OK;
+    status = setup_context(app, setup);
+    if (!status)
+        status = setup_devices(app, setup);
+    if (!status) {
+        params->context = setup->context;
+        params->device = setup->devices[0];
+    }
+    return status;
+}
+
 int learn_bench(struct app *app)
 {
     const struct options *o = &app->options;
     struct rows rows = {.app = app};
-    const struct pv_learn_bench_params params = {.n_tokens = o->tokens,
-                                                 .d_model = o->d_model,
-                                                 .d_ffn = o->d_ffn,
-                                                 .n_clusters = o->clusters,
-                                                 .density = o->density,
-                                                 .n_iters = o->iters,
-                                                 .n_epochs = o->epochs,
-                                                 .n_threads = o->threads,
-                                                 .growth = true,
-                                                 .log = console_log(&app->console),
-                                                 .progress = console_progress(&app->console)};
+    struct setup setup = {0};
+    struct pv_learn_bench_params params = {.n_tokens = o->tokens,
+                                           .d_model = o->d_model,
+                                           .d_ffn = o->d_ffn,
+                                           .n_clusters = o->clusters,
+                                           .density = o->density,
+                                           .n_iters = o->iters,
+                                           .n_epochs = o->epochs,
+                                           .n_threads = o->threads,
+                                           .growth = true,
+                                           .log = console_log(&app->console),
+                                           .progress = console_progress(&app->console)};
     console_watch_interrupt();
-    enum pv_status status = pv_bench_learn(&params, on_row, &rows);
-    if (status)
-        return app_fail(app, status);
+    enum pv_status status = open_device(app, &setup, &params);
+    if (!status && !o->json)
+        printf("on %s\n", params.context ? setup.device_names : "the host");
+    if (!status)
+        status = pv_bench_learn(&params, on_row, &rows);
     console_end_bar(&app->console);
-    if (o->json)
-        return print_json(app, &rows);
-    print_growth(&rows, "tokens");
-    print_growth(&rows, "K");
-    print_growth(&rows, "F");
-    return EXIT_GOOD;
+    int code = app_fail(app, status);
+    if (!code && o->json)
+        code = print_json(app, &rows);
+    for (int i = 0; !code && !o->json && i < 3; i++)
+        print_growth(&rows, (const char *const[]){"tokens", "K", "F"}[i]);
+    status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
 }

@@ -18,7 +18,7 @@ static const struct entry entries[] = {
       "  parvin devices --fit model.gguf --ctx 4096\n  parvin devices --fit model.gguf --devices 0,1 "
       "--json\n"},
      cmd_devices},
-    {{"info", C_INFO, "FILE.gguf", "Say what is in a model or a cluster file",
+    {{"info", C_INFO, "FILE.gguf", "Say what is in a model, a cluster file or a capture file",
       "-v lists every key and tensor of a model, every layer of a cluster file.",
       "  parvin info models/fables-5m-f16.gguf\n  parvin info -v my.clusters.gguf\n"},
      cmd_info},
@@ -73,9 +73,16 @@ static const struct entry entries[] = {
       "  parvin bench --learn --tokens 8192 --d-model 512 --d-ffn 2048 -k 64\n"},
      cmd_bench},
     {{"conform", C_CONFORM, NULL, "Check every kernel on every device against the CPU reference",
-      "Prints what failed and a line per kernel; -v prints every case. Exit 1 if anything failed.",
-      "  parvin conform\n  parvin conform --device llvmpipe --filter ffn -v\n  parvin conform --json > "
-      "report.json\n"},
+      "Runs each case in every variant of the plan that the device can be forced into. Prints what failed, "
+      "with "
+      "the\n"
+      "command that repeats it, and a line per kernel; -v prints every case (and puts it into --json). Exit "
+      "1 if "
+      "anything\n"
+      "failed.",
+      "  parvin conform\n  parvin conform --quick --junit report.xml\n"
+      "  parvin conform --device llvmpipe --filter ffn --variant texel-odd -v\n"
+      "  parvin conform --minutes 60 --json > report.json\n"},
      cmd_conform},
     {{"view", C_VIEW, "TRACE", "Show which clusters fire: replay a trace, in a window or in the terminal",
       "Key h explains what is shown and the keys. -c shows the neurons behind the clusters (window).",

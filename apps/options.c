@@ -25,7 +25,7 @@ struct option_row {
 
 #define AT(field) offsetof(struct options, field)
 #define DEVICE    (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_CONFORM | C_DEMO | C_HEATMAP | C_EXPLAIN)
-#define SPLIT     (C_FIT | C_CAPTURE | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
+#define SPLIT     (C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN)
 #define DRAWN     (C_RUN | C_VIEW | C_HEATMAP | C_EXPLAIN)
 #define U32_MAX   4294967295.0
 #define CTX_MAX   1048576.0
@@ -51,6 +51,8 @@ static const struct option_row rows[] = {
      "run R times as many tokens and keep one in R: more of the text for the same memory"},
     {C_FIT, 0, "iters", U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
     {C_FIT, 0, "epochs", U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},
+    {C_FIT | C_BENCH, 0, "learn-on", TEXT, AT(learn_on), "PLACE", "by the device's plan", 0, 0,
+     "device or cpu: where clusters and router are learned"},
     {C_FIT, 0, "threads", U32, AT(threads), "N", "all cores", 1, 1024, "host threads"},
     {C_FIT, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "seed of clustering and router"},
 
@@ -146,6 +148,16 @@ static const struct option_row rows[] = {
      "only rows whose name contains TEXT"},
     {C_CONFORM, 0, "quick", FLAG, AT(quick), NULL, NULL, 0, 0, "small cases only"},
     {C_CONFORM, 0, "seed", U64, AT(seed), "N", "1", 0, 1.8e19, "seed of the random inputs"},
+    {C_CONFORM, 0, "variant", TEXT, AT(variant), "NAME", "all", 0, 0,
+     "only this variant of the plan; --list-variants names them"},
+    {C_CONFORM, 0, "list-variants", FLAG, AT(list_variants), NULL, NULL, 0, 0,
+     "say which variants each device can be forced into, and check nothing"},
+    {C_CONFORM, 0, "minutes", REAL, AT(minutes), "N", "one round", 0.001, 1e6,
+     "go on with new seeds until the time is up"},
+    {C_CONFORM, 0, "junit", TEXT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
+    {C_CONFORM, 0, "markdown", TEXT, AT(markdown), "FILE", NULL, 0, 0, "write a report as Markdown"},
+    {C_CONFORM, 0, "table", TEXT, AT(table), "FOLDER", NULL, 0, 0,
+     "check nothing; print a table of the JSON reports saved there"},
 
     {DEVICE & ~(uint32_t)C_CONFORM, 'd', "device", TEXT, AT(device), "DEVICE", "the best one", 0, 0,
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},

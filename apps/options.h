@@ -53,7 +53,7 @@ struct options {
     const char *sweep, *fit_text, *densities, *methods;
     /* fit */
     const char *out;
-    const char *capture, *shard;
+    const char *capture, *shard, *learn_on;
     uint32_t iters, epochs, threads, thin;
     uint64_t tokens;
     double active_share;
@@ -65,6 +65,10 @@ struct options {
     uint32_t d_model, d_ffn, reps;
     const char *type, *filter;
     bool quick, learn;
+    /* conform */
+    const char *variant, *junit, *markdown, *table;
+    bool list_variants;
+    double minutes;
     /* run, view, heatmap and explain */
     const char *view, *trace, *trace_format, *kind, *palette, *layer;
     bool light, follow;

@@ -131,10 +131,9 @@ struct pv_pc_matvec {
 	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
 };
 
-/* matmul.TYPE.ACCESS[.sg]: Y[t][i] (+)= phi(X[t] . W[i] + bias[i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
+/* matmul.TYPE.ACCESS: Y[t][i] (+)= phi(X[t] . W[i] + bias[i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
    Spec WG LANES ROWS TOKENS ACT: an invocation makes TOKENS x ROWS outputs; LANES invocations lie along the rows and
    WG / LANES along the tokens.   Dispatch (ceil(n_rows / (LANES * ROWS)), ceil(n_tokens / (WG / LANES * TOKENS))).
-   .sg: LANES must be a multiple of the subgroup size, TOKENS <= subgroup size.
    matmul_t.TYPE.ACCESS: the same with W stored transposed [n_cols][w_stride]; an invocation makes TOKENS x W_E outputs.
    Dispatch (ceil(w_stride / LANES), ceil(n_tokens / (WG / LANES * TOKENS))). */
 struct pv_pc_matmul {

@@ -1,12 +1,14 @@
 /* A text through all stages, in chunks that follow each other like a pipeline: while stage 1 works on chunk
- * k, stage 0 works on chunk k + 1. A chunk is one submit per stage, recorded once per shape and mode. Where
- * the host looks at the activations (capture, evaluation modes), the recording is cut in two at every layer:
- * activations are computed, the host reads them and decides on masks, the rest of the layer runs. */
+ * k, stage 0 works on chunk k + 1 and has chunk k + 2 in its queue. A chunk is one submit per stage, recorded
+ * once per shape and mode. Where the host looks at the activations (capture, evaluation modes), the recording
+ * is cut in two at every layer: activations are computed, the host reads them and decides on masks, the rest
+ * of the layer runs. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "base/threads.h"
 #include "iface.h"
 #include "infer/session.h"
 
@@ -14,6 +16,20 @@ bool pv_session_looks(const struct pv_session *s)
 {
     return s->params.capture || s->params.ffn == PV_FFN_ORACLE_CLUSTER ||
            s->params.ffn == PV_FFN_ORACLE_MASK || s->params.ffn == PV_FFN_CALLBACK;
+}
+
+static uint32_t budget(const struct pv_stage_state *st)
+{
+    return st->stage->device->plan.submit_ms;
+}
+
+/* Is there a stage with a budget whose speed is not known yet? */
+static bool needs_measure(const struct pv_session *s)
+{
+    for (uint32_t i = 0; i < s->engine->n_stages; i++)
+        if (budget(&s->states[i]) && !(s->states[i].row_ms > 0.0))
+            return true;
+    return false;
 }
 
 static enum pv_ffn_mode batch_mode(const struct pv_session *s, const struct pv_batch *batch)
@@ -88,8 +104,8 @@ static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint
     return mode == PV_FFN_ORACLE_MASK || mode == PV_FFN_CALLBACK ? host_masks(s, st, &c, mode) : PV_OK;
 }
 
-static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, uint32_t layer,
-                                   const struct pv_batch *batch, enum pv_ffn_mode mode)
+static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot,
+                                   uint32_t layer, const struct pv_batch *batch, enum pv_ffn_mode mode)
 {
     const uint32_t n = batch->n;
     PV_TRY(pv_forward_attention(st->batch, s, st, layer, n));
@@ -98,54 +114,71 @@ static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *
         PV_TRY(pv_kernel_capture(st->batch, st->work.up, st->stage->layers[layer].down_norm,
                                  st->work.contribution, st->work.bits, n, s->engine->hp.d_ffn,
                                  s->tau[st->stage->first_layer + layer]));
-        PV_TRY(pv_recorder_end(st->batch));
-        PV_TRY(pv_recorder_run(st->batch));
+        PV_TRY(pv_slot_end(st, slot));
+        PV_TRY(pv_device_wait(st->stage->device, slot->value));
         PV_TRY(look(s, st, layer, batch, mode));
-        PV_TRY(pv_recorder_begin(st->batch, 0));
+        PV_TRY(pv_slot_begin(st, slot, 0));
     }
     return pv_forward_ffn_down(st->batch, s, st, layer, n, mode);
 }
 
-/* All layers of a stage for the n rows in its `x` (or tokens in its token buffer), submitted but not awaited.
- */
-static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *st,
-                                   const struct pv_batch *batch, uint64_t *value)
+/* All layers of a stage for the n rows that come from the stage before (or the tokens), submitted but not
+ * awaited. */
+static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *st, uint32_t index,
+                                   const struct pv_batch *batch)
 {
+    struct pv_slot *slot = &st->slots[index];
     const enum pv_ffn_mode mode = batch_mode(s, batch);
-    const bool reusable = !pv_session_looks(s) && !batch->targets;
-    if (reusable && st->batch_n == batch->n && st->batch_mode == mode &&
-        st->batch_logits == batch->last_logits)
-        return pv_recorder_submit(st->batch, value);
-    st->batch_n = 0;
-    PV_TRY(pv_recorder_begin(st->batch, 0));
-    if (st->stage->has_embed)
-        PV_TRY(pv_kernel_embed(st->batch, &st->stage->token_embd, st->tokens, st->work.x, batch->n));
-    for (uint32_t i = 0; i < st->stage->n_layers; i++)
-        PV_TRY(record_layer(s, st, i, batch, mode));
+    const bool reusable = !pv_session_looks(s) && !batch->targets && (st->row_ms > 0.0 || !budget(st));
+    if (reusable && slot->n == batch->n && slot->mode == mode && slot->logits == batch->last_logits)
+        return pv_slot_again(slot);
+    const uint32_t each =
+        pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->row_ms * batch->n);
+    PV_TRY(pv_slot_begin(st, slot, 0));
+    PV_TRY(pv_stage_take(s, st, index, batch->n));
+    for (uint32_t i = 0; i < st->stage->n_layers; i++) {
+        if (i > 0 && i % each == 0 && !pv_session_looks(s))
+            PV_TRY(pv_slot_cut(st, slot, 0));
+        PV_TRY(record_layer(s, st, slot, i, batch, mode));
+    }
     if (st->stage->has_output && batch->last_logits) {
         const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
         PV_TRY(
             pv_recorder_copy(st->batch, st->work.x, (batch->n - 1) * row_bytes, st->work.last, 0, row_bytes));
         PV_TRY(pv_forward_output(st->batch, s, st, st->work.last));
     }
-    PV_TRY(pv_recorder_end(st->batch));
-    PV_TRY(pv_recorder_submit(st->batch, value));
+    PV_TRY(pv_stage_give(s, st, index, batch->n));
+    PV_TRY(pv_slot_end(st, slot));
     if (reusable) {
-        st->batch_n = batch->n;
-        st->batch_mode = mode;
-        st->batch_logits = batch->last_logits;
+        slot->n = batch->n;
+        slot->mode = mode;
+        slot->logits = batch->last_logits;
     }
     return PV_OK;
 }
 
-static enum pv_status start_stage(struct pv_session *s, struct pv_stage_state *st,
-                                  const struct pv_batch *batch, uint64_t *value)
+/* Gives stage i chunk k; what it and the stages around it did with the slot before must be over. */
+static enum pv_status start_stage(struct pv_session *s, uint32_t i, uint32_t k, const struct pv_batch *batch)
 {
+    struct pv_stage_state *st = &s->states[i];
+    const uint32_t index = k % PV_SLOTS;
+    struct pv_slot *slot = &st->slots[index];
     const struct pv_step step = {.pos = batch->first_pos};
-    PV_TRY(pv_buffer_write(st->step, 0, &step, sizeof step));
+    PV_TRY(pv_device_wait(st->stage->device, slot->value));
+    if (!st->stage->has_output) /* the next stage has read what was handed over in this slot */
+        PV_TRY(pv_device_wait(st[1].stage->device, st[1].slots[index].value));
+    if (!st->stage->has_embed)
+        PV_TRY(pv_link_pass(&st->from_last, index, pv_rows_bytes(batch->n, s->engine->hp.d_model)));
+    PV_TRY(pv_buffer_write(slot->step, 0, &step, sizeof step));
     if (st->stage->has_embed)
-        PV_TRY(pv_buffer_write(st->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
-    return submit_stage(s, st, batch, value);
+        PV_TRY(pv_buffer_write(slot->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
+    const double started = pv_now_s();
+    PV_TRY(submit_stage(s, st, index, batch));
+    if (!budget(st) || st->row_ms > 0.0 || pv_session_looks(s))
+        return PV_OK;
+    PV_TRY(pv_device_wait(st->stage->device, slot->value)); /* the first batch is the measurement */
+    st->row_ms = 1e3 * (pv_now_s() - started) / ((double)batch->n * st->stage->n_layers) + 1e-6;
+    return PV_OK;
 }
 
 /* Chunk k of a text cut into chunks of at most `size` tokens. */
@@ -167,33 +200,43 @@ static struct pv_batch chunk(const struct pv_session *s, const struct pv_batch *
     return c;
 }
 
-/* One tick of the pipeline: stage i works on chunk tick - i, all stages at once; then every hidden state
- * moves on. */
+/* Waits for a chunk in the last stage and scores it. */
+static enum pv_status finish_chunk(struct pv_session *s, const struct pv_batch *text, uint32_t size,
+                                   uint32_t k)
+{
+    struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
+    const struct pv_batch c = chunk(s, text, size, k);
+    PV_TRY(pv_device_wait(st->stage->device, st->slots[k % PV_SLOTS].value));
+    if (!c.targets)
+        return PV_OK;
+    st->batch = st->slots[k % PV_SLOTS].parts[0];
+    st->slots[k % PV_SLOTS].n = 0;
+    return pv_session_score_batch(s, &c);
+}
+
+/* One tick of the pipeline: stage 0 gets chunk `tick`, and every stage i behind it chunk tick - i as soon as
+ * the stage before has finished it. A stage is given its next chunk before it is done with the last, so it
+ * need not wait for the host. */
 static enum pv_status tick_stages(struct pv_session *s, const struct pv_batch *text, uint32_t size,
                                   uint32_t n_chunks, uint32_t tick)
 {
     const uint32_t n_stages = s->engine->n_stages;
     for (uint32_t i = 0; i < n_stages && i <= tick; i++) {
-        if (tick - i >= n_chunks)
+        const uint32_t k = tick - i;
+        if (k >= n_chunks)
             continue;
-        const struct pv_batch c = chunk(s, text, size, tick - i);
-        PV_TRY(start_stage(s, &s->states[i], &c, &s->states[i].batch_value));
-    }
-    for (uint32_t i = n_stages;
-         i-- > 0;) { /* the last first: its input row block is free before it is written */
-        if (i > tick || tick - i >= n_chunks)
-            continue;
-        const struct pv_batch c = chunk(s, text, size, tick - i);
-        PV_TRY(pv_device_wait(s->states[i].stage->device, s->states[i].batch_value));
-        if (i + 1 < n_stages)
-            PV_TRY(pv_session_hand_over(s, i, c.n));
-        else if (c.targets)
-            PV_TRY(pv_session_score_batch(s, &c));
+        const struct pv_batch c = chunk(s, text, size, k);
+        if (i > 0)
+            PV_TRY(
+                pv_device_wait(s->states[i - 1].stage->device, s->states[i - 1].slots[k % PV_SLOTS].value));
+        if (i + 1 == n_stages && k > 0 && text->targets) /* its rows are about to be overwritten */
+            PV_TRY(finish_chunk(s, text, size, k - 1));
+        PV_TRY(start_stage(s, i, k, &c));
     }
     return PV_OK;
 }
 
-enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
+static enum pv_status run_chunks(struct pv_session *s, const struct pv_batch *text)
 {
     const uint32_t n_stages = s->engine->n_stages, n_batch = s->engine->n_batch;
     /* several stages: smaller chunks, so that all of them have work; what the host looks at stays in whole
@@ -201,11 +244,35 @@ enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
     uint32_t size = n_stages == 1 || pv_session_looks(s) ? n_batch : (n_batch + n_stages - 1) / n_stages;
     if (size < PV_MIN_CHUNK)
         size = PV_MIN_CHUNK < n_batch ? PV_MIN_CHUNK : n_batch;
+    size = pv_rows_per_submit(s, size);
     const uint32_t n_chunks = (text->n + size - 1) / size;
-    text->first_pos = s->n_past;
-    PV_TRY(pv_session_prepare_look(s));
     for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++)
         PV_TRY(tick_stages(s, text, size, n_chunks, tick));
+    return finish_chunk(s, text, size, n_chunks - 1);
+}
+
+enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
+{
+    PV_TRY(pv_session_prepare_look(s));
+    struct pv_batch rest = *text;
+    const uint32_t first =
+        pv_rows_per_submit(s, text->n); /* rows a first submit may have; all without a budget */
+    text->first_pos = rest.first_pos = s->n_past;
+    if (first < text->n && needs_measure(s)) {
+        struct pv_batch head = chunk(s, &rest, first, 0);
+        PV_TRY(run_chunks(s, &head));
+        const uint32_t left = rest.n - first;
+        rest.tokens += first;
+        rest.first_pos += first;
+        rest.n = left;
+        if (rest.targets) {
+            rest.targets += first;
+            rest.nll += first;
+            if (rest.logits_rows)
+                rest.logits_rows += (size_t)first * s->engine->hp.n_vocab;
+        }
+    }
+    PV_TRY(run_chunks(s, &rest));
     s->n_past += text->n;
     return text->last_logits ? pv_session_fetch_logits(s) : PV_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "base/threads.h"
 #include "iface.h"
 #include "infer/place.h"
 
@@ -56,6 +57,18 @@ static enum pv_status make_work(struct pv_session *s, struct pv_stage_state *st)
     return st->stage->has_output ? make_output_work(s, st) : PV_OK;
 }
 
+static enum pv_status make_slot(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot)
+{
+    struct pv_device *dev = st->stage->device;
+    slot->parts = pv_calloc((size_t)st->stage->n_layers + 1, sizeof *slot->parts);
+    if (!slot->parts)
+        return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
+    PV_TRY(pv_buffer_create(dev, sizeof(struct pv_step), PV_MEM_HOST, "step", &slot->step));
+    if (!st->stage->has_embed)
+        return PV_OK;
+    return pv_buffer_create(dev, pv_rows_bytes(1, s->engine->n_batch), PV_MEM_HOST, "tokens", &slot->tokens);
+}
+
 static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st)
 {
     struct pv_device *dev = st->stage->device;
@@ -73,16 +86,17 @@ static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st
         if (s->engine->clusters)
             PV_TRY(pv_buffer_create(dev, pv_route_bytes(), PV_MEM_DEVICE, "route", &st->route[i]));
     }
-    PV_TRY(pv_buffer_create(dev, sizeof(struct pv_step), PV_MEM_HOST, "step", &st->step));
-    if (st->stage->has_embed)
-        PV_TRY(
-            pv_buffer_create(dev, pv_rows_bytes(1, s->engine->n_batch), PV_MEM_HOST, "tokens", &st->tokens));
     if (s->engine->clusters)
         PV_TRY(pv_buffer_create(dev, n_layers * pv_route_bytes(), PV_MEM_HOST, "routes on the host",
                                 &st->route_host));
     PV_TRY(make_work(s, st));
-    PV_TRY(pv_recorder_create(dev, &st->decode));
-    return pv_recorder_create(dev, &st->batch);
+    for (uint32_t i = 0; i < PV_SLOTS; i++)
+        PV_TRY(make_slot(s, st, &st->slots[i]));
+    PV_TRY(make_slot(s, st, &st->decode));
+    if (st->stage->has_embed)
+        return PV_OK;
+    return pv_link_create(st[-1].stage->device, dev, pv_rows_bytes(s->engine->n_batch, hp->d_model),
+                          &st->from_last);
 }
 
 static enum pv_status make_host(struct pv_session *s)
@@ -94,10 +108,7 @@ static enum pv_status make_host(struct pv_session *s)
     s->stat_cluster = pv_calloc(hp->n_layers, sizeof *s->stat_cluster);
     s->stat_n = pv_calloc(hp->n_layers, sizeof *s->stat_n);
     s->stat_margin = pv_calloc(hp->n_layers, sizeof *s->stat_margin);
-    if (s->engine->n_stages > 1)
-        s->transfer = pv_calloc((size_t)s->engine->n_batch * pv_row_stride(hp->d_model), sizeof *s->transfer);
-    if (!s->logits || !s->tau || !s->centroids_t || !s->stat_cluster || !s->stat_n || !s->stat_margin ||
-        (s->engine->n_stages > 1 && !s->transfer))
+    if (!s->logits || !s->tau || !s->centroids_t || !s->stat_cluster || !s->stat_n || !s->stat_margin)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
     for (uint32_t i = 0; i < hp->n_layers; i++)
         s->tau[i] = s->params.tau         ? s->params.tau[i]
@@ -190,8 +201,11 @@ fail:
 
 static void destroy_state(struct pv_stage_state *st)
 {
-    pv_recorder_destroy(st->decode);
-    pv_recorder_destroy(st->batch);
+    for (uint32_t i = 0; st->stage && i < PV_SLOTS; i++)
+        pv_slot_destroy(&st->slots[i], st->stage->n_layers);
+    if (st->stage)
+        pv_slot_destroy(&st->decode, st->stage->n_layers);
+    pv_link_destroy(&st->from_last);
     for (uint32_t i = 0; st->stage && i < st->stage->n_layers; i++) {
         if (st->cache_k)
             pv_buffer_destroy(st->cache_k[i]);
@@ -226,8 +240,6 @@ static void destroy_state(struct pv_stage_state *st)
                                    b->targets,
                                    b->nll,
                                    b->argmax,
-                                   st->step,
-                                   st->tokens,
                                    st->logits_host,
                                    st->argmax_host,
                                    st->route_host};
@@ -243,10 +255,10 @@ void pv_session_destroy(struct pv_session *s)
         destroy_state(&s->states[i]);
     for (uint32_t i = 0; s->centroids_t && i < s->engine->hp.n_layers; i++)
         free(s->centroids_t[i]);
-    void *owned[] = {s->states,       s->logits,       s->tau,         s->centroids_t,
-                     s->transfer,     s->host_rows,    s->host_z,      s->host_bits,
-                     s->host_masks,   s->host_cluster, s->host_margin, s->host_contribution,
-                     s->stat_cluster, s->stat_n,       s->stat_margin};
+    void *owned[] = {
+        s->states,    s->logits,     s->tau,          s->centroids_t, s->host_rows,         s->host_z,
+        s->host_bits, s->host_masks, s->host_cluster, s->host_margin, s->host_contribution, s->stat_cluster,
+        s->stat_n,    s->stat_margin};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(s);
@@ -307,36 +319,57 @@ enum pv_status pv_session_score(struct pv_session *session, const uint32_t *toke
                      .tokens = tokens, .n = n, .targets = targets, .nll = nll, .logits_rows = logits_rows});
 }
 
-/* The decode step of one stage, recorded once: position and token are read from host memory at every submit.
- */
+/* The decode step of one stage, recorded once and submitted: position and token are read from host memory at
+ * every submit. */
 static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state *st)
 {
     const bool routed = s->params.ffn == PV_FFN_ROUTED;
-    st->decode_ready = false;
-    PV_TRY(pv_recorder_begin(st->decode, 2));
-    pv_recorder_timestamp(st->decode, 0);
-    if (st->stage->has_embed)
-        PV_TRY(pv_kernel_embed(st->decode, &st->stage->token_embd, st->tokens, st->work.x, 1));
+    struct pv_slot *slot = &st->decode;
+    const uint32_t each = pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->token_ms);
+    PV_TRY(pv_slot_begin(st, slot, 2));
+    pv_recorder_timestamp(st->batch, 0);
+    PV_TRY(pv_stage_take(s, st, PV_SLOTS, 1));
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
-        PV_TRY(pv_forward_attention(st->decode, s, st, i, 1));
-        PV_TRY(pv_forward_ffn_decode(st->decode, s, st, i, routed));
+        if (i > 0 && i % each == 0) {
+            pv_recorder_timestamp(st->batch, 1);
+            PV_TRY(pv_slot_cut(st, slot, 2));
+            pv_recorder_timestamp(st->batch, 0);
+        }
+        PV_TRY(pv_forward_attention(st->batch, s, st, i, 1));
+        PV_TRY(pv_forward_ffn_decode(st->batch, s, st, i, routed));
     }
     if (st->stage->has_output)
-        PV_TRY(pv_forward_output(st->decode, s, st, st->work.x));
-    pv_recorder_timestamp(st->decode, 1);
+        PV_TRY(pv_forward_output(st->batch, s, st, st->work.x));
+    pv_recorder_timestamp(st->batch, 1);
+    PV_TRY(pv_stage_give(s, st, PV_SLOTS, 1));
     for (uint32_t i = 0; routed && i < st->stage->n_layers; i++)
-        PV_TRY(pv_recorder_copy(st->decode, st->route[i], 0, st->route_host, i * pv_route_bytes(),
+        PV_TRY(pv_recorder_copy(st->batch, st->route[i], 0, st->route_host, i * pv_route_bytes(),
                                 pv_route_bytes()));
-    PV_TRY(pv_recorder_end(st->decode));
-    st->decode_ready = true;
-    st->decode_mode = s->params.ffn;
+    PV_TRY(pv_slot_end(st, slot));
+    slot->n =
+        st->stage->device->plan.submit_ms > 0 && !(st->token_ms > 0.0) ? 0 : 1; /* 0: measure, then again */
+    slot->mode = s->params.ffn;
+    return PV_OK;
+}
+
+/* One token through one stage, waited for. */
+static enum pv_status decode_stage(struct pv_session *s, struct pv_stage_state *st)
+{
+    const bool ready = st->decode.n > 0 && st->decode.mode == s->params.ffn;
+    PV_TRY(ready ? pv_slot_again(&st->decode) : record_decode(s, st));
+    const double started = pv_now_s();
+    PV_TRY(pv_device_wait(st->stage->device, st->decode.value));
+    if (!(st->token_ms > 0.0))
+        st->token_ms = 1e3 * (pv_now_s() - started) / st->stage->n_layers + 1e-6;
     return PV_OK;
 }
 
 static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *st)
 {
     const bool routed = s->params.ffn == PV_FFN_ROUTED;
-    st->decode_ms = pv_recorder_ms(st->decode, 0, 1);
+    st->decode_ms = 0.0;
+    for (uint32_t i = 0; i < st->decode.n_parts; i++)
+        st->decode_ms += pv_recorder_ms(st->decode.parts[i], 0, 1);
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
         const uint32_t layer = st->stage->first_layer + i;
         struct pv_route route = {.cluster = UINT32_MAX, .n_neurons = s->engine->hp.d_ffn};
@@ -356,28 +389,19 @@ enum pv_status pv_session_decode(struct pv_session *session, uint32_t token)
     if (session->params.ffn != PV_FFN_DENSE && session->params.ffn != PV_FFN_ROUTED)
         return pv_fail(e->log, PV_ERR_ARG, "this FFN mode is for evaluation only and cannot decode");
     const struct pv_step step = {.pos = session->n_past};
+    for (uint32_t i = 0; i < e->n_stages; i++) /* all of it now: nothing may hold up the hand-over */
+        PV_TRY(pv_buffer_write(session->states[i].decode.step, 0, &step, sizeof step));
+    PV_TRY(pv_buffer_write(session->states[0].decode.tokens, 0, &token, sizeof token));
     for (uint32_t i = 0; i < e->n_stages; i++) {
-        struct pv_stage_state *st = &session->states[i];
-        if (!st->decode_ready || st->decode_mode != session->params.ffn)
-            PV_TRY(record_decode(session, st));
-        PV_TRY(pv_buffer_write(st->step, 0, &step, sizeof step));
-        if (st->stage->has_embed)
-            PV_TRY(pv_buffer_write(st->tokens, 0, &token, sizeof token));
-        PV_TRY(pv_recorder_run(st->decode));
-        PV_TRY(fetch_stats(session, st));
-        if (!st->stage->has_output)
-            PV_TRY(pv_session_hand_over(session, i, 1));
+        if (i > 0)
+            PV_TRY(pv_link_pass(&session->states[i].from_last, 0, pv_rows_bytes(1, e->hp.d_model)));
+        PV_TRY(decode_stage(session, &session->states[i]));
     }
+    for (uint32_t i = 0; i < e->n_stages; i++)
+        PV_TRY(fetch_stats(session, &session->states[i]));
     session->n_past++;
     session->decoded = true;
     return pv_session_fetch_logits(session);
-}
-
-enum pv_status pv_session_hand_over(struct pv_session *s, uint32_t from_stage, uint32_t n)
-{
-    const uint64_t bytes = pv_rows_bytes(n, s->engine->hp.d_model);
-    PV_TRY(pv_buffer_read(s->states[from_stage].work.x, 0, s->transfer, bytes));
-    return pv_buffer_write(s->states[from_stage + 1].work.x, 0, s->transfer, bytes);
 }
 
 enum pv_status pv_session_fetch_logits(struct pv_session *s)

@@ -3,6 +3,7 @@
 #define PV_INFER_SESSION_H
 
 #include "infer/engine.h"
+#include "infer/link.h"
 
 /* Activations of one stage; T is engine->n_batch rows. Decode uses row 0 of the same buffers. */
 struct pv_work {
@@ -28,24 +29,36 @@ struct pv_work {
     struct pv_buffer *argmax;        /* uint32 [1] */
 };
 
+/* One chunk of a text on its way through a stage. Slots take turns, so that a stage can be given its next
+ * chunk while it works on one. */
+struct pv_slot {
+    struct pv_buffer *step;   /* struct pv_step, host memory */
+    struct pv_buffer *tokens; /* uint32 [T], host memory, first stage */
+    struct pv_recorder *
+        *parts;       /* [n_layers + 1], made when needed: the recording, cut where plan.submit_ms asks */
+    uint32_t n_parts; /* of the recording there is */
+    uint32_t n;       /* its rows; 0: none. It is submitted again for the same shape and mode */
+    enum pv_ffn_mode mode;
+    bool logits;
+    uint64_t value; /* timeline value of the last submit */
+};
+
 struct pv_stage_state {
     const struct pv_stage *stage;
     struct pv_buffer **cache_k, **cache_v; /* [n_layers] */
     struct pv_buffer **route;              /* [n_layers] struct pv_route; NULL without clusters */
-    struct pv_buffer *step;                /* struct pv_step, host memory */
-    struct pv_buffer *tokens;              /* uint32 [T], host memory, first stage */
     struct pv_buffer *logits_host;         /* [n_vocab], output stage */
     struct pv_buffer *argmax_host;         /* uint32 [1], output stage */
     struct pv_buffer *route_host;          /* [n_layers] struct pv_route */
     struct pv_work work;
-    struct pv_recorder *decode; /* recorded once per FFN mode, submitted for every token */
-    bool decode_ready;
-    enum pv_ffn_mode decode_mode;
-    struct pv_recorder *batch; /* re-recorded unless the last batch had the same shape and mode */
-    uint32_t batch_n;
-    enum pv_ffn_mode batch_mode;
-    bool batch_logits;
-    uint64_t batch_value; /* timeline value of the chunk under way */
+    struct pv_slot slots[PV_SLOTS]; /* of prompts and scored texts */
+    struct pv_slot decode;          /* recorded once per FFN mode, submitted for every token */
+    struct pv_link from_last;       /* hidden state from the stage before; zeroed in the first */
+    /* of the slot that is being recorded */
+    struct pv_buffer *step;
+    struct pv_recorder *batch;
+    double row_ms;   /* measured time of a layer for one row of a batch; 0: not yet */
+    double token_ms; /* of a layer in decode */
     double decode_ms;
 };
 
@@ -63,7 +76,6 @@ struct pv_session {
     float *host_rows; /* one row block as the device has it, padded */
     float *host_z, *host_contribution, *host_margin;
     uint32_t *host_bits, *host_masks, *host_cluster;
-    float *transfer;                 /* hidden state between stages [T][d padded] */
     float **centroids_t;             /* [n_layers] [F][K], made when first needed */
     uint32_t *stat_cluster, *stat_n; /* [n_layers] */
     float *stat_margin;
@@ -107,8 +119,26 @@ PV_MUST_USE enum pv_status pv_session_text(struct pv_session *s, struct pv_batch
 PV_MUST_USE enum pv_status pv_session_score_batch(struct pv_session *s, const struct pv_batch *batch);
 /* Reads logits and argmax back after a submit of the output stage. */
 PV_MUST_USE enum pv_status pv_session_fetch_logits(struct pv_session *s);
-/* Copies n rows of `x` from one stage's device to the next's. */
-PV_MUST_USE enum pv_status pv_session_hand_over(struct pv_session *s, uint32_t from_stage, uint32_t n);
+/* submit.c: a slot's recording in parts. Layers a submit may hold so that it stays within plan.submit_ms,
+ * when a layer takes `ms` (0: not known yet). */
+uint32_t pv_layers_per_submit(const struct pv_plan *plan, uint32_t n_layers, double ms);
+/* Rows a batch may have for the same reason, at most n. */
+uint32_t pv_rows_per_submit(const struct pv_session *s, uint32_t n);
+/* Begins a recording, or its next part (the part before is submitted); the part is `batch` of the state. */
+PV_MUST_USE enum pv_status pv_slot_begin(struct pv_stage_state *st, struct pv_slot *slot,
+                                         uint32_t n_timestamps);
+PV_MUST_USE enum pv_status pv_slot_cut(struct pv_stage_state *st, struct pv_slot *slot,
+                                       uint32_t n_timestamps);
+PV_MUST_USE enum pv_status pv_slot_end(struct pv_stage_state *st,
+                                       struct pv_slot *slot); /* submits the last */
+PV_MUST_USE enum pv_status
+pv_slot_again(struct pv_slot *slot); /* submits all parts of a recording once more */
+void pv_slot_destroy(struct pv_slot *slot, uint32_t n_layers);
+/* The row before the layers, and after them: from the stage before, to the next. */
+PV_MUST_USE enum pv_status pv_stage_take(struct pv_session *s, struct pv_stage_state *st, uint32_t slot,
+                                         uint32_t n);
+PV_MUST_USE enum pv_status pv_stage_give(struct pv_session *s, struct pv_stage_state *st, uint32_t slot,
+                                         uint32_t n);
 
 /* oracle.c: what only the evaluation may know, computed on the host from true contributions. */
 /* cluster[t] = the pattern's own assignment. PV_ERR_UNSUPPORTED if the file has no centroids. */

@@ -8,38 +8,6 @@
 #include "base/hash.h"
 #include "kernel/case_tables.h"
 
-/* Tiles are small but for the device's own plan: drivers compile large ones slowly. */
-#define SMALL "matmul_tile_rows=2,matmul_tile_cols=4,attn_tokens=1,"
-#define BASE  "kv_f16=0,access="
-static const struct pv_case_plan plans[] = {
-    {"storage invocation", SMALL BASE "storage,reduce=invocation", 0},
-    {"texel invocation", SMALL BASE "texel,reduce=invocation", PV_AXIS_ACCESS},
-    {"storage subgroup", SMALL BASE "storage,reduce=subgroup", PV_AXIS_REDUCE},
-    {"texel subgroup", SMALL BASE "texel,reduce=subgroup,matvec_rows=2", PV_AXIS_ACCESS | PV_AXIS_REDUCE},
-    {"storage workgroup", SMALL BASE "storage,reduce=workgroup,matvec_rows=3", PV_AXIS_REDUCE},
-    {"texel workgroup", SMALL BASE "texel,reduce=workgroup", PV_AXIS_ACCESS | PV_AXIS_REDUCE},
-    {"storage kv_f16", SMALL "kv_f16=1,access=storage,reduce=invocation", PV_AXIS_KV},
-    {"texel kv_f16", SMALL "kv_f16=1,access=texel,reduce=invocation", PV_AXIS_KV | PV_AXIS_ACCESS},
-    {"storage small",
-     BASE "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,ffn_down_words="
-          "1,ffn_down_splits=3,"
-          "matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_tile_cols=2,attn_workgroup=16,"
-          "attn_tokens=1,elementwise_workgroup=16",
-     PV_AXIS_TILES},
-    {"texel odd",
-     BASE "texel,reduce=invocation,matvec_workgroup=128,matvec_rows=3,ffn_down_workgroup=8,ffn_down_words=3,"
-          "ffn_down_splits=7,"
-          "matmul_workgroup=32,matmul_lanes=2,matmul_tile_rows=3,matmul_tile_cols=1,attn_workgroup=4,"
-          "attn_tokens=3,elementwise_workgroup=128",
-     PV_AXIS_TILES | PV_AXIS_ACCESS},
-};
-
-const struct pv_case_plan *pv_case_plans(uint32_t *n)
-{
-    *n = sizeof plans / sizeof *plans;
-    return plans;
-}
-
 static const struct {
     const struct pv_case *cases;
     const uint32_t *n;

@@ -35,14 +35,6 @@ struct pv_case {
 uint32_t pv_case_count(void);
 const struct pv_case *pv_case_at(uint32_t index); /* index < pv_case_count() */
 
-/* Plans that together reach every variant. `axes` is what the plan varies from the first: a case runs under
- * it if the case has all of those axes. */
-struct pv_case_plan {
-    const char *name, *overrides;
-    uint32_t axes;
-};
-const struct pv_case_plan *pv_case_plans(uint32_t *n);
-
 /* Runs one case with inputs drawn from `seed`; fills the row but for the plan's name. Wrong results and
  * failing kernels are rows; the status is of what makes further cases pointless (memory, a lost device). */
 PV_MUST_USE enum pv_status pv_case_execute(struct pv_recorder *recorder, const struct pv_case *c,

@@ -1,13 +1,15 @@
-/* Conformance: the case table on one device, under the device's own plan and under forced plans that together
- * reach every variant of every kernel. One device is open at a time, since a plan belongs to an open device.
- */
+/* Conformance: the case table on one device, in each of its variants. One device is open at a time, since a
+ * plan belongs to an open device. */
 #include "parvin/conform.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "kernel/cases.h"
+#include "kernel/variants.h"
 
 struct conform {
     struct pv_context *context;
@@ -32,7 +34,8 @@ static bool wanted(const struct conform *run, const struct pv_case *c, const cha
 static void report(const struct conform *run, const char *plan_name, struct pv_conform_row *row)
 {
     const size_t n = strlen(row->name);
-    snprintf(row->name + n, sizeof row->name - n, " [%s]", plan_name);
+    snprintf(row->name + n, sizeof row->name - n, "%s[%s]", n ? " " : "", plan_name);
+    snprintf(row->variant, sizeof row->variant, "%s", plan_name);
     if (row->skipped)
         run->result->n_skipped++;
     else if (row->passed)
@@ -62,22 +65,72 @@ static enum pv_status run_cases(const struct conform *run, struct pv_device *dev
     return status;
 }
 
-/* `plan` NULL: the device's own. */
-static enum pv_status run_plan(const struct conform *run, const struct pv_plan *plan, const char *plan_name,
-                               uint32_t axes)
+static enum pv_status run_variant(const struct conform *run, const struct pv_variant *variant)
 {
     struct pv_device *device = NULL;
     bool any = false;
     for (uint32_t i = 0; i < pv_case_count() && !any; i++) {
         const struct pv_case *c = pv_case_at(i);
-        any = (c->axes & axes) == axes && wanted(run, c, plan_name);
+        any = (c->axes & variant->axes) == variant->axes && wanted(run, c, variant->name);
     }
     if (!any)
         return PV_OK;
-    PV_TRY(pv_device_open(run->context, run->device, plan, &device));
-    const enum pv_status status = run_cases(run, device, plan_name, axes);
+    PV_TRY(pv_device_open(run->context, run->device, &variant->plan, &device));
+    device->caps = variant->caps;
+    const enum pv_status status = run_cases(run, device, variant->name, variant->axes);
     pv_device_close(device);
     return status;
+}
+
+static enum pv_status run_named(const struct conform *run, const struct pv_variant *variants, uint32_t n)
+{
+    const struct pv_log *log = &run->context->log;
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(variants[i].name, run->params->variant) != 0)
+            continue;
+        if (variants[i].state == PV_VARIANT_IMPOSSIBLE)
+            return pv_fail(log, PV_ERR_ARG, "the variant %s cannot run here: %s", variants[i].name,
+                           variants[i].detail);
+        return run_variant(run, &variants[i]);
+    }
+    return pv_fail(log, PV_ERR_ARG,
+                   "there is no variant %s here; 'parvin conform --list-variants' lists them",
+                   run->params->variant);
+}
+
+static enum pv_status run_all(const struct conform *run, const struct pv_variant *variants, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct pv_conform_row skipped = {.kernel = "variant", .skipped = true};
+        if (variants[i].state == PV_VARIANT_RUNS) {
+            PV_TRY(run_variant(run, &variants[i]));
+            continue;
+        }
+        snprintf(skipped.detail, sizeof skipped.detail, "%s", variants[i].detail);
+        if (!run->params->filter)
+            report(run, variants[i].name, &skipped);
+    }
+    return PV_OK;
+}
+
+/* malloc'ed; NULL with a message if there is no such device or no memory. */
+static struct pv_variant *variants_of(struct pv_context *context, uint32_t device, uint32_t *n,
+                                      enum pv_status *status)
+{
+    struct pv_variant *variants = NULL;
+    if (device >= context->n_physical) {
+        *status = pv_fail(&context->log, PV_ERR_ARG, "device %u of %u", device, context->n_physical);
+        return NULL;
+    }
+    variants = pv_calloc(PV_VARIANTS_MAX, sizeof *variants);
+    if (!variants) {
+        *status = pv_fail(&context->log, PV_ERR_NOMEM, "no memory for the variants of a device");
+        return NULL;
+    }
+    const struct pv_physical *p = &context->physical[device];
+    *n = pv_variants_make(&p->caps, p->quirks, &p->plan, variants);
+    *status = PV_OK;
+    return variants;
 }
 
 enum pv_status pv_conform(struct pv_context *context, uint32_t device, const struct pv_conform_params *params,
@@ -85,25 +138,31 @@ enum pv_status pv_conform(struct pv_context *context, uint32_t device, const str
                           struct pv_conform_result *out)
 {
     static const struct pv_conform_params defaults = {0};
-    const struct pv_log silent = {0};
-    uint32_t n_plans = 0;
-    const struct pv_case_plan *plans = pv_case_plans(&n_plans);
+    enum pv_status status = PV_OK;
+    uint32_t n = 0;
     *out = (struct pv_conform_result){0};
-    if (device >= context->n_physical)
-        return pv_fail(&context->log, PV_ERR_ARG, "device %u of %u", device, context->n_physical);
-    const struct pv_physical *physical = &context->physical[device];
+    struct pv_variant *variants = variants_of(context, device, &n, &status);
     const struct conform run = {context, device, params ? params : &defaults, row, user, out};
-    PV_TRY(run_plan(&run, NULL, "plan", 0));
-    for (uint32_t i = 0; i < n_plans; i++) {
-        struct pv_plan plan;
-        if (pv_plan_make(&physical->caps, physical->quirks, plans[i].overrides, &silent, &plan) == PV_OK) {
-            PV_TRY(run_plan(&run, &plan, plans[i].name, plans[i].axes));
-            continue;
-        }
-        struct pv_conform_row skipped = {.kernel = "plan", .skipped = true};
-        snprintf(skipped.detail, sizeof skipped.detail, "the device cannot run under %s", plans[i].overrides);
-        if (!run.params->filter)
-            report(&run, plans[i].name, &skipped);
+    if (variants)
+        status = run.params->variant ? run_named(&run, variants, n) : run_all(&run, variants, n);
+    free(variants);
+    return status;
+}
+
+enum pv_status pv_conform_variants(struct pv_context *context, uint32_t device,
+                                   void (*variant)(void *user, const struct pv_conform_variant *variant),
+                                   void *user)
+{
+    enum pv_status status = PV_OK;
+    uint32_t n = 0;
+    struct pv_variant *variants = variants_of(context, device, &n, &status);
+    for (uint32_t i = 0; variants && i < n; i++) {
+        const struct pv_conform_variant v = {.name = variants[i].name,
+                                             .about = variants[i].about,
+                                             .runs = variants[i].state == PV_VARIANT_RUNS,
+                                             .why_not = variants[i].detail};
+        variant(user, &v);
     }
-    return PV_OK;
+    free(variants);
+    return status;
 }

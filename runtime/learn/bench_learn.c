@@ -1,6 +1,6 @@
 /* The same calls as learn.c makes for a layer, on a layer that is made up: what `fit` costs at a size that no
- * model here has, and whether it finds what was planted. The iterations and epochs of the growth rows are
- * fewer, since one of each is what is timed. */
+ * model here has, and whether it finds what was planted. The fastest iteration and epoch count, since
+ * whatever else the machine does only ever makes them slower. */
 #include "parvin/bench.h"
 
 #include <math.h>
@@ -13,16 +13,21 @@
 #include "learn/masks.h"
 #include "learn/router.h"
 #include "learn/synthetic.h"
+#include "vk/device.h"
 
-enum { GROWTH_ITERS = 3, GROWTH_EPOCHS = 1, HELD_OUT = 10 /* every so many tokens one */ };
+enum { GROWTH_ITERS = 3, GROWTH_EPOCHS = 2, HELD_OUT = 10 /* every so many tokens one */ };
 
-/* Notes when each part of a stage was reported, and passes the report on. */
+/* Times the parts of a stage (iterations, epochs) by its reports of progress, and passes those on. */
 struct clock {
     struct pv_progress sink;
-    double begin, first, last; /* first: the first report, after whatever comes before the parts */
+    double from, n_parts;   /* the parts share 1 - from of the progress between them */
+    double begin, last;     /* seconds: of the stage, of the part under way (0: none yet) */
+    double before, fastest; /* seconds that went by before the first part; of the fastest part */
+    double part;            /* number of the one under way */
 };
 struct layer {
     const struct pv_learn_bench_params *p;
+    struct pv_device *clusters_on, *router_on; /* NULL: the host */
     struct pv_synthetic data;
     uint32_t *train, *held_out;
     size_t n_train, n_held_out;
@@ -32,19 +37,33 @@ struct layer {
     struct pv_learn_bench_row row;
 };
 
+static void end_part(struct clock *c)
+{
+    double now = pv_now_s();
+
+    if (c->last > 0.0 && (c->fastest == 0.0 || now - c->last < c->fastest))
+        c->fastest = now - c->last;
+    if (c->last == 0.0)
+        c->before = now - c->begin;
+    c->last = now;
+}
+
 static bool on_report(void *user, const char *stage, double done, double total)
 {
     struct clock *c = user;
+    double part = floor((done - c->from) / (1.0 - c->from) * c->n_parts + 1e-6);
 
-    c->last = pv_now_s();
-    if (c->first == 0.0)
-        c->first = c->last;
+    if (part > c->part) {
+        end_part(c);
+        c->part = part;
+    }
     return c->sink.fn == NULL || c->sink.fn(c->sink.user, stage, done, total);
 }
 
-static struct pv_steps clock_start(struct clock *c, const struct pv_progress *sink, const char *stage)
+static struct pv_steps clock_start(struct clock *c, const struct pv_progress *sink, const char *stage,
+                                   double from, uint32_t n_parts)
 {
-    *c = (struct clock){.sink = *sink, .begin = pv_now_s()};
+    *c = (struct clock){.sink = *sink, .from = from, .n_parts = n_parts, .begin = pv_now_s(), .part = -1.0};
     return (struct pv_steps){.sink = {on_report, c}, .stage = stage, .total = 1.0};
 }
 
@@ -72,14 +91,16 @@ static enum pv_status cluster(struct layer *l, uint32_t n_iters)
     struct pv_kmeans_params params = {.n_clusters = l->row.n_clusters,
                                       .n_iters = n_iters,
                                       .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed};
+                                      .seed = l->p->seed,
+                                      .device = l->clusters_on};
     struct clock clock;
-    struct pv_steps steps = clock_start(&clock, &l->p->progress, "cluster");
+    struct pv_steps steps = clock_start(&clock, &l->p->progress, "cluster", 1.0 / (1.0 + n_iters), n_iters);
 
     PV_TRY(pv_kmeans(&l->data.x, l->train, l->n_train, &params, &steps, &l->clusters));
     l->row.n_iters = l->clusters.n_iters;
-    l->row.s_seed = clock.first - clock.begin;
-    l->row.s_iteration = (pv_now_s() - clock.first) / l->clusters.n_iters;
+    end_part(&clock);
+    l->row.s_seed = clock.before;
+    l->row.s_iteration = clock.fastest;
     return pv_kmeans_assign(&l->data.x, NULL, l->data.x.n_rows, l->clusters.centroids, l->row.n_clusters,
                             PV_SPACE_CONTRIBUTION, l->p->n_threads, l->own, NULL);
 }
@@ -90,7 +111,8 @@ static enum pv_status route(struct layer *l, uint32_t n_epochs)
                                       .d_model = l->row.d_model,
                                       .n_epochs = n_epochs,
                                       .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed};
+                                      .seed = l->p->seed,
+                                      .device = l->router_on};
     struct pv_router_data data = {.z = l->data.z,
                                   .label = l->own,
                                   .train = l->train,
@@ -98,11 +120,12 @@ static enum pv_status route(struct layer *l, uint32_t n_epochs)
                                   .held_out = l->held_out,
                                   .n_held_out = l->n_held_out};
     struct clock clock;
-    struct pv_steps steps = clock_start(&clock, &l->p->progress, "router");
+    struct pv_steps steps = clock_start(&clock, &l->p->progress, "router", 0.0, n_epochs);
 
     PV_TRY(pv_router_train(&params, &data, &steps, &l->router));
     l->row.n_epochs = l->router.n_epochs;
-    l->row.s_epoch = (pv_now_s() - clock.first) / l->router.n_epochs;
+    end_part(&clock);
+    l->row.s_epoch = clock.fastest;
     l->row.router_accuracy = l->router.accuracy;
     return PV_OK;
 }
@@ -148,8 +171,8 @@ static enum pv_status learn(struct layer *l, uint32_t n_iters, uint32_t n_epochs
 }
 
 /* Fills in the row, whose sizes are given. */
-static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_learn_bench_row *row,
-                          uint32_t n_iters, uint32_t n_epochs)
+static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_device *device,
+                          struct pv_learn_bench_row *row, uint32_t n_iters, uint32_t n_epochs)
 {
     struct pv_synthetic_params synthetic = {.n_tokens = row->n_tokens,
                                             .n_groups = row->n_clusters,
@@ -162,6 +185,10 @@ static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_learn
     enum pv_status status = pv_synthetic_make(&synthetic, &l.data);
     double begin;
 
+    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters))
+        l.clusters_on = device;
+    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_router))
+        l.router_on = device;
     if (status == PV_OK && !split(&l))
         status = PV_ERR_NOMEM;
     begin = pv_now_s();
@@ -198,34 +225,48 @@ static enum pv_status check(const struct pv_learn_bench_params *p, const struct 
     return PV_OK;
 }
 
-enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
+static enum pv_status run_all(const struct pv_learn_bench_params *p, struct pv_device *device,
+                              struct pv_learn_bench_row full,
                               void (*row)(void *user, const struct pv_learn_bench_row *row), void *user)
 {
     static const char *const growing[] = {"tokens", "K", "F"};
-    struct pv_learn_bench_params p = *params;
-    struct pv_learn_bench_row full = {.growing = "",
-                                      .n_tokens = p.n_tokens != 0 ? p.n_tokens : 65536,
-                                      .d_model = p.d_model != 0 ? p.d_model : 4096,
-                                      .d_ffn = p.d_ffn != 0 ? p.d_ffn : 14336,
-                                      .n_clusters = p.n_clusters != 0 ? p.n_clusters : 256};
     struct pv_learn_bench_row next = full;
 
-    p.seed = p.seed != 0 ? p.seed : 1;
-    PV_TRY(check(&p, &full));
-    PV_TRY(run(&p, &next, p.n_iters != 0 ? p.n_iters : 20, p.n_epochs != 0 ? p.n_epochs : 12));
+    PV_TRY(run(p, device, &next, p->n_iters != 0 ? p->n_iters : 20, p->n_epochs != 0 ? p->n_epochs : 12));
     row(user, &next);
-    for (int g = 0; g < 3 && p.growth; g++) {
+    for (int g = 0; g < 3 && p->growth; g++) {
         for (uint32_t part = 2; part <= 4; part *= 2) {
             next = full;
             next.growing = growing[g];
             next.n_tokens = g == 0 ? full.n_tokens / part : full.n_tokens;
             next.n_clusters = g == 1 ? full.n_clusters / part : full.n_clusters;
             next.d_ffn = g == 2 ? full.d_ffn / part : full.d_ffn;
-            PV_TRY(run(&p, &next, GROWTH_ITERS, GROWTH_EPOCHS));
+            PV_TRY(run(p, device, &next, GROWTH_ITERS, GROWTH_EPOCHS));
             row(user, &next);
         }
     }
     return PV_OK;
+}
+
+enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
+                              void (*row)(void *user, const struct pv_learn_bench_row *row), void *user)
+{
+    struct pv_learn_bench_params p = *params;
+    struct pv_device *device = NULL;
+    struct pv_learn_bench_row full = {.growing = "",
+                                      .n_tokens = p.n_tokens != 0 ? p.n_tokens : 65536,
+                                      .d_model = p.d_model != 0 ? p.d_model : 4096,
+                                      .d_ffn = p.d_ffn != 0 ? p.d_ffn : 14336,
+                                      .n_clusters = p.n_clusters != 0 ? p.n_clusters : 256};
+    enum pv_status status;
+
+    p.seed = p.seed != 0 ? p.seed : 1;
+    PV_TRY(check(&p, &full));
+    if (p.context != NULL && p.learn_on != PV_LEARN_CPU)
+        PV_TRY(pv_device_open(p.context, p.device, NULL, &device));
+    status = run_all(&p, device, full, row, user);
+    pv_device_close(device);
+    return status;
 }
 
 /* Slope of log y over log x. */

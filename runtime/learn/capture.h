@@ -13,6 +13,8 @@
 #include "learn/steps.h"
 #include "parvin/session.h"
 
+struct pv_device;
+
 /* A model that can be watched: a dense session, or a stand-in for tests. */
 struct pv_source {
     uint32_t n_layers, d_model, d_ffn, n_ctx;
@@ -23,6 +25,7 @@ struct pv_source {
      * ascending. */
     enum pv_status (*run)(void *user, const uint32_t *tokens, uint32_t n, pv_capture_fn fn, void *fn_user);
     void *user;
+    struct pv_device *device; /* that could learn from it; NULL: none */
 };
 
 /* Which tokens of the text are used. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/log.h"
+#include "parvin/fit.h"
 
 enum {
     MOST_LAYERS = 1024,
@@ -36,7 +37,7 @@ static struct pv_capture_head make_head(const struct pv_source *source, const st
 }
 
 /* All but the shard, which windows do not depend on. */
-static uint64_t key_of(const struct pv_capture_head *head)
+uint64_t pv_capture_head_key(const struct pv_capture_head *head)
 {
     struct pv_capture_head h = *head;
 
@@ -50,7 +51,7 @@ uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows 
 {
     struct pv_capture_head head = make_head(source, windows, params);
 
-    return key_of(&head);
+    return pv_capture_head_key(&head);
 }
 
 uint64_t pv_capture_journal_key(uint64_t key, const struct pv_capture_params *params)
@@ -107,7 +108,7 @@ static enum pv_status read_head(struct pv_capture_file *file)
     PV_TRY(pv_journal_read(j, record, 0, h, sizeof(*h)));
     PV_TRY(check_head(j, h));
     params = (struct pv_capture_params){.shard = h->shard, .n_shards = h->n_shards};
-    file->key = key_of(h);
+    file->key = pv_capture_head_key(h);
     if (record->key != file->key || j->key != pv_capture_journal_key(file->key, &params))
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: its head and its records do not belong together",
                        j->path);
@@ -175,4 +176,52 @@ enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *ta
                            l);
     }
     return PV_OK;
+}
+
+/* Active neurons of window w over all layers, from its table of blocks. */
+static enum pv_status count_active(const struct pv_capture_file *file, uint32_t w, uint64_t *n_active)
+{
+    const struct pv_capture_head *h = &file->head;
+    const struct pv_journal_record *record = pv_capture_find(&file->journal, file->key, w);
+    uint64_t fixed = h->n_layers * (uint64_t)pv_windows_kept(&file->windows, w) * (h->d_model * 2u + 4u);
+    uint64_t table = 8 + (h->n_layers + (uint64_t)1) * 8;
+
+    if (record->size_bytes < table + fixed || (record->size_bytes - table - fixed) % 4 != 0)
+        return pv_fail(&file->journal.log, PV_ERR_FORMAT, "%s: window %u has a wrong size: capture it again",
+                       file->journal.path, w);
+    *n_active = (record->size_bytes - table - fixed) / 4;
+    return PV_OK;
+}
+
+enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log, struct pv_capture_info *out)
+{
+    struct pv_capture_file file;
+    const struct pv_capture_head *h = &file.head;
+    enum pv_status status = PV_OK;
+
+    PV_TRY(pv_capture_file_open(&file, path, log));
+    *out = (struct pv_capture_info){.n_layers = h->n_layers,
+                                    .d_model = h->d_model,
+                                    .d_ffn = h->d_ffn,
+                                    .n_ctx = h->n_ctx,
+                                    .thin = h->thin,
+                                    .shard = h->shard,
+                                    .n_shards = h->n_shards,
+                                    .n_windows = file.windows.n_windows,
+                                    .n_tokens = file.windows.n_tokens,
+                                    .n_text = h->n_text,
+                                    .fingerprint = h->fingerprint,
+                                    .active_share = h->active_share};
+    for (uint32_t w = 0; w < file.windows.n_windows && status == PV_OK; w++) {
+        uint64_t n_active = 0;
+
+        if (pv_capture_find(&file.journal, file.key, w) == NULL)
+            continue;
+        status = count_active(&file, w, &n_active);
+        out->n_captured++;
+        out->n_captured_tokens += pv_windows_kept(&file.windows, w);
+        out->n_active += n_active;
+    }
+    pv_capture_file_close(&file);
+    return status;
 }

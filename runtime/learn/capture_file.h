@@ -23,6 +23,8 @@ struct pv_capture_file {
     uint64_t key; /* of the windows' records */
 };
 
+/* Key of the records that belong to a head, whatever its shard. */
+uint64_t pv_capture_head_key(const struct pv_capture_head *head);
 PV_MUST_USE enum pv_status pv_capture_put_head(struct pv_journal *j, uint64_t key,
                                                const struct pv_source *source,
                                                const struct pv_windows *windows,

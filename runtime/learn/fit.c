@@ -56,7 +56,8 @@ static enum pv_status watch(struct pv_engine *engine, struct watched *watched, s
                                  .variant = (uint32_t)hp->act * 2 + hp->gated,
                                  .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
                                  .run = run_window,
-                                 .user = watched};
+                                 .user = watched,
+                                 .device = engine->stages[0].device};
     return pv_session_create(engine, &session, &watched->session);
 }
 

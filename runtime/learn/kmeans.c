@@ -6,14 +6,17 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "learn/accel.h"
 
 enum {
     TILE = 32,
     BLOCK_ROWS = 256,     /* rows a chunk of the assignment */
     SEED_ROWS = 32,       /* rows sampled per cluster for seeding */
+    SEEDS_A_REPORT = 64,  /* between two reports of progress */
     SETTLED_SHARE = 1000, /* stop when fewer than 1 / this of the rows moved */
 };
 
@@ -23,14 +26,15 @@ struct kmeans {
     size_t n_rows;
     enum pv_space space;
     uint32_t n_clusters, n_tiles, n_threads;
-    float *inv;        /* [n_rows] 1 / |f|, 0 for an empty row */
-    float *tiles;      /* [n_tiles][F][TILE] */
-    float *centroids;  /* [K][F] */
-    uint16_t *cluster; /* [n_rows] */
-    float *score;      /* [n_rows] f . centroid */
-    size_t *first;     /* [K + 1] into order */
-    uint32_t *order;   /* [n_rows] rows sorted by cluster, stable */
-    const float *seed; /* [F] newest centroid while seeding */
+    float *inv;                    /* [n_rows] 1 / |f|, 0 for an empty row */
+    float *tiles;                  /* [n_tiles][F][TILE] */
+    float *centroids;              /* [K][F] */
+    uint16_t *cluster;             /* [n_rows] */
+    float *score;                  /* [n_rows] f . centroid */
+    size_t *first;                 /* [K + 1] into order */
+    uint32_t *order;               /* [n_rows] rows sorted by cluster, stable */
+    const float *seed;             /* [F] newest centroid while seeding */
+    struct pv_accel_kmeans *accel; /* NULL: on the host */
 };
 
 static size_t row_at(const struct kmeans *km, size_t i)
@@ -146,6 +150,35 @@ static void assign(struct kmeans *km)
     pv_parallel_for(km->n_threads, km->n_rows, n_blocks(km->n_rows), assign_block, km);
 }
 
+/* f . centroid of each row's own cluster, as `assign` leaves it. */
+static void score_rows(void *user, size_t chunk, size_t begin, size_t end)
+{
+    struct kmeans *km = user;
+    const struct pv_sparse *x = km->x;
+
+    (void)chunk;
+    for (size_t i = begin; i < end; i++) {
+        const float *centroid = km->centroids + (size_t)km->cluster[i] * x->n_cols;
+        size_t row = row_at(km, i);
+        float sum = 0.0f;
+
+        for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
+            sum += (km->space == PV_SPACE_BITS ? 1.0f : pv_root_to_float(x->root[p])) * centroid[x->col[p]];
+        km->score[i] = sum * km->inv[i];
+    }
+}
+
+static enum pv_status assign_anywhere(struct kmeans *km)
+{
+    if (km->accel == NULL) {
+        assign(km);
+        return PV_OK;
+    }
+    PV_TRY(pv_accel_kmeans_assign(km->accel, km->centroids, km->cluster));
+    pv_parallel_for(km->n_threads, km->n_rows, n_blocks(km->n_rows), score_rows, km);
+    return PV_OK;
+}
+
 /* Adds row i's feature vector to a dense one. */
 static void add_row(const struct kmeans *km, size_t i, float *sum)
 {
@@ -168,9 +201,11 @@ static void average_cluster(void *user, size_t chunk, size_t begin, size_t end)
         double sum = 0.0;
         float scale;
 
-        memset(centroid, 0, n_cols * sizeof(*centroid));
-        for (size_t i = km->first[k]; i < km->first[k + 1]; i++)
-            add_row(km, km->order[i], centroid);
+        if (km->accel == NULL) { /* else the sums are there */
+            memset(centroid, 0, n_cols * sizeof(*centroid));
+            for (size_t i = km->first[k]; i < km->first[k + 1]; i++)
+                add_row(km, km->order[i], centroid);
+        }
         for (uint32_t j = 0; j < n_cols; j++)
             sum += (double)centroid[j] * (double)centroid[j];
         scale = sum > 0.0 ? (float)(1.0 / sqrt(sum)) : 0.0f;
@@ -248,9 +283,10 @@ static void shrink_distances(void *user, size_t chunk, size_t begin, size_t end)
     }
 }
 
-/* k-means++ on a random sample: each next centroid is a row, drawn with probability proportional to its
- * squared distance 2 (1 - f . centroid) from the nearest one. */
-static void seed_centroids(struct kmeans *km, uint64_t seed)
+/* `share` of the progress. k-means++ on a random sample: each next centroid is a row, drawn with probability
+ * proportional to its squared distance 2 (1 - f . centroid) from the nearest one. */
+static enum pv_status seed_centroids(struct kmeans *km, uint64_t seed, const struct pv_steps *steps,
+                                     double share)
 {
     uint32_t n_cols = km->x->n_cols;
     size_t n_sample = km->n_rows, at;
@@ -274,6 +310,8 @@ static void seed_centroids(struct kmeans *km, uint64_t seed)
         float *centroid = km->centroids + (size_t)k * n_cols;
         double sum = 0.0, mark;
 
+        if (k % SEEDS_A_REPORT == 0 && !pv_steps_report(steps, share * k / km->n_clusters))
+            return PV_ERR_INTERRUPTED;
         add_row(km, km->order[at], centroid);
         km->seed = centroid;
         pv_parallel_for(km->n_threads, n_sample, n_blocks(n_sample), shrink_distances, km);
@@ -288,10 +326,12 @@ static void seed_centroids(struct kmeans *km, uint64_t seed)
                 break;
         }
     }
+    return PV_OK;
 }
 
 static void kmeans_free(struct kmeans *km)
 {
+    pv_accel_kmeans_destroy(km->accel);
     free(km->inv);
     free(km->tiles);
     free(km->centroids);
@@ -325,11 +365,13 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
     for (; iter < params->n_iters; iter++) {
         size_t n_moved = 0;
 
-        if (!pv_steps_report(steps, (double)iter / (double)params->n_iters))
+        if (!pv_steps_report(steps, (1.0 + iter) / (1.0 + params->n_iters)))
             return PV_ERR_INTERRUPTED;
-        assign(km);
+        PV_TRY(assign_anywhere(km));
         group(km);
         repair_empty(km);
+        if (km->accel != NULL)
+            PV_TRY(pv_accel_kmeans_sum(km->accel, km->cluster, km->centroids));
         pv_parallel_for(km->n_threads, km->n_clusters, km->n_clusters, average_cluster, km);
         for (size_t i = 0; i < km->n_rows; i++)
             n_moved += km->cluster[i] != last[i];
@@ -345,6 +387,21 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
     for (size_t i = 0; i < km->n_rows; i++)
         out->similarity += (double)km->score[i] / (double)km->n_rows;
     return PV_OK;
+}
+
+/* On the device if one is given and its bindings can see enough. */
+static enum pv_status choose_place(struct kmeans *km, struct pv_device *device)
+{
+    struct pv_accel_rows rows = {.x = km->x,
+                                 .rows = km->rows,
+                                 .n_rows = km->n_rows,
+                                 .inv = km->inv,
+                                 .bits = km->space == PV_SPACE_BITS,
+                                 .n_threads = km->n_threads};
+
+    if (device == NULL || !pv_accel_kmeans_fits(device, km->n_clusters, km->x->n_cols))
+        return PV_OK;
+    return pv_accel_kmeans_create(device, &rows, km->n_clusters, &km->accel);
 }
 
 enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
@@ -374,8 +431,12 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
     km.order = pv_calloc(n_rows, sizeof(*km.order));
     if (last != NULL && km.centroids != NULL && km.cluster != NULL && km.score != NULL && km.first != NULL &&
         km.order != NULL && kmeans_prepare(&km)) {
-        seed_centroids(&km, params->seed);
-        status = iterate(&km, params, last, steps, out);
+        status = choose_place(&km, params->device);
+        if (status == PV_OK) {
+            status = seed_centroids(&km, params->seed, steps, 1.0 / (1.0 + params->n_iters));
+            if (status == PV_OK)
+                status = iterate(&km, params, last, steps, out);
+        }
     }
     if (status == PV_OK) {
         out->centroids = km.centroids;

@@ -3,12 +3,14 @@
  *
  * Features are f_j = sqrt(c_j) divided by the row's Euclidean length (contribution space), or the normalised
  * bit pattern (bit space). A row belongs to argmax_k f . centroid_k, ties to the lowest k. Results depend on
- * the rows, the parameters and the seed, never on the number of threads. */
+ * the rows, the parameters, the seed and the device, never on the number of threads. */
 #ifndef PV_LEARN_KMEANS_H
 #define PV_LEARN_KMEANS_H
 
 #include "learn/sparse.h"
 #include "learn/steps.h"
+
+struct pv_device;
 
 enum pv_space { PV_SPACE_CONTRIBUTION, PV_SPACE_BITS };
 
@@ -18,6 +20,7 @@ struct pv_kmeans_params {
     uint32_t n_threads;  /* 0: all cores */
     uint64_t seed;
     enum pv_space space;
+    struct pv_device *device; /* assigns and averages there, where its bindings can see enough; NULL: here */
 };
 struct pv_kmeans_result {
     float *centroids;  /* [K][F], unit length; zero for an empty cluster; owned by the caller, free */
@@ -26,7 +29,8 @@ struct pv_kmeans_result {
     double similarity; /* mean f . centroid over the rows, at the last assignment */
 };
 
-/* Clusters rows[0..n_rows). PV_ERR_NOMEM, or PV_ERR_INTERRUPTED if `steps` says stop. */
+/* Clusters rows[0..n_rows). PV_ERR_NOMEM, PV_ERR_INTERRUPTED if `steps` says stop, or the device's failure.
+ */
 PV_MUST_USE enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
                                      const struct pv_kmeans_params *params, const struct pv_steps *steps,
                                      struct pv_kmeans_result *out);

@@ -21,6 +21,7 @@
 #include "learn/kmeans.h"
 #include "learn/masks.h"
 #include "learn/router.h"
+#include "vk/device.h"
 
 enum {
     RECORD_CLUSTER = 16,
@@ -43,6 +44,7 @@ struct learner {
     const struct pv_source *source;
     struct pv_fit_params params; /* resolved */
     struct pv_log log;
+    struct pv_device *clusters_on, *router_on; /* NULL: the host */
     struct pv_windows windows;
     struct pv_journal journal;
     struct pv_capture_file file;       /* if learning from one */
@@ -100,7 +102,8 @@ static void make_keys(struct learner *ln)
 {
     const struct pv_fit_params *p = &ln->params;
     struct pv_capture_params capture = {.active_share = p->active_share};
-    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed}, router[] = {p->n_epochs};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed, ln->clusters_on != NULL};
+    uint64_t router[] = {p->n_epochs, ln->router_on != NULL};
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
     ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
@@ -117,6 +120,21 @@ static enum pv_status open_capture(struct learner *ln)
     ln->params.n_ctx = ln->file.head.n_ctx;
     ln->params.thin = ln->file.head.thin;
     ln->params.active_share = ln->file.head.active_share;
+    return PV_OK;
+}
+
+static enum pv_status choose_place(struct learner *ln)
+{
+    struct pv_device *device = ln->source->device;
+
+    if (ln->params.learn_on == PV_LEARN_DEVICE && device == NULL)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: there is no device to learn on");
+    if (ln->params.learn_on == PV_LEARN_CPU || device == NULL)
+        return PV_OK;
+    if (ln->params.learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters)
+        ln->clusters_on = device;
+    if (ln->params.learn_on == PV_LEARN_DEVICE || device->plan.learn_router)
+        ln->router_on = device;
     return PV_OK;
 }
 
@@ -167,7 +185,8 @@ static enum pv_status cluster_layer(struct learner *ln, uint32_t l, const struct
     struct pv_kmeans_params params = {.n_clusters = ln->params.n_clusters,
                                       .n_iters = ln->params.n_iters,
                                       .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l};
+                                      .seed = ln->params.seed + l,
+                                      .device = ln->clusters_on};
     size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
     const struct pv_journal_record *record =
         pv_journal_find(&ln->journal, RECORD_CLUSTER, l, ln->cluster_key);
@@ -220,7 +239,8 @@ static enum pv_status train_layer(struct learner *ln, uint32_t l, const struct p
                                       .d_model = ln->source->d_model,
                                       .n_epochs = ln->params.n_epochs,
                                       .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l};
+                                      .seed = ln->params.seed + l,
+                                      .device = ln->router_on};
     struct pv_router_data router_data = {
         .train = ln->train, .n_train = ln->n_train, .held_out = ln->held_out, .n_held_out = ln->n_held_out};
     uint16_t *labels = pv_calloc(ln->windows.n_tokens, sizeof(*labels));
@@ -534,7 +554,10 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
         PV_TRY_GOTO(open_capture(&ln));
     PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
     PV_TRY_GOTO(prepare(&ln));
+    PV_TRY_GOTO(choose_place(&ln));
     make_keys(&ln);
+    out->clusters_on_device = ln.clusters_on != NULL;
+    out->router_on_device = ln.router_on != NULL;
     out->n_tokens = ln.windows.n_tokens;
     out->n_clusters = ln.params.n_clusters;
     PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));

@@ -8,15 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/half.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "learn/accel.h"
 
 enum {
     TILE = 16,
     BATCH = 512,     /* rows a step */
     ROW_CHUNKS = 16, /* of a batch */
-    PATIENCE = 4,    /* epochs without a better one before training stops */
+    BATCHES_A_REPORT = 16,
+    PATIENCE = 4, /* epochs without a better one before training stops */
 };
 static const float NEVER = -1e9f; /* bias of a cluster that must not be chosen */
 
@@ -35,6 +38,8 @@ struct trainer {
     const uint32_t *batch; /* [n_batch] rows of this step */
     size_t n_batch;
     float rate, moment_scale, square_scale; /* of this step */
+    struct pv_accel_router *accel;          /* NULL: on the host */
+    uint32_t labels[BATCH];                 /* of this step, for the device */
 };
 
 /* exp(x) for x <= 0 within 2e-7 of its size, without branches, the same on every machine. */
@@ -94,7 +99,7 @@ static void load_rows(void *user, size_t chunk, size_t begin, size_t end)
             for (uint32_t j = 0; j < d; j++)
                 row[j] = (pv_half_to_float(z[j]) - t->mean[j]) * t->inv_std[j];
         }
-        for (uint32_t j = 0; j < d; j++)
+        for (uint32_t j = 0; j < d && t->accel == NULL; j++)
             t->columns[(size_t)j * BATCH + i] = row[j];
     }
 }
@@ -207,40 +212,90 @@ static void update_tiles(void *user, size_t chunk, size_t begin, size_t end)
     }
 }
 
-static void forward(struct trainer *t, const uint32_t *batch, size_t n)
+static void load_batch(struct trainer *t, const uint32_t *batch, size_t n)
 {
     t->batch = batch;
     t->n_batch = n;
     pv_parallel_for(t->params.n_threads, (n + 1) & ~(size_t)1, ROW_CHUNKS, load_rows, t);
+}
+
+static void forward(struct trainer *t, const uint32_t *batch, size_t n)
+{
+    load_batch(t, batch, n);
     pv_parallel_for(t->params.n_threads, t->n_tiles, t->n_tiles, score_tiles, t);
     pv_parallel_for(t->params.n_threads, n, ROW_CHUNKS, choose_rows, t);
 }
 
-static void train_batch(struct trainer *t, const uint32_t *batch, size_t n, uint64_t step, uint64_t n_steps)
+static enum pv_status train_batch_there(struct trainer *t, const uint32_t *batch, size_t n)
+{
+    struct pv_accel_step step = {t->rate, t->moment_scale, t->square_scale};
+
+    load_batch(t, batch, n);
+    for (size_t i = 0; i < n; i++)
+        t->labels[i] = t->data->label[batch[i]];
+    return pv_accel_router_step(t->accel, t->rows, t->labels, (uint32_t)n, &step);
+}
+
+static enum pv_status train_batch(struct trainer *t, const uint32_t *batch, size_t n, uint64_t step,
+                                  uint64_t n_steps)
 {
     double warm = (double)(step + 1) / 20.0, pi = 3.14159265358979323846;
 
-    forward(t, batch, n);
     t->rate = (float)((warm < 1.0 ? warm : 1.0) * 0.5 * (1.0 + cos(pi * (double)step / (double)n_steps))) *
               t->params.rate;
     t->moment_scale = (float)(1.0 / (1.0 - pow(0.9, (double)(step + 1))));
     t->square_scale = (float)(1.0 / (1.0 - pow(0.999, (double)(step + 1))));
+    if (t->accel != NULL)
+        return train_batch_there(t, batch, n);
+    forward(t, batch, n);
     pv_parallel_for(t->params.n_threads, n, ROW_CHUNKS, differentiate_rows, t);
     pv_parallel_for(t->params.n_threads, t->n_tiles, t->n_tiles, update_tiles, t);
+    return PV_OK;
 }
 
-static double measure(struct trainer *t, const uint32_t *rows, size_t n)
+static enum pv_status measure(struct trainer *t, const uint32_t *rows, size_t n, double *accuracy)
 {
     size_t n_right = 0;
 
     for (size_t begin = 0; begin < n; begin += BATCH) {
         size_t size = n - begin < BATCH ? n - begin : BATCH;
 
-        forward(t, rows + begin, size);
+        if (t->accel == NULL) {
+            forward(t, rows + begin, size);
+        } else {
+            load_batch(t, rows + begin, size);
+            PV_TRY(pv_accel_router_choose(t->accel, t->rows, (uint32_t)size, t->choice));
+        }
         for (size_t i = 0; i < size; i++)
             n_right += t->choice[i] == t->data->label[rows[begin + i]];
     }
-    return n > 0 ? (double)n_right / (double)n : 0.0;
+    *accuracy = n > 0 ? (double)n_right / (double)n : 0.0;
+    return PV_OK;
+}
+
+/* Remembers the weights as the best so far. */
+static enum pv_status keep_best(struct trainer *t)
+{
+    size_t d = t->params.d_model, n_clusters = t->params.n_clusters;
+    float *weight, *bias;
+    enum pv_status status;
+
+    if (t->accel == NULL) {
+        memcpy(t->best_weight, t->weight, t->n_tiles * d * TILE * sizeof(float));
+        memcpy(t->best_bias, t->bias, (size_t)t->n_tiles * TILE * sizeof(float));
+        return PV_OK;
+    }
+    weight = pv_calloc(n_clusters * d, sizeof(*weight));
+    bias = pv_calloc(n_clusters, sizeof(*bias));
+    status = weight != NULL && bias != NULL ? pv_accel_router_read(t->accel, weight, bias) : PV_ERR_NOMEM;
+    for (size_t k = 0; k < n_clusters && status == PV_OK; k++) {
+        t->best_bias[k] = t->bias[k] + bias[k];
+        for (size_t j = 0; j < d; j++)
+            t->best_weight[(k / TILE * d + j) * TILE + k % TILE] = weight[k * d + j];
+    }
+    free(weight);
+    free(bias);
+    return status;
 }
 
 static void standardise(struct trainer *t)
@@ -273,8 +328,20 @@ static void forbid_unused(struct trainer *t)
         t->bias[t->data->label[t->data->train[i]]] = 0.0f;
 }
 
+/* On the device if one is given and its bindings can see enough. */
+static enum pv_status choose_place(struct trainer *t)
+{
+    const struct pv_router_params *p = &t->params;
+
+    if (p->device == NULL || p->decay > 0.0f ||
+        !pv_accel_router_fits(p->device, p->n_clusters, p->d_model, BATCH))
+        return PV_OK;
+    return pv_accel_router_create(p->device, p->n_clusters, p->d_model, BATCH, t->bias, &t->accel);
+}
+
 static void trainer_free(struct trainer *t)
 {
+    pv_accel_router_destroy(t->accel);
     float *all[] = {t->mean, t->inv_std,     t->weight,      t->moment,      t->square,
                     t->bias, t->bias_moment, t->bias_square, t->best_weight, t->best_bias,
                     t->rows, t->columns,     t->scores};
@@ -321,8 +388,6 @@ static enum pv_status train(struct trainer *t, uint32_t *order, const struct pv_
     for (uint32_t epoch = 0; epoch < t->params.n_epochs && epoch - best_epoch < PATIENCE; epoch++) {
         double accuracy;
 
-        if (!pv_steps_report(steps, (double)epoch / (double)t->params.n_epochs))
-            return PV_ERR_INTERRUPTED;
         for (size_t i = n; i > 1; i--) {
             size_t other = pv_rng_below(&rng, (uint32_t)i);
             uint32_t row = order[i - 1];
@@ -333,14 +398,15 @@ static enum pv_status train(struct trainer *t, uint32_t *order, const struct pv_
         for (size_t b = 0; b < n_batches; b++, step++) {
             size_t begin = b * BATCH;
 
-            train_batch(t, order + begin, n - begin < BATCH ? n - begin : BATCH, step, n_steps);
+            if (b % BATCHES_A_REPORT == 0 && !pv_steps_report(steps, (double)step / (double)n_steps))
+                return PV_ERR_INTERRUPTED;
+            PV_TRY(train_batch(t, order + begin, n - begin < BATCH ? n - begin : BATCH, step, n_steps));
         }
-        accuracy = measure(t, judge, n_judge);
+        PV_TRY(measure(t, judge, n_judge, &accuracy));
         if (accuracy > best) {
             best = accuracy;
             best_epoch = epoch;
-            memcpy(t->best_weight, t->weight, (size_t)t->n_tiles * t->params.d_model * TILE * sizeof(float));
-            memcpy(t->best_bias, t->bias, (size_t)t->n_tiles * TILE * sizeof(float));
+            PV_TRY(keep_best(t));
         }
         *n_epochs = epoch + 1;
     }
@@ -402,7 +468,9 @@ enum pv_status pv_router_train(const struct pv_router_params *params, const stru
     if (order != NULL && out->weight != NULL && out->bias != NULL && trainer_prepare(&t)) {
         standardise(&t);
         forbid_unused(&t);
-        status = train(&t, order, steps, &out->n_epochs);
+        status = choose_place(&t);
+        if (status == PV_OK)
+            status = train(&t, order, steps, &out->n_epochs);
     }
     if (status == PV_OK) {
         fold(&t, out);

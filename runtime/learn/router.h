@@ -3,8 +3,8 @@
  *
  * z is standardised per dimension for training and the scaling is folded into the weights afterwards.
  * Minibatch Adam (Kingma and Ba, 2015) with a cosine schedule and decoupled weight decay; the weights of the
- * best epoch on held-out rows are kept. Results depend on the data, the parameters and the seed, never on the
- * number of threads. */
+ * best epoch on held-out rows are kept. Results depend on the data, the parameters, the seed and the device,
+ * never on the number of threads. */
 #ifndef PV_LEARN_ROUTER_H
 #define PV_LEARN_ROUTER_H
 
@@ -12,13 +12,16 @@
 #include <stdint.h>
 #include "learn/steps.h"
 
+struct pv_device;
+
 struct pv_router_params {
     uint32_t n_clusters, d_model;
     uint32_t n_epochs;
     uint32_t n_threads; /* 0: all cores */
     uint64_t seed;
-    float rate;  /* peak learning rate; 0: 0.01 */
-    float decay; /* weight decay per step, times the rate; 0: none */
+    float rate;               /* peak learning rate; 0: 0.01 */
+    float decay;              /* weight decay per step, times the rate; 0: none */
+    struct pv_device *device; /* trains there, where its bindings can see enough and decay is 0; NULL: here */
 };
 /* Rows of z are float16 [n][d]; labels are below n_clusters. */
 struct pv_router_data {

@@ -68,7 +68,7 @@ static enum pv_status create_handle(struct pv_device *device)
         .subgroupSizeControl = VK_TRUE};
     struct pv_extensions available;
     PV_TRY(pv_extensions_list(device->physical, device->log, &available));
-    const char *names[2];
+    const char *names[3];
     uint32_t n_names = 0;
     if (pv_extensions_has(&available, "VK_KHR_portability_subset"))
         names[n_names++] = "VK_KHR_portability_subset"; /* must be enabled where it is there */
@@ -77,6 +77,8 @@ static enum pv_status create_handle(struct pv_device *device)
         if (device->caps.api_version < VK_API_VERSION_1_3)
             names[n_names++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     }
+    if (device->caps.external_host_memory)
+        names[n_names++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
     pv_extensions_free(&available);
     const float priority = 1.0f;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,

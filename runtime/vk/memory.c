@@ -105,6 +105,8 @@ void pv_buffer_destroy(struct pv_buffer *buffer)
     if (buffer->handle)
         device->vk.vkDestroyBuffer(device->handle, buffer->handle, NULL);
     pv_memory_free(device->memory, buffer->block);
+    if (buffer->own_memory)
+        device->vk.vkFreeMemory(device->handle, buffer->own_memory, NULL);
     free(buffer);
 }
 

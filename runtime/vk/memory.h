@@ -19,6 +19,7 @@ struct pv_buffer {
     void *mapped;        /* NULL if the host cannot see it */
     void *block;         /* owner inside the sub-allocator */
     uint64_t block_offset, block_size;
+    VkDeviceMemory own_memory; /* imported, of no block */
     struct {
         VkFormat format;
         VkBufferView view;

@@ -48,7 +48,10 @@ static const struct plan_key keys[] = {
     KEY(WORKGROUP, elementwise_workgroup, 0),
     KEY(COUNT, n_batch, MAX_BATCH),
     KEY(FLAG, kv_f16, 0),
+    KEY(LIMIT, submit_ms, 3600000),
     KEY(LIMIT, memory_mib, 1u << 30),
+    KEY(FLAG, learn_clusters, 0),
+    KEY(FLAG, learn_router, 0),
     KEY(BYTES, max_binding_bytes, 0),
 };
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
@@ -169,7 +172,7 @@ static void store(struct pv_plan *plan, const struct plan_key *key, uint64_t val
         memcpy(at, &(uint32_t){(uint32_t)value}, sizeof(uint32_t));
         break;
     case FLAG:
-        plan->kv_f16 = value != 0;
+        memcpy(at, &(bool){value != 0}, sizeof(bool));
         break;
     case BYTES:
         plan->max_binding_bytes = value;
@@ -303,6 +306,11 @@ static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
         plan->matvec_workgroup = plan->subgroup_size;
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
+    plan->submit_ms = cpu ? 0 : 200; /* desktops reset a device after 2 s (Windows) or more */
+    /* A software driver multiplies faster than the host's loops where it reads texels, but the host skips
+     * inactive neurons: docs/scale.md has the seconds. */
+    plan->learn_clusters = !cpu;
+    plan->learn_router = !cpu || plan->access == PV_ACCESS_TEXEL;
     plan->max_binding_bytes = binding_limit(caps, plan->access);
 }
 
@@ -386,31 +394,59 @@ enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const c
     return PV_OK;
 }
 
+static uint64_t load(const struct pv_plan *plan, const struct plan_key *key)
+{
+    const char *at = (const char *)plan + key->offset;
+    uint32_t u;
+    bool flag;
+    switch (key->kind) {
+    case ACCESS:
+        return plan->access;
+    case REDUCE:
+        return plan->reduce;
+    case COUNT:
+    case LIMIT:
+    case WORKGROUP:
+        memcpy(&u, at, sizeof u);
+        return u;
+    case FLAG:
+        memcpy(&flag, at, sizeof flag);
+        return flag;
+    case BYTES:
+        break;
+    }
+    return plan->max_binding_bytes;
+}
+
+bool pv_plan_same(const struct pv_plan *a, const struct pv_plan *b)
+{
+    for (size_t k = 0; k < N_KEYS; k++)
+        if (load(a, &keys[k]) != load(b, &keys[k]))
+            return false;
+    return true;
+}
+
 char *pv_plan_to_json(const struct pv_plan *plan)
 {
     json_t *root = json_object();
     for (size_t k = 0; root && k < N_KEYS; k++) {
-        const char *at = (const char *)plan + keys[k].offset;
+        const uint64_t v = load(plan, &keys[k]);
         json_t *value = NULL;
-        uint32_t u;
         switch (keys[k].kind) {
         case ACCESS:
-            value = json_string(access_names[plan->access]);
+            value = json_string(access_names[v]);
             break;
         case REDUCE:
-            value = json_string(reduce_names[plan->reduce]);
+            value = json_string(reduce_names[v]);
+            break;
+        case FLAG:
+            value = json_boolean(v);
             break;
         case COUNT:
         case LIMIT:
         case WORKGROUP:
-            memcpy(&u, at, sizeof u);
-            value = json_integer(u);
-            break;
-        case FLAG:
-            value = json_boolean(plan->kv_f16);
-            break;
         case BYTES:
-            value = json_integer((json_int_t)plan->max_binding_bytes);
+            value = json_integer((json_int_t)v);
             break;
         }
         if (json_object_set_new(root, keys[k].name, value)) {

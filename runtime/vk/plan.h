@@ -25,13 +25,17 @@ struct pv_plan {
     uint32_t elementwise_workgroup;
     uint32_t n_batch;           /* prefill tokens a submit */
     bool kv_f16;                /* KV cache in packed float16 */
+    uint32_t submit_ms;         /* a submit of a model's layers should not take longer; 0: no limit */
     uint32_t memory_mib;        /* of device memory to use at most; 0: what is free */
+    bool learn_clusters;        /* clustering runs here rather than on the host */
+    bool learn_router;          /* likewise the router's training */
     uint64_t max_binding_bytes; /* largest weight matrix one binding can see under `access` */
 };
 /* Always succeeds with something the caps allow; overrides that are unknown, malformed or impossible:
  * PV_ERR_ARG with the key named. `overrides` may be NULL. */
 PV_MUST_USE enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const char *overrides,
                                         const struct pv_log *log, struct pv_plan *out);
+bool pv_plan_same(const struct pv_plan *a, const struct pv_plan *b);
 char *pv_plan_to_json(const struct pv_plan *plan); /* malloc'ed */
 
 #endif

@@ -22,6 +22,12 @@ expect_code 2
 expect_in err 'part 3/3 is missing'
 expect_no_file fewer.capture
 
+parvin info part2.capture
+expect_code 0
+expect_in out 'part           2 of 3: 4 of 12 windows of 128 tokens' '1500 in all' '% of the neurons'
+parvin info all.capture --json
+expect_in out '"kind": "capture"' '"captured": 12' '"captured_tokens": 1500' '"parts": 1'
+
 # Killed as soon as there is something to keep, then the same command again.
 : >err
 "$PARVIN" capture "$MODEL" "$@" --tokens 1500 -o again.capture >out 2>err &

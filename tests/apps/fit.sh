@@ -34,7 +34,8 @@ while [ "$n" -le "$stages" ]; do
 		else
 			expect_code 137
 		fi
-		expect_no_file again.gguf
+		# killed while writing, it may have been whole already
+		[ ! -e again.gguf ] || cmp -s whole.gguf again.gguf || wrong 'it left half a file'
 		parvin "$@" -o again.gguf --json
 		expect_code 0
 	fi
@@ -43,6 +44,19 @@ while [ "$n" -le "$stages" ]; do
 	rm -f again.gguf
 	if [ $signal = INT ]; then signal=KILL; else signal=INT n=$((n + 1)); fi
 done
+
+# Clusters and router learned on the device: as good, and the same every time.
+accuracy=$("$PARVIN" "$@" -o here.gguf --json --learn-on cpu 2>err | sed -n 's/.*"router_accuracy": \([0-9.]*\).*/\1/p')
+for name in there again; do
+	parvin "$@" -o $name.gguf --json --learn-on device --validation
+	expect_code 0
+	expect_in out '"clusters_on": "device"' '"router_on": "device"'
+done
+cmp -s there.gguf again.gguf || wrong 'learned on the device twice, the files differ'
+expect_number 'there > here - 0.05' there "$(json_field router_accuracy)" here "$accuracy"
+parvin "$@" -o other.gguf --learn-on moon
+expect_usage 'device or cpu'
+rm -f here.gguf there.gguf again.gguf
 
 # The file at work.
 parvin info whole.gguf

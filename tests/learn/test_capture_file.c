@@ -247,7 +247,16 @@ static enum pv_status learn_status(const char *path, bool dense)
 
 START_TEST(fit_refuses_what_does_not_fit)
 {
+    struct pv_capture_info info;
+
     capture_ok(paths[0], false, (struct pv_capture_options){.n_shards = 2});
+    ck_assert_int_eq(pv_capture_read_info(paths[0], NULL, &info), PV_OK);
+    ck_assert_uint_eq(info.n_windows, 32);
+    ck_assert_uint_eq(info.n_captured, 16);
+    ck_assert_uint_eq(info.n_captured_tokens, 16 * 32);
+    ck_assert_uint_eq(info.n_tokens, N_TEXT);
+    ck_assert(info.n_active > 16 * 32 * FAKE_LAYERS &&
+              info.n_active < (uint64_t)16 * 32 * FAKE_LAYERS * FAKE_F);
     ck_assert_int_eq(learn_status(paths[0], false), PV_ERR_ARG);
     ck_assert(pv_test_logged(&captured, "one part of several"));
     capture_ok(paths[WHOLE], false, (struct pv_capture_options){0});

@@ -18,7 +18,7 @@
 #include "harness.h"
 #include "learn/learn.h"
 
-enum { N_TOKENS = 900, INTERRUPTED = 40, FAILED = 41, RANDOM_KILLS = 40 };
+enum { N_TOKENS = 500, INTERRUPTED = 40, FAILED = 41, RANDOM_KILLS = 40 };
 enum how { TO_THE_END, STOP, KILL };
 
 static char out_path[PV_TEST_PATH_ROOM], resume_path[PV_TEST_PATH_ROOM + 16];
@@ -158,7 +158,7 @@ START_TEST(stopped_at_every_report)
         expect_same(whole, n);
     }
     expect_same(whole, n);             /* the last report cannot stop it, or there is none with this number */
-    ck_assert_uint_gt(at, 29 + 3 * 4); /* windows; three layers in each of the stages */
+    ck_assert_uint_gt(at, 16 + 3 * 4); /* windows; three layers in each of the stages */
     free(whole);
 }
 END_TEST

@@ -62,11 +62,17 @@ START_TEST(software_drivers_get_what_was_measured_best)
     ck_assert_int_eq(plan.access, PV_ACCESS_TEXEL);
     ck_assert_int_eq(plan.reduce, PV_REDUCE_INVOCATION);
     ck_assert(!plan.kv_f16);
+    ck_assert(!plan.learn_clusters);
+    ck_assert(plan.learn_router);
+    ck_assert(make(&caps, "learn_clusters=1").learn_clusters);
+    ck_assert(!make(&caps, "learn_clusters=1").kv_f16);
+    ck_assert(!make(&caps, "learn_router=0").learn_router);
     caps = load(SWIFTSHADER);
     plan = make(&caps, NULL);
     ck_assert_int_eq(plan.access, PV_ACCESS_STORAGE);
     ck_assert_int_eq(plan.reduce, PV_REDUCE_INVOCATION);
     ck_assert_uint_le(plan.elementwise_workgroup, 256);
+    ck_assert(!plan.learn_clusters && !plan.learn_router);
 }
 END_TEST
 
@@ -80,6 +86,7 @@ START_TEST(gpus_share_rows_by_subgroup)
         ck_assert_int_eq(plan.reduce, PV_REDUCE_SUBGROUP);
         ck_assert_uint_eq(plan.matvec_workgroup % plan.subgroup_size, 0);
         ck_assert(plan.kv_f16);
+        ck_assert(plan.learn_clusters && plan.learn_router);
         caps.subgroup_ops = 1;
         ck_assert_int_eq(make(&caps, NULL).reduce, PV_REDUCE_WORKGROUP);
     }

@@ -1,17 +1,20 @@
-/* Conformance: every row of the kernel case table on one device, against the CPU reference. */
+/* Conformance: every row of the kernel case table on one device, in every variant the device can run, against
+ * the CPU reference. Inputs are random, from a seed; outputs are poisoned. */
 #ifndef PARVIN_CONFORM_H
 #define PARVIN_CONFORM_H
 
 #include "parvin/device.h"
 
 struct pv_conform_params {
-    const char *filter; /* substring of "kernel/case"; NULL: all */
-    uint64_t seed;      /* 0: 1 */
-    bool quick;         /* only the small cases */
+    const char *filter;  /* substring of "kernel/case [variant]"; NULL: all */
+    const char *variant; /* only this one (see pv_conform_variants); NULL: all that run */
+    uint64_t seed;       /* 0: 1 */
+    bool quick;          /* only the small cases */
 };
 struct pv_conform_row {
     char kernel[32];
-    char name[96]; /* the case: shape, type, variant */
+    char name[96]; /* the case: "shape, type [variant]" */
+    char variant[32];
     bool passed, skipped;
     double error; /* normalised mean squared error, or count of differing words for exact cases */
     double tolerance;
@@ -20,9 +23,29 @@ struct pv_conform_row {
 struct pv_conform_result {
     uint32_t n_passed, n_failed, n_skipped;
 };
+/* Calls `row` for each case, and for each variant that the device cannot run, as skipped. An unknown variant,
+ * or one the device cannot run, is PV_ERR_ARG. The status is of what makes further cases pointless (memory, a
+ * lost device); failed cases are counted in `out` alone. */
 PV_MUST_USE enum pv_status pv_conform(struct pv_context *context, uint32_t device,
                                       const struct pv_conform_params *params,
                                       void (*row)(void *user, const struct pv_conform_row *row), void *user,
                                       struct pv_conform_result *out);
+
+/* Tiny random models (dense, routed, gated, quantised), prompt and decode, in every variant (`quick`: the
+ * device's own plan only): logits against the CPU reference, and its greedy text. `path` names a file that
+ * can be made and removed again. Rows are of kernel "model". */
+PV_MUST_USE enum pv_status pv_conform_models(struct pv_context *context, uint32_t device, const char *path,
+                                             const struct pv_conform_params *params,
+                                             void (*row)(void *user, const struct pv_conform_row *row),
+                                             void *user, struct pv_conform_result *out);
+
+struct pv_conform_variant {
+    const char *name, *about;
+    bool runs;
+    const char *why_not; /* if it does not */
+};
+PV_MUST_USE enum pv_status
+pv_conform_variants(struct pv_context *context, uint32_t device,
+                    void (*variant)(void *user, const struct pv_conform_variant *variant), void *user);
 
 #endif

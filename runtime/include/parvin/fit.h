@@ -7,14 +7,21 @@
 
 #include "parvin/session.h"
 
+/* Where clustering and router training run. */
+enum pv_learn_on {
+    PV_LEARN_AUTO, /* as the plan of the engine's first device says */
+    PV_LEARN_CPU,
+    PV_LEARN_DEVICE
+};
 struct pv_fit_params {
-    uint32_t n_clusters;     /* K; 0: 256 (fewer for small texts) */
-    double density;          /* budget over all layers; 0: 0.2 */
-    uint64_t n_tokens;       /* calibration tokens at most; 0: all */
-    uint32_t thin;           /* keep one token in so many, of as many more; 0: 1 */
-    uint32_t n_iters;        /* clustering iterations at most; 0: 20 */
-    uint32_t n_epochs;       /* router epochs; 0: 12 */
-    uint32_t n_threads;      /* 0: all cores */
+    uint32_t n_clusters; /* K; 0: 256 (fewer for small texts) */
+    double density;      /* budget over all layers; 0: 0.2 */
+    uint64_t n_tokens;   /* calibration tokens at most; 0: all */
+    uint32_t thin;       /* keep one token in so many, of as many more; 0: 1 */
+    uint32_t n_iters;    /* clustering iterations at most; 0: 20 */
+    uint32_t n_epochs;   /* router epochs; 0: 12 */
+    uint32_t n_threads;  /* 0: all cores */
+    enum pv_learn_on learn_on;
     uint64_t seed;           /* 0: 1 */
     uint32_t n_ctx;          /* calibration window, tokens; 0: the engine's context, at most 512 */
     double active_share;     /* neurons a pattern keeps where none are exactly zero (SwiGLU, GELU); 0: 0.5 */
@@ -28,6 +35,7 @@ struct pv_fit_result {
     double precision, recall;                     /* of the routed masks, likewise */
     uint64_t n_tokens;
     uint32_t n_clusters;
+    bool clusters_on_device, router_on_device; /* where they were learned */
     double seconds_capture, seconds_cluster, seconds_router, seconds_masks, seconds_writing;
     bool resumed;
 };
@@ -61,5 +69,20 @@ PV_MUST_USE enum pv_status pv_capture_write(struct pv_engine *engine, const uint
  * if they do not belong together, PV_ERR_ARG if one is missing or there twice. */
 PV_MUST_USE enum pv_status pv_capture_merge(const char *const *paths, uint32_t n_paths, const char *out_path,
                                             const struct pv_log *log);
+
+/* What a capture file has. */
+struct pv_capture_info {
+    uint32_t n_layers, d_model, d_ffn, n_ctx, thin;
+    uint32_t shard, n_shards;       /* part `shard`, from 0 */
+    uint32_t n_windows, n_captured; /* in all parts, in this file */
+    uint64_t n_tokens, n_text;      /* kept in all parts, of the text */
+    uint64_t n_active;              /* active neurons of the kept tokens in this file, all layers */
+    uint64_t n_captured_tokens;     /* kept in this file */
+    uint64_t fingerprint;           /* of the model's weights */
+    double active_share;            /* that thresholds were made for; 0: inactive neurons are exactly zero */
+};
+/* Reads and checks the whole file. PV_ERR_IO, PV_ERR_FORMAT. */
+PV_MUST_USE enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log,
+                                                struct pv_capture_info *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* Matrices are normal with variance 1 / columns, which keeps activations of order one through the layers. */
-#include "tiny_model.h"
+#include "format/tiny_model.h"
 
 #include <math.h>
 #include <stdio.h>

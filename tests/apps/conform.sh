@@ -1,0 +1,51 @@
+#!/bin/sh
+# parvin conform: its modes and reports, on small selections.
+# shellcheck source=tests/apps/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_device
+parvin devices --json
+device=$(sed -n 's/^ *"uuid": "\([^"]*\)".*/\1/p' out | head -n 1)
+
+parvin conform --device "$device" --list-variants
+expect_code 0
+expect_in out plan storage-invocation texel-odd no-subgroups no-fp16-storage small-shared minimum gpu-sizes
+variants=$(sed -n 's/^  \([a-z0-9-]*\) .*/\1/p' out | wc -l)
+expect_number 'n >= 18' n "$variants"
+
+parvin conform --device "$device" --filter rmsnorm --junit a.xml --markdown a.md --json
+expect_code 0
+expect_number 'n > 20' n "$(json_field passed)"
+for text in '<testsuite ' '<testcase classname="' '.rmsnorm" name="' '[no-subgroups]"' '</testsuites>'; do
+	grep -qF -e "$text" a.xml || wrong "'$text' is not in the JUnit report"
+done
+if command -v xmllint >/dev/null; then xmllint --noout a.xml || wrong 'the JUnit report is no XML'; fi
+grep -q '^| rmsnorm | [1-9]' a.md || wrong 'the Markdown report has no row for rmsnorm'
+mkdir reports
+cp out reports/one.json
+parvin conform --table reports
+expect_code 0
+expect_number 'n == 1' n "$(grep -c '^| .* | [1-9][0-9]* | 0 |' out)"
+echo '{}' >reports/two.json
+parvin conform --table reports
+expect_failure 'two.json is no report'
+
+parvin conform --device "$device" --variant no-fp16-storage --filter 'add/' -v
+expect_code 0
+expect_in out '[no-fp16-storage]' 'seed 1'
+parvin conform --device "$device" --variant warp
+expect_code 2
+expect_in err 'there is no variant warp here'
+
+# Whole models: dense, routed, gated, quantised; nothing is left where they lay.
+TMPDIR=$PWD
+export TMPDIR
+parvin conform --device "$device" --quick --filter 'model/'
+expect_code 0
+expect_in out 'model                    4 passed'
+expect_files reports a.xml a.md
+
+# Time is up after one round at the least; each round has a seed of its own.
+parvin conform --device "$device" --filter 'argmax/' --minutes 0.02 --seed 7
+expect_code 0
+expect_in out 'seed 7' ', seeds 7 to '
+finish
