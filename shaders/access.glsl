@@ -32,3 +32,8 @@ layout(constant_id = PV_SPEC_WG) const uint WG = 64;
 vec4 keep_below(vec4 v, uint e, uint n) {
 	return vec4(e < n ? v.x : 0.0, e + 1 < n ? v.y : 0.0, e + 2 < n ? v.z : 0.0, e + 3 < n ? v.w : 0.0);
 }
+
+#ifdef PV_BREAK
+// For tests of the tests: the first workgroup does nothing.
+#define main() whole(); void main() { if (gl_WorkGroupID != uvec3(0)) whole(); } void whole()
+#endif

@@ -296,6 +296,8 @@ enum pv_status pv_context_create(const struct pv_context_params *params, struct 
         return pv_fail(&params->log, PV_ERR_NOMEM, "out of memory creating the Vulkan context");
     enum pv_status status = PV_OK;
     context->log = params->log;
+    context->shaders = pv_spirv_table;
+    context->n_shaders = pv_spirv_count;
     atomic_init(&context->n_validation_messages, 0);
     if (params->cache_dir)
         context->cache_dir = pv_strndup(params->cache_dir, strlen(params->cache_dir));

@@ -7,6 +7,7 @@
 #include "parvin/device.h"
 #include "vk/caps.h"
 #include "vk/plan.h"
+#include "vk/spirv.h"
 
 struct pv_physical {
     VkPhysicalDevice handle;
@@ -23,6 +24,8 @@ struct pv_context {
     uint32_t n_physical;
     struct pv_physical *physical;
     char *cache_dir, *plan_overrides;
+    const struct pv_spirv *shaders; /* sorted by name; the embedded ones, but tests may put in others */
+    size_t n_shaders;
 };
 
 #endif

@@ -65,14 +65,14 @@ uint32_t pv_pipelines_count(const struct pv_pipelines *p)
     return (uint32_t)p->n_entries;
 }
 
-static const struct pv_spirv *find_shader(const char *name)
+static const struct pv_spirv *find_shader(const struct pv_context *context, const char *name)
 {
-    size_t low = 0, high = pv_spirv_count; /* the table is sorted */
+    size_t low = 0, high = context->n_shaders;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, pv_spirv_table[middle].name);
+        int order = strcmp(name, context->shaders[middle].name);
         if (order == 0)
-            return &pv_spirv_table[middle];
+            return &context->shaders[middle];
         if (order < 0)
             high = middle;
         else
@@ -197,7 +197,7 @@ static enum pv_status add(struct pv_pipelines *p, uint64_t key, const char *shad
     struct pv_device *device = p->device;
     enum pv_status status = PV_OK;
     struct pv_reflection reflection;
-    const struct pv_spirv *code = find_shader(shader);
+    const struct pv_spirv *code = find_shader(device->context, shader);
     if (!code)
         return pv_fail(device->log, PV_ERR_UNSUPPORTED, "this build of Parvin has no shader called %s",
                        shader);
