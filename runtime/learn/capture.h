@@ -40,6 +40,8 @@ struct pv_windows pv_windows_plan(const uint32_t *text, size_t n_text, uint64_t 
 /* The same, one token kept in `thin` >= 1: up to thin * n_tokens are fed. */
 struct pv_windows pv_windows_plan_thin(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx,
                                        uint32_t thin);
+/* Sets n_windows and n_tokens from the other sizes. */
+void pv_windows_count(struct pv_windows *windows);
 /* First token of window w in the text; *n its length (n_ctx, but for the last). */
 size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n);
 /* How many tokens of window w are kept, and whether the one at `pos` of its n is. */

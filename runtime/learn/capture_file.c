@@ -112,13 +112,12 @@ static enum pv_status read_head(struct pv_capture_file *file)
     if (record->key != file->key || j->key != pv_capture_journal_key(file->key, &params))
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: its head and its records do not belong together",
                        j->path);
-    file->windows = pv_windows_plan_thin(NULL, (size_t)h->n_run, 0, h->n_ctx, 1);
-    file->windows.thin = h->thin;
-    file->windows.n_text = (size_t)h->n_text;
-    file->windows.text_hash = h->text_hash;
-    file->windows.n_tokens = 0;
-    for (uint32_t w = 0; w < file->windows.n_windows; w++)
-        file->windows.n_tokens += pv_windows_kept(&file->windows, w);
+    file->windows = (struct pv_windows){.n_text = (size_t)h->n_text,
+                                        .n_run = (size_t)h->n_run,
+                                        .n_ctx = h->n_ctx,
+                                        .thin = h->thin,
+                                        .text_hash = h->text_hash};
+    pv_windows_count(&file->windows);
     return PV_OK;
 }
 
@@ -144,19 +143,21 @@ enum pv_status pv_capture_file_check(const struct pv_capture_file *file, const s
 {
     const struct pv_capture_head *h = &file->head;
     const struct pv_journal *j = &file->journal;
-    uint32_t n_missing = 0;
+    uint32_t n_windows = file->windows.n_windows, n_missing = 0;
 
     if (h->fingerprint != source->fingerprint || h->n_layers != source->n_layers ||
         h->d_model != source->d_model || h->d_ffn != source->d_ffn || h->variant != source->variant ||
         h->exact_zeros != source->exact_zeros)
         return pv_fail(&j->log, PV_ERR_MISMATCH,
                        "%s: was captured from another model, or with another activation function", j->path);
-    for (uint32_t w = 0; w < file->windows.n_windows; w++)
+    if (n_windows > j->n_records) /* without asking for each: a head may say anything */
+        n_missing = n_windows - (uint32_t)j->n_records;
+    for (uint32_t w = 0; w < n_windows && n_windows <= j->n_records; w++)
         n_missing += pv_capture_find(j, file->key, w) == NULL;
     if (n_missing > 0)
         return pv_fail(&j->log, PV_ERR_ARG,
-                       "%s: lacks %u of %u windows%s: parvin merge puts all parts together", j->path,
-                       n_missing, file->windows.n_windows,
+                       "%s: lacks %s%u of %u windows%s: parvin merge puts all parts together", j->path,
+                       n_windows > j->n_records ? "at least " : "", n_missing, n_windows,
                        h->n_shards > 1 ? " (it is one part of several)" : "");
     return PV_OK;
 }
@@ -212,10 +213,13 @@ enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log, 
                                     .n_text = h->n_text,
                                     .fingerprint = h->fingerprint,
                                     .active_share = h->active_share};
-    for (uint32_t w = 0; w < file.windows.n_windows && status == PV_OK; w++) {
+    for (size_t i = 0; i < file.journal.n_records && status == PV_OK; i++) {
+        const struct pv_journal_record *record = &file.journal.records[i];
+        uint32_t w = record->index;
         uint64_t n_active = 0;
 
-        if (pv_capture_find(&file.journal, file.key, w) == NULL)
+        if (record->kind != PV_RECORD_WINDOW || w >= file.windows.n_windows ||
+            pv_capture_find(&file.journal, file.key, w) != record)
             continue;
         status = count_active(&file, w, &n_active);
         out->n_captured++;

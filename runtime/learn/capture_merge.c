@@ -50,12 +50,14 @@ static enum pv_status check_shards(const struct merge *m)
                                part->head.n_shards);
         }
     }
+    for (uint32_t i = 0; i < first->head.n_shards && i < first->windows.n_windows; i++) {
+        if (part_of(m, i) == m->n)
+            return pv_fail(m->log, PV_ERR_ARG, "part %u/%u is missing: give all parts", i + 1,
+                           first->head.n_shards);
+    }
     for (uint32_t w = 0; w < first->windows.n_windows; w++) {
         uint32_t i = part_of(m, w);
 
-        if (i == m->n)
-            return pv_fail(m->log, PV_ERR_ARG, "part %u/%u is missing: give all parts",
-                           w % first->head.n_shards + 1, first->head.n_shards);
         if (pv_capture_find(&m->parts[i].journal, first->key, w) == NULL)
             return pv_fail(m->log, PV_ERR_FORMAT, "%s: lacks window %u: capture it again",
                            m->parts[i].journal.path, w);

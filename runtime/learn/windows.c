@@ -19,19 +19,27 @@ struct pv_windows pv_windows_plan_thin(const uint32_t *text, size_t n_text, uint
 {
     size_t n = n_tokens == 0 || n_tokens > n_text ? n_text : (size_t)n_tokens;
     size_t a_window = parts(n_ctx, thin), whole = n / a_window, rest = (n - whole * a_window) * thin;
-    size_t n_run = whole * n_ctx + (rest < n_ctx ? rest : n_ctx), last;
+    size_t n_run = whole * n_ctx + (rest < n_ctx ? rest : n_ctx);
     struct pv_windows w = {.text = text,
                            .n_text = n_text,
                            .n_run = n_run < n_text ? n_run : n_text,
                            .n_ctx = n_ctx,
                            .thin = thin};
 
-    w.n_windows = parts(w.n_run, n_ctx);
-    if (w.n_windows > 0) {
-        last = w.n_run - (size_t)(w.n_windows - 1) * n_ctx;
-        w.n_tokens = (w.n_windows - 1) * a_window + parts(last, thin);
-    }
+    pv_windows_count(&w);
     return w;
+}
+
+void pv_windows_count(struct pv_windows *w)
+{
+    size_t a_window = parts(w->n_ctx, w->thin), last;
+
+    w->n_windows = parts(w->n_run, w->n_ctx);
+    w->n_tokens = 0;
+    if (w->n_windows > 0) {
+        last = w->n_run - (size_t)(w->n_windows - 1) * w->n_ctx;
+        w->n_tokens = (w->n_windows - 1) * a_window + parts(last, w->thin);
+    }
 }
 
 size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n)
