@@ -12,9 +12,10 @@
 #include "vk/plan.h"
 #include "vk/quirks.h"
 
-static const char *const devices[] = {"lavapipe", "swiftshader", "radv_navi21", "anv_arc_a770",
-                                      "nvidia_rtx2080"};
-enum { LAVAPIPE, SWIFTSHADER, RADV, ANV, NVIDIA, N_DEVICES };
+static const char *const devices[] = {"lavapipe",       "swiftshader",    "radv_navi21", "anv_arc_a770",
+                                      "nvidia_rtx2080", "radv_polaris10", "radv_vega20", "radv_navi10",
+                                      "radv_gfx1100",   "radv_vangogh",   "radv_renoir", "moltenvk_m1"};
+enum { LAVAPIPE, SWIFTSHADER, RADV, ANV, NVIDIA, N_DEVICES = sizeof devices / sizeof devices[0] };
 
 static char *read_file(const char *device, const char *suffix)
 {
@@ -278,7 +279,7 @@ END_TEST
 
 START_TEST(quirk_rows_are_complete)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, all = 0;
     const struct pv_quirk_row *rows = pv_quirks_table(&n);
     ck_assert_uint_gt(n, 0);
     for (uint32_t i = 0; i < n; i++) {
@@ -287,7 +288,13 @@ START_TEST(quirk_rows_are_complete)
         ck_assert_uint_ne(rows[i].quirk, 0);
         ck_assert_uint_gt(strlen(rows[i].symptom), 20);
         ck_assert_msg(strncmp(rows[i].url, "https://", 8) == 0, "%s", rows[i].url);
+        /* one report or one file, not a project's front door */
+        const char *path = strchr(rows[i].url + 8, '/');
+        ck_assert_msg(path && strpbrk(path, "0123456789.") != NULL, "%s", rows[i].url);
+        all |= rows[i].quirk;
     }
+    ck_assert_uint_eq(all, PV_QUIRK_SLOW_STORAGE_READS | PV_QUIRK_SLOW_BARRIERS |
+                               PV_QUIRK_NO_SUBGROUP_SPEEDUP); /* no flag without a row */
 }
 END_TEST
 
