@@ -29,6 +29,11 @@ echo '{}' >reports/two.json
 parvin conform --table reports
 expect_failure 'two.json is no report'
 
+# The page in docs/ is what the reports in docs/ make.
+parvin conform --table "$SOURCE/docs/devices"
+expect_code 0
+cmp -s out "$SOURCE/docs/devices.md" || wrong 'docs/devices.md is not what its reports say; make it again'
+
 parvin conform --device "$device" --variant no-fp16-storage --filter 'add/' -v
 expect_code 0
 expect_in out '[no-fp16-storage]' 'seed 1'
