@@ -84,7 +84,9 @@ struct pv_buffer *pv_buffer_import(struct pv_device *device, void *host, uint64_
     const VkResult result = bind_host(buffer, host, size_bytes);
     if (result == VK_SUCCESS)
         return buffer;
-    device->lost = device->lost || result == VK_ERROR_DEVICE_LOST; /* the next call says so */
+    if (result == VK_ERROR_DEVICE_LOST)
+        (void)pv_vk_fail(device, result,
+                         "importing host memory"); /* the caller's other way will not work either */
     pv_buffer_destroy(buffer);
     return NULL;
 }

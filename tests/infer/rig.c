@@ -34,6 +34,16 @@ struct pv_context *rig_context(void)
     return context;
 }
 
+struct pv_test_log *rig_log(void)
+{
+    return &context_log;
+}
+
+uint64_t rig_messages(void)
+{
+    return pv_context_validation_messages(context);
+}
+
 uint32_t rig_devices(uint32_t *out, uint32_t max)
 {
     uint32_t n = 0;

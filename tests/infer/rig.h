@@ -17,6 +17,8 @@ struct rig {
 bool rig_start(void);
 void rig_stop(void); /* fails the program if the validation layers said anything */
 struct pv_context *rig_context(void);
+struct pv_test_log *rig_log(void); /* of the context */
+uint64_t rig_messages(void);       /* of the validation layers, so far */
 /* The indices of usable devices. */
 uint32_t rig_devices(uint32_t *out, uint32_t max);
 

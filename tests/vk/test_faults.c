@@ -5,114 +5,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "faults.h"
 #include "fixture.h"
 #include "iface.h"
-
-static int calls_left; /* the call that finds 0 fails */
-static bool failed;
-static VkResult with;
-static const char *which;
-
-static bool fails(const char *name)
-{
-    if (calls_left-- != 0)
-        return false;
-    failed = true;
-    which = name;
-    return true;
-}
-
-#define FALLIBLE(X)                                                                                          \
-    X(vkCreateSemaphore,                                                                                     \
-      (VkDevice a, const VkSemaphoreCreateInfo *b, const VkAllocationCallbacks *c, VkSemaphore *d),          \
-      (a, b, c, d))                                                                                          \
-    X(vkCreatePipelineCache,                                                                                 \
-      (VkDevice a, const VkPipelineCacheCreateInfo *b, const VkAllocationCallbacks *c, VkPipelineCache *d),  \
-      (a, b, c, d))                                                                                          \
-    X(vkCreateBuffer,                                                                                        \
-      (VkDevice a, const VkBufferCreateInfo *b, const VkAllocationCallbacks *c, VkBuffer *d), (a, b, c, d))  \
-    X(vkCreateBufferView,                                                                                    \
-      (VkDevice a, const VkBufferViewCreateInfo *b, const VkAllocationCallbacks *c, VkBufferView *d),        \
-      (a, b, c, d))                                                                                          \
-    X(vkAllocateMemory,                                                                                      \
-      (VkDevice a, const VkMemoryAllocateInfo *b, const VkAllocationCallbacks *c, VkDeviceMemory *d),        \
-      (a, b, c, d))                                                                                          \
-    X(vkMapMemory,                                                                                           \
-      (VkDevice a, VkDeviceMemory b, VkDeviceSize c, VkDeviceSize d, VkMemoryMapFlags e, void **f),          \
-      (a, b, c, d, e, f))                                                                                    \
-    X(vkBindBufferMemory, (VkDevice a, VkBuffer b, VkDeviceMemory c, VkDeviceSize d), (a, b, c, d))          \
-    X(vkCreateShaderModule,                                                                                  \
-      (VkDevice a, const VkShaderModuleCreateInfo *b, const VkAllocationCallbacks *c, VkShaderModule *d),    \
-      (a, b, c, d))                                                                                          \
-    X(vkCreateDescriptorSetLayout,                                                                           \
-      (VkDevice a, const VkDescriptorSetLayoutCreateInfo *b, const VkAllocationCallbacks *c,                 \
-       VkDescriptorSetLayout *d),                                                                            \
-      (a, b, c, d))                                                                                          \
-    X(vkCreatePipelineLayout,                                                                                \
-      (VkDevice a, const VkPipelineLayoutCreateInfo *b, const VkAllocationCallbacks *c,                      \
-       VkPipelineLayout *d),                                                                                 \
-      (a, b, c, d))                                                                                          \
-    X(vkCreateComputePipelines,                                                                              \
-      (VkDevice a, VkPipelineCache b, uint32_t c, const VkComputePipelineCreateInfo *d,                      \
-       const VkAllocationCallbacks *e, VkPipeline *f),                                                       \
-      (a, b, c, d, e, f))                                                                                    \
-    X(vkCreateCommandPool,                                                                                   \
-      (VkDevice a, const VkCommandPoolCreateInfo *b, const VkAllocationCallbacks *c, VkCommandPool *d),      \
-      (a, b, c, d))                                                                                          \
-    X(vkAllocateCommandBuffers, (VkDevice a, const VkCommandBufferAllocateInfo *b, VkCommandBuffer *c),      \
-      (a, b, c))                                                                                             \
-    X(vkResetCommandPool, (VkDevice a, VkCommandPool b, VkCommandPoolResetFlags c), (a, b, c))               \
-    X(vkCreateQueryPool,                                                                                     \
-      (VkDevice a, const VkQueryPoolCreateInfo *b, const VkAllocationCallbacks *c, VkQueryPool *d),          \
-      (a, b, c, d))                                                                                          \
-    X(vkCreateDescriptorPool,                                                                                \
-      (VkDevice a, const VkDescriptorPoolCreateInfo *b, const VkAllocationCallbacks *c,                      \
-       VkDescriptorPool *d),                                                                                 \
-      (a, b, c, d))                                                                                          \
-    X(vkResetDescriptorPool, (VkDevice a, VkDescriptorPool b, VkDescriptorPoolResetFlags c), (a, b, c))      \
-    X(vkAllocateDescriptorSets, (VkDevice a, const VkDescriptorSetAllocateInfo *b, VkDescriptorSet *c),      \
-      (a, b, c))                                                                                             \
-    X(vkBeginCommandBuffer, (VkCommandBuffer a, const VkCommandBufferBeginInfo *b), (a, b))                  \
-    X(vkEndCommandBuffer, (VkCommandBuffer a), (a))                                                          \
-    X(vkQueueSubmit, (VkQueue a, uint32_t b, const VkSubmitInfo *c, VkFence d), (a, b, c, d))                \
-    X(vkWaitSemaphores, (VkDevice a, const VkSemaphoreWaitInfo *b, uint64_t c), (a, b, c))                   \
-    X(vkGetSemaphoreCounterValue, (VkDevice a, VkSemaphore b, uint64_t * c), (a, b, c))                      \
-    X(vkGetQueryPoolResults,                                                                                 \
-      (VkDevice a, VkQueryPool b, uint32_t c, uint32_t d, size_t e, void *f, VkDeviceSize g,                 \
-       VkQueryResultFlags h),                                                                                \
-      (a, b, c, d, e, f, g, h))                                                                              \
-    X(vkGetPipelineCacheData, (VkDevice a, VkPipelineCache b, size_t * c, void *d), (a, b, c, d))
-
-/* clang-format off */
-#define WRAPPER(name, parameters, arguments)                \
-    static PFN_##name real_##name;                          \
-    static VkResult VKAPI_CALL maybe_##name parameters      \
-    {                                                       \
-        return fails(#name) ? with : real_##name arguments; \
-    }
-FALLIBLE(WRAPPER)
-/* clang-format on */
-
-static PFN_vkGetDeviceProcAddr real_get;
-static PFN_vkCreateDevice real_create;
-
-static PFN_vkVoidFunction VKAPI_CALL hooked_get(VkDevice device, const char *name)
-{
-    PFN_vkVoidFunction found = real_get(device, name);
-#define HOOK(function, parameters, arguments)                                                                \
-    if (found && strcmp(name, #function) == 0) {                                                             \
-        real_##function = (PFN_##function)found;                                                             \
-        return (PFN_vkVoidFunction)maybe_##function;                                                         \
-    }
-    FALLIBLE(HOOK)
-    return found;
-}
-
-static VkResult VKAPI_CALL hooked_create(VkPhysicalDevice a, const VkDeviceCreateInfo *b,
-                                         const VkAllocationCallbacks *c, VkDevice *d)
-{
-    return fails("vkCreateDevice") ? with : real_create(a, b, c, d);
-}
 
 enum { N = 64 };
 struct life {
@@ -181,33 +76,30 @@ START_TEST(every_failure_is_reported_and_leaks_nothing)
     struct pv_context_params params = fixture_params(&log);
     struct pv_context *context = NULL;
     ck_assert_int_eq(pv_context_create(&params, &context), PV_OK);
-    real_get = vkGetDeviceProcAddr;
-    real_create = vkCreateDevice;
-    vkGetDeviceProcAddr = hooked_get;
-    vkCreateDevice = hooked_create;
+    bool fired = true;
+    pv_faults_install();
     int n_reported = 0;
     for (int kind = 0; kind < 3; kind++) {
-        with = results[kind];
-        failed = true;
-        for (int call = 0; failed; call++) {
+        fired = true;
+        for (int call = 0; fired; call++) {
             struct life l = {0};
             pv_test_log(&log);
-            calls_left = call;
-            failed = false;
+            pv_faults_arm(call, results[kind]);
             enum pv_status status = live(&l, context, (uint32_t)_i);
             size_t n_messages = log.n_messages;
+            fired = pv_faults_fired();
             if (status == PV_OK)
                 ck_assert(l.values[0] == 9.0f && l.values[N - 1] == 9.0f);
             else
-                ck_assert_msg(failed && n_messages == 1, "%s: %.1000s", which, log.text);
+                ck_assert_msg(fired && n_messages == 1, "%s: %.1000s", pv_faults_which(), log.text);
             n_reported += status != PV_OK;
             end(&l);
-            ck_assert_msg(pv_context_validation_messages(context) == 0, "%s: %.1500s", which, log.text);
+            ck_assert_msg(pv_context_validation_messages(context) == 0, "%s: %.1500s", pv_faults_which(),
+                          log.text);
             ck_assert_int_lt(call, 500);
         }
     }
-    vkGetDeviceProcAddr = real_get;
-    vkCreateDevice = real_create;
+    pv_faults_remove();
     ck_assert_int_gt(n_reported, 150);
     pv_context_destroy(context);
 }
