@@ -11,7 +11,7 @@
 #include "vk/pipeline_cache.h"
 #include "vk/spirv.h"
 
-static const char *const families[] = {"polaris10", "vega20", "navi21", "gfx1100"};
+static const char *const families[] = {"polaris10", "vega20", "navi10", "navi21", "gfx1100"};
 
 static const char *find_driver(void)
 {
