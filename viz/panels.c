@@ -301,8 +301,9 @@ static enum pv_status make_view(struct pv_panels *p)
 
     if (p->masks == NULL || n == 0)
         return PV_OK;
-    if (p->view_made && p->view.layer == p->player->layer && n < p->view_tokens + p->view_tokens / 2 + 32)
-        return PV_OK; /* an order that changes all the time is hard to read */
+    if (p->view_made && p->view.layer == p->player->layer &&
+        (p->player->ended ? n == p->view_tokens : n < p->view_tokens + p->view_tokens / 2 + 32))
+        return PV_OK; /* an order that changes all the time is hard to read; the last is of all tokens */
     if (p->view_made)
         pv_neuron_view_free(&p->view);
     p->view_made = false;
