@@ -188,12 +188,10 @@ int main(void)
     if (!rig_start())
         return pv_test_skip("no usable Vulkan device");
     Suite *suite = suite_create("infer/faults");
-    TCase *one = tcase_create("one"), *two = tcase_create("two"); /* CK_RUN_CASE takes either */
-    tcase_add_test(one, on_each_device);
-    tcase_add_test(two, on_two_devices);
-    suite_add_tcase(suite, one);
-    suite_add_tcase(suite, two);
-    const int code = pv_test_main(suite);
-    rig_stop();
-    return code;
+    TCase *tcase = tcase_create("faults");
+    tcase_add_test(tcase, on_each_device);
+    tcase_add_test(tcase, on_two_devices);
+    tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
+    suite_add_tcase(suite, tcase);
+    return pv_test_main(suite);
 }
