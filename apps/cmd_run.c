@@ -93,10 +93,21 @@ static void set_params(const struct options *o, struct run *run)
     };
 }
 
+static enum pv_status check_on_lost(struct app *app)
+{
+    const char *what = app->options.on_lost;
+    if (!what || !strcmp(what, "stop") || !strcmp(what, "continue"))
+        return PV_OK;
+    console_error(&app->console, "--on-lost takes stop or continue, not '%s'", what);
+    return PV_ERR_ARG;
+}
+
 static enum pv_status start(struct app *app, struct run *run)
 {
     const struct options *o = &app->options;
-    enum pv_status status = read_prompt(app, &run->prompt);
+    enum pv_status status = check_on_lost(app);
+    if (!status)
+        status = read_prompt(app, &run->prompt);
     if (!status)
         status = setup_all(app, &run->setup);
     if (!status)
@@ -166,6 +177,11 @@ int cmd_run(struct app *app)
                    stdout); /* a reader wants the whole text, a pipe the new one */
         status = watch_generate(app, &run.setup, run.session, &run.params, &run.result);
     }
+    if (status && !app->options.on_lost && run.setup.n_devices > 1 &&
+        (status == PV_ERR_DEVICE_LOST || status == PV_ERR_DEVICE_MEMORY))
+        console_note(&app->console, "'--on-lost continue' would go on with the other devices");
+    if (run.setup.engine)
+        setup_name_devices(&run.setup); /* one may have been lost */
     code = app_fail(app, status);
     if (run.result.stopped && (!status || status == PV_ERR_INTERRUPTED)) {
         if (app->options.json) {

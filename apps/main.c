@@ -50,7 +50,8 @@ static const struct entry entries[] = {
       "for.",
       "  parvin run model.gguf -p 'Once upon a time'\n"
       "  parvin run model.gguf -c model.clusters.gguf -p 'Once upon a time' -n 64 --temp 0\n"
-      "  parvin run model.gguf -f prompt.txt --devices 0,1 --json\n"},
+      "  parvin run model.gguf -f prompt.txt --devices 0,1 --json\n"
+      "  parvin run model.gguf -p 'Once upon a time' --devices 0,1 --on-lost continue\n"},
      cmd_run},
     {{"eval", C_EVAL, "MODEL.gguf", "Measure perplexity: dense, and with -c also static, oracle and routed",
       "The text, without BOS, is cut into windows of --ctx tokens; each is scored on its own. With -c one "

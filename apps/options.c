@@ -71,6 +71,8 @@ static const struct option_row rows[] = {
     {C_RUN, 0, "repeat-last", U32, AT(repeat_last), "N", "64", 1, U32_MAX, "how many tokens count as recent"},
     {C_RUN, 0, "seed", U64, AT(seed), "N", "0", 0, 1.8e19, "seed of the sampler; 0: a new one each time"},
     {C_RUN, 0, "ignore-eos", FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on after an end-of-text token"},
+    {C_RUN, 0, "on-lost", TEXT, AT(on_lost), "WHAT", "stop", 0, 0,
+     "when one of --devices is lost or out of memory: stop, or continue on the others"},
     {C_RUN, 0, "prefill-dense", FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
      "compute every neuron for the prompt, use clusters from the first new token on"},
 

@@ -46,6 +46,7 @@ struct options {
     uint32_t n_predict, top_k, repeat_last;
     double temp, top_p, min_p, repeat_penalty;
     bool prefill_dense, ignore_eos;
+    const char *on_lost;
     /* eval */
     uint32_t windows;
     const char *logits;

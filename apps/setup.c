@@ -66,6 +66,19 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
     return PV_OK;
 }
 
+void setup_name_devices(struct setup *setup)
+{
+    const uint32_t n = setup->engine ? pv_engine_n_stages(setup->engine) : setup->n_devices;
+    size_t used = 0;
+    for (uint32_t i = 0; i < n && used < sizeof setup->device_names; i++) {
+        const uint32_t index = setup->engine ? pv_engine_device_index(setup->engine, i) : setup->devices[i];
+        const char *name = pv_context_device_info(setup->context, index)->name;
+        int length = snprintf(setup->device_names + used, sizeof setup->device_names - used, "%s%s",
+                              i ? " + " : "", name);
+        used += length > 0 ? (size_t)length : 0;
+    }
+}
+
 /* "3,1": as many numbers above 0 as there are devices. */
 static enum pv_status parse_split(struct app *app, const char *text, struct setup *setup)
 {
@@ -90,17 +103,6 @@ static enum pv_status parse_split(struct app *app, const char *text, struct setu
     }
 }
 
-static void name_devices(struct setup *setup)
-{
-    size_t used = 0;
-    for (uint32_t i = 0; i < setup->n_devices && used < sizeof setup->device_names; i++) {
-        const char *name = pv_context_device_info(setup->context, setup->devices[i])->name;
-        int n = snprintf(setup->device_names + used, sizeof setup->device_names - used, "%s%s",
-                         i ? " + " : "", name);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
 enum pv_status setup_devices(struct app *app, struct setup *setup)
 {
     const struct options *o = &app->options;
@@ -118,7 +120,7 @@ enum pv_status setup_devices(struct app *app, struct setup *setup)
     if (!status && o->split)
         status = parse_split(app, o->split, setup);
     if (!status)
-        name_devices(setup);
+        setup_name_devices(setup);
     return status;
 }
 
@@ -148,6 +150,7 @@ struct pv_engine_params setup_engine_params(const struct app *app, const struct 
         .n_ctx = ctx                   ? ctx
                  : own < SETUP_CTX_MAX ? own
                                        : SETUP_CTX_MAX,
+        .go_on = app->options.on_lost && !strcmp(app->options.on_lost, "continue"),
     };
 }
 

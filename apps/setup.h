@@ -23,6 +23,8 @@ PV_MUST_USE enum pv_status setup_devices(struct app *app, struct setup *setup);
 PV_MUST_USE enum pv_status setup_model(struct app *app, const char *path, struct setup *setup);
 PV_MUST_USE enum pv_status setup_clusters(struct app *app, const char *path,
                                           struct setup *setup); /* NULL: none */
+/* Sets device_names: of the engine, where there is one. */
+void setup_name_devices(struct setup *setup);
 /* What the options say about the engine; the model must be open. */
 struct pv_engine_params setup_engine_params(const struct app *app, const struct setup *setup);
 PV_MUST_USE enum pv_status setup_engine(struct app *app, struct setup *setup);

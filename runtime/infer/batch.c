@@ -32,7 +32,7 @@ static bool needs_measure(const struct pv_session *s)
     return false;
 }
 
-static enum pv_ffn_mode batch_mode(const struct pv_session *s, const struct pv_batch *batch)
+enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch *batch)
 {
     return s->params.prefill_dense && !batch->targets ? PV_FFN_DENSE : s->params.ffn;
 }
@@ -128,7 +128,7 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
                                    const struct pv_batch *batch)
 {
     struct pv_slot *slot = &st->slots[index];
-    const enum pv_ffn_mode mode = batch_mode(s, batch);
+    const enum pv_ffn_mode mode = pv_batch_mode(s, batch);
     const bool reusable = !pv_session_looks(s) && !batch->targets && (st->row_ms > 0.0 || !budget(st));
     if (reusable && slot->n == batch->n && slot->mode == mode && slot->logits == batch->last_logits)
         return pv_slot_again(slot);

@@ -57,8 +57,7 @@ static enum pv_status open_stages(struct pv_engine *e, const struct pv_engine_pa
 
 /* Everything but the weights. */
 static enum pv_status open_engine(struct pv_context *context, const struct pv_model *model,
-                                  const struct pv_engine_params *params, struct pv_placement *placement,
-                                  struct pv_engine **out)
+                                  const struct pv_engine_params *params, struct pv_engine **out)
 {
     static const struct pv_engine_params defaults;
     if (!params)
@@ -73,10 +72,13 @@ static enum pv_status open_engine(struct pv_context *context, const struct pv_mo
     e->hp = *pv_model_hparams(model);
     e->n_ctx = params->n_ctx ? params->n_ctx : e->hp.n_ctx;
     e->n_batch = params->n_batch;
+    e->go_on = params->go_on;
+    e->has_split = params->split != NULL;
     enum pv_status status = PV_OK;
     PV_TRY_GOTO(check_params(e, params));
+    for (uint32_t i = 0; e->has_split && i < params->n_devices; i++)
+        e->split[i] = params->split[i];
     PV_TRY_GOTO(open_stages(e, params));
-    PV_TRY_GOTO(pv_place_stages(e, params->split, placement));
     *out = e;
     return PV_OK;
 fail:
@@ -88,9 +90,10 @@ enum pv_status pv_place(struct pv_context *context, const struct pv_model *model
                         const struct pv_engine_params *params, struct pv_placement *out)
 {
     struct pv_engine *e = NULL;
-    PV_TRY(open_engine(context, model, params, out, &e));
+    PV_TRY(open_engine(context, model, params, &e));
+    const enum pv_status status = pv_place_stages(e, out);
     pv_engine_destroy(e);
-    return PV_OK;
+    return status;
 }
 
 static enum pv_status fail_room(const struct pv_engine *e, const struct pv_placement *p)
@@ -106,23 +109,33 @@ static enum pv_status fail_room(const struct pv_engine *e, const struct pv_place
         room, (double)(p->layer_bytes + p->kv_layer_bytes) * 1e-6, p->n_layers);
 }
 
+enum pv_status pv_engine_settle(struct pv_engine *e, struct pv_placement *placement)
+{
+    e->settled = false;
+    PV_TRY(pv_place_stages(e, placement));
+    if (!placement->fits)
+        return fail_room(e, placement);
+    for (uint32_t i = 0; i < e->n_stages; i++)
+        PV_TRY(pv_stage_trim(&e->stages[i], e));
+    for (uint32_t i = 0; i < e->n_stages; i++)
+        PV_TRY(pv_stage_load(&e->stages[i], e));
+    e->settled = true;
+    return PV_OK;
+}
+
 enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
                                 const struct pv_engine_params *params, struct pv_engine **out)
 {
     struct pv_engine *e = NULL;
     struct pv_placement placement;
-    PV_TRY(open_engine(context, model, params, &placement, &e));
-    enum pv_status status = PV_OK;
-    if (!placement.fits) {
-        status = fail_room(e, &placement);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < e->n_stages; i++)
-        PV_TRY_GOTO(pv_stage_load(&e->stages[i], e));
-    *out = e;
-    return PV_OK;
-fail:
-    pv_engine_destroy(e);
+    PV_TRY(open_engine(context, model, params, &e));
+    enum pv_status status = pv_engine_settle(e, &placement);
+    if (status != PV_OK)
+        status = pv_engine_go_on(e, status, "while the model was loaded");
+    if (status != PV_OK)
+        pv_engine_destroy(e);
+    else
+        *out = e;
     return status;
 }
 
@@ -150,6 +163,11 @@ uint64_t pv_engine_device_bytes(const struct pv_engine *engine)
 uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage)
 {
     return stage < engine->n_stages ? engine->stages[stage].device_index : UINT32_MAX;
+}
+
+uint32_t pv_engine_n_stages(const struct pv_engine *engine)
+{
+    return engine->n_stages;
 }
 
 uint32_t pv_engine_n_ctx(const struct pv_engine *engine)

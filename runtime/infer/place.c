@@ -115,6 +115,9 @@ static void find_room(const struct pv_engine *e, const struct pv_placement *p, u
     out->other_bytes = pv_stage_other_bytes(e, stage->has_embed, stage->has_output);
     out->scratch_bytes = pv_stage_scratch_bytes(e, plan, stage->has_output);
     out->free_bytes = pv_device_free_bytes(stage->device, &out->free_is_budget) / n_sharing(e, stage);
+    if (out->free_is_budget || stage->device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU)
+        out->free_bytes +=
+            pv_device_bytes_in_use(stage->device); /* layers it has already are counted again */
     const uint64_t limit = (uint64_t)plan->memory_mib << 20;
     if (limit > 0 && limit < out->free_bytes)
         out->free_bytes = limit;
@@ -138,7 +141,7 @@ static void apply(struct pv_engine *e, const uint32_t *begin, struct pv_placemen
     }
 }
 
-enum pv_status pv_place_stages(struct pv_engine *e, const double *shares, struct pv_placement *out)
+enum pv_status pv_place_stages(struct pv_engine *e, struct pv_placement *out)
 {
     uint32_t begin[PV_PLACEMENT_MAX + 1], room[PV_PLACEMENT_MAX];
     double speed[PV_PLACEMENT_MAX];
@@ -158,7 +161,7 @@ enum pv_status pv_place_stages(struct pv_engine *e, const double *shares, struct
         room[i] = d->room;
         if (e->n_stages > 1)
             PV_TRY(pv_measure_matvec(e->stages[i].device, &d->bytes_per_s));
-        speed[i] = shares ? shares[i] : e->n_stages > 1 ? d->bytes_per_s : 1.0;
+        speed[i] = e->has_split ? e->split[i] : e->n_stages > 1 ? d->bytes_per_s : 1.0;
     }
     out->fits = pv_split_layers(e->hp.n_layers, e->n_stages, speed, room, begin);
     if (out->fits)

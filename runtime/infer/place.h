@@ -15,8 +15,7 @@ uint64_t pv_stage_scratch_bytes(const struct pv_engine *engine, const struct pv_
 /* Rows of logits a session makes at once. */
 uint32_t pv_logit_rows(const struct pv_engine *engine);
 
-/* Fills first_layer and n_layers of the opened stages, and `out`. `shares` as in pv_engine_params. */
-PV_MUST_USE enum pv_status pv_place_stages(struct pv_engine *engine, const double *shares,
-                                           struct pv_placement *out);
+/* Fills first_layer and n_layers of the opened stages, and `out`. */
+PV_MUST_USE enum pv_status pv_place_stages(struct pv_engine *engine, struct pv_placement *out);
 
 #endif

@@ -108,6 +108,12 @@ static enum pv_status make_host(struct pv_session *s)
     s->stat_cluster = pv_calloc(hp->n_layers, sizeof *s->stat_cluster);
     s->stat_n = pv_calloc(hp->n_layers, sizeof *s->stat_n);
     s->stat_margin = pv_calloc(hp->n_layers, sizeof *s->stat_margin);
+    if (s->engine->go_on) {
+        s->fed = pv_calloc(s->engine->n_ctx, sizeof *s->fed);
+        s->fed_ffn = pv_calloc(s->engine->n_ctx, sizeof *s->fed_ffn);
+        if (!s->fed || !s->fed_ffn)
+            return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
+    }
     if (!s->logits || !s->tau || !s->centroids_t || !s->stat_cluster || !s->stat_n || !s->stat_margin)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
     for (uint32_t i = 0; i < hp->n_layers; i++)
@@ -168,37 +174,6 @@ enum pv_status pv_session_prepare_look(struct pv_session *s)
     return PV_OK;
 }
 
-enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
-                                 struct pv_session **out)
-{
-    struct pv_session *s = pv_calloc(1, sizeof *s);
-    if (!s)
-        return pv_fail(engine->log, PV_ERR_NOMEM, "no memory for a session");
-    s->engine = engine;
-    if (params)
-        s->params = *params;
-    s->params.ffn = PV_FFN_DENSE;
-    s->logit_rows = pv_logit_rows(engine);
-    enum pv_status status = PV_OK;
-    s->states = pv_calloc(engine->n_stages, sizeof *s->states);
-    if (!s->states) {
-        status = pv_fail(engine->log, PV_ERR_NOMEM, "no memory for a session");
-        goto fail;
-    }
-    PV_TRY_GOTO(make_host(s));
-    for (uint32_t i = 0; i < engine->n_stages; i++) {
-        s->states[i].stage = &engine->stages[i];
-        PV_TRY_GOTO(make_state(s, &s->states[i]));
-    }
-    if (params)
-        PV_TRY_GOTO(pv_session_set_ffn(s, params->ffn));
-    *out = s;
-    return PV_OK;
-fail:
-    pv_session_destroy(s);
-    return status;
-}
-
 static void destroy_state(struct pv_stage_state *st)
 {
     for (uint32_t i = 0; st->stage && i < PV_SLOTS; i++)
@@ -247,18 +222,74 @@ static void destroy_state(struct pv_stage_state *st)
         pv_buffer_destroy(buffers[i]);
 }
 
+enum pv_status pv_session_make_states(struct pv_session *s)
+{
+    const struct pv_engine *e = s->engine;
+    if (s->states)
+        return PV_OK;
+    s->states = pv_calloc(e->n_stages, sizeof *s->states);
+    if (!s->states)
+        return pv_fail(e->log, PV_ERR_NOMEM, "no memory for a session");
+    for (uint32_t i = 0; i < e->n_stages; i++) {
+        s->states[i].stage = &e->stages[i];
+        const enum pv_status status = make_state(s, &s->states[i]);
+        if (status == PV_OK)
+            continue;
+        pv_session_drop_states(s);
+        return status;
+    }
+    return PV_OK;
+}
+
+void pv_session_drop_states(struct pv_session *s)
+{
+    for (uint32_t i = 0; s->states && i < s->engine->n_stages; i++)
+        destroy_state(&s->states[i]);
+    free(s->states);
+    s->states = NULL;
+    s->decoded = false;
+}
+
+enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
+                                 struct pv_session **out)
+{
+    struct pv_session *s = pv_calloc(1, sizeof *s);
+    if (!s)
+        return pv_fail(engine->log, PV_ERR_NOMEM, "no memory for a session");
+    s->engine = engine;
+    s->next = engine->sessions;
+    engine->sessions = s;
+    if (params)
+        s->params = *params;
+    s->params.ffn = PV_FFN_DENSE;
+    s->logit_rows = pv_logit_rows(engine);
+    enum pv_status status = PV_OK;
+    PV_TRY_GOTO(make_host(s));
+    PV_TRY_GOTO(pv_session_begin(s));
+    if (params)
+        PV_TRY_GOTO(pv_session_set_ffn(s, params->ffn));
+    *out = s;
+    return PV_OK;
+fail:
+    pv_session_destroy(s);
+    return status;
+}
+
 void pv_session_destroy(struct pv_session *s)
 {
     if (!s)
         return;
-    for (uint32_t i = 0; s->states && i < s->engine->n_stages; i++)
-        destroy_state(&s->states[i]);
+    pv_session_drop_states(s);
+    struct pv_session **link = &s->engine->sessions;
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
     for (uint32_t i = 0; s->centroids_t && i < s->engine->hp.n_layers; i++)
         free(s->centroids_t[i]);
-    void *owned[] = {
-        s->states,    s->logits,     s->tau,          s->centroids_t, s->host_rows,         s->host_z,
-        s->host_bits, s->host_masks, s->host_cluster, s->host_margin, s->host_contribution, s->stat_cluster,
-        s->stat_n,    s->stat_margin};
+    void *owned[] = {s->fed,          s->fed_ffn,      s->logits,      s->tau,
+                     s->centroids_t,  s->host_rows,    s->host_z,      s->host_bits,
+                     s->host_masks,   s->host_cluster, s->host_margin, s->host_contribution,
+                     s->stat_cluster, s->stat_n,       s->stat_margin};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(s);
@@ -306,7 +337,7 @@ enum pv_status pv_session_prefill(struct pv_session *session, const uint32_t *to
 {
     PV_TRY(check_tokens(session, tokens, n));
     session->decoded = false;
-    return pv_session_text(session, &(struct pv_batch){.tokens = tokens, .n = n, .last_logits = true});
+    return pv_session_feed(session, &(struct pv_batch){.tokens = tokens, .n = n, .last_logits = true}, 0);
 }
 
 enum pv_status pv_session_score(struct pv_session *session, const uint32_t *tokens, const uint32_t *targets,
@@ -314,9 +345,9 @@ enum pv_status pv_session_score(struct pv_session *session, const uint32_t *toke
 {
     PV_TRY(check_tokens(session, tokens, n));
     session->decoded = false;
-    return pv_session_text(
-        session, &(struct pv_batch){
-                     .tokens = tokens, .n = n, .targets = targets, .nll = nll, .logits_rows = logits_rows});
+    struct pv_batch text = {
+        .tokens = tokens, .n = n, .targets = targets, .nll = nll, .logits_rows = logits_rows};
+    return pv_session_feed(session, &text, 0);
 }
 
 /* The decode step of one stage, recorded once and submitted: position and token are read from host memory at
@@ -382,12 +413,9 @@ static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *s
     return PV_OK;
 }
 
-enum pv_status pv_session_decode(struct pv_session *session, uint32_t token)
+enum pv_status pv_session_step(struct pv_session *session, uint32_t token)
 {
     struct pv_engine *e = session->engine;
-    PV_TRY(check_tokens(session, &token, 1));
-    if (session->params.ffn != PV_FFN_DENSE && session->params.ffn != PV_FFN_ROUTED)
-        return pv_fail(e->log, PV_ERR_ARG, "this FFN mode is for evaluation only and cannot decode");
     const struct pv_step step = {.pos = session->n_past};
     for (uint32_t i = 0; i < e->n_stages; i++) /* all of it now: nothing may hold up the hand-over */
         PV_TRY(pv_buffer_write(session->states[i].decode.step, 0, &step, sizeof step));
@@ -402,6 +430,15 @@ enum pv_status pv_session_decode(struct pv_session *session, uint32_t token)
     session->n_past++;
     session->decoded = true;
     return pv_session_fetch_logits(session);
+}
+
+enum pv_status pv_session_decode(struct pv_session *session, uint32_t token)
+{
+    struct pv_engine *e = session->engine;
+    PV_TRY(check_tokens(session, &token, 1));
+    if (session->params.ffn != PV_FFN_DENSE && session->params.ffn != PV_FFN_ROUTED)
+        return pv_fail(e->log, PV_ERR_ARG, "this FFN mode is for evaluation only and cannot decode");
+    return pv_session_feed(session, NULL, token);
 }
 
 enum pv_status pv_session_fetch_logits(struct pv_session *s)

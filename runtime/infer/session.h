@@ -64,11 +64,14 @@ struct pv_stage_state {
 
 struct pv_session {
     struct pv_engine *engine;
+    struct pv_session *next; /* of the engine */
     struct pv_session_params params;
     float *tau; /* [n_layers of the model] */
     uint32_t n_past;
     uint32_t logit_rows;
-    struct pv_stage_state *states; /* [engine->n_stages] */
+    struct pv_stage_state *states; /* [engine->n_stages]; NULL after the loss of a device */
+    uint32_t *fed;    /* [n_ctx] the n_past tokens, where the engine may go on without a device */
+    uint8_t *fed_ffn; /* [n_ctx] the FFN mode each was fed with */
     float *logits;
     uint32_t argmax;
     bool decoded; /* the last call was a decode: token statistics are valid */
@@ -85,6 +88,19 @@ struct pv_session {
 bool pv_session_looks(const struct pv_session *s);
 /* Buffers for that; idempotent. */
 PV_MUST_USE enum pv_status pv_session_prepare_look(struct pv_session *s);
+
+/* The states of all stages, made where there are none. On failure there are none. */
+PV_MUST_USE enum pv_status pv_session_make_states(struct pv_session *s);
+void pv_session_drop_states(struct pv_session *s); /* waits for what is running; the devices are still open */
+/* One token through all stages. */
+PV_MUST_USE enum pv_status pv_session_step(struct pv_session *s, uint32_t token);
+
+/* recover.c: what the public calls do, again after the loss of a device where the engine may go on. */
+struct pv_batch;
+/* The states of a new session. */
+PV_MUST_USE enum pv_status pv_session_begin(struct pv_session *s);
+/* Feeds a checked text, or where that is NULL a checked token through the decode path. */
+PV_MUST_USE enum pv_status pv_session_feed(struct pv_session *s, struct pv_batch *text, uint32_t token);
 
 /* forward.c: the network, top to bottom. Each records for n rows already in `x`. */
 PV_MUST_USE enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
@@ -113,6 +129,8 @@ struct pv_batch {
     const uint32_t *targets;  /* or NULL */
     float *nll, *logits_rows; /* with targets; logits_rows may be NULL */
 };
+/* The FFN mode of a batch. */
+enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch *batch);
 /* Feeds a checked text of any length that fits the context; sets text->first_pos. */
 PV_MUST_USE enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text);
 /* score.c: nll (and logits) of the batch whose rows are in the last stage's `x`. */

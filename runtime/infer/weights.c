@@ -20,7 +20,11 @@ static enum pv_status upload_vector(struct pv_device *device, const struct pv_gg
         return pv_fail(device->log, PV_ERR_NOMEM, "no memory for %zu values of '%s'", n, t->name);
     pv_dequantize(t->type, t->data, values, n);
     PV_TRY_GOTO(pv_buffer_create(device, pv_rows_bytes(1, (uint32_t)n), PV_MEM_DEVICE, name, out));
-    PV_TRY_GOTO(pv_buffer_write(*out, 0, values, pv_rows_bytes(1, (uint32_t)n)));
+    status = pv_buffer_write(*out, 0, values, pv_rows_bytes(1, (uint32_t)n));
+    if (status != PV_OK) {
+        pv_buffer_destroy(*out);
+        *out = NULL;
+    }
 fail:
     free(values);
     return status;
@@ -30,7 +34,10 @@ static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gg
                                     struct pv_tensor *out)
 {
     PV_TRY(pv_tensor_create(device, t->type, (uint32_t)t->dims[1], (uint32_t)t->dims[0], t->name, out));
-    return pv_tensor_upload(out, t->data);
+    const enum pv_status status = pv_tensor_upload(out, t->data);
+    if (status != PV_OK)
+        pv_tensor_destroy(out);
+    return status;
 }
 
 enum pv_type pv_transposed_type(enum pv_type type, uint32_t d)
@@ -125,26 +132,6 @@ static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine 
     return PV_OK;
 }
 
-enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine)
-{
-    const struct pv_model *model = engine->model;
-    stage->layers = pv_calloc(stage->n_layers, sizeof *stage->layers);
-    if (!stage->layers)
-        return pv_fail(engine->log, PV_ERR_NOMEM, "no memory for %u layers", stage->n_layers);
-    const bool tied = model->output == model->token_embd;
-    if (stage->has_embed || (stage->has_output && tied))
-        PV_TRY(upload_matrix(stage->device, model->token_embd, &stage->token_embd));
-    if (stage->has_output) {
-        if (!tied)
-            PV_TRY(upload_matrix(stage->device, model->output, &stage->output_own));
-        stage->output = tied ? &stage->token_embd : &stage->output_own;
-        PV_TRY(upload_vector(stage->device, model->output_norm, "output_norm", &stage->output_norm));
-    }
-    for (uint32_t i = 0; i < stage->n_layers; i++)
-        PV_TRY(load_layer(stage, engine, stage->first_layer + i));
-    return PV_OK;
-}
-
 static void unload_layer(struct pv_layer *layer)
 {
     pv_buffer_destroy(layer->attn_norm);
@@ -156,15 +143,62 @@ static void unload_layer(struct pv_layer *layer)
         pv_tensor_destroy(tensors[i]);
     pv_masks_destroy(&layer->masks);
     pv_masks_destroy(&layer->hot);
+    *layer = (struct pv_layer){0};
+}
+
+static bool needs_embed(const struct pv_stage *stage, const struct pv_model *model)
+{
+    return stage->has_embed || (stage->has_output && model->output == model->token_embd);
+}
+
+enum pv_status pv_stage_trim(struct pv_stage *stage, const struct pv_engine *engine)
+{
+    struct pv_layer *layers = pv_calloc(stage->n_layers, sizeof *layers);
+    if (!layers)
+        return pv_fail(engine->log, PV_ERR_NOMEM, "no memory for %u layers", stage->n_layers);
+    for (uint32_t i = 0; i < stage->n_held; i++) {
+        const uint32_t at = stage->first_held + i - stage->first_layer; /* wraps below the first */
+        if (at < stage->n_layers)
+            layers[at] = stage->layers[i];
+        else
+            unload_layer(&stage->layers[i]);
+    }
+    free(stage->layers);
+    stage->layers = layers;
+    stage->first_held = stage->first_layer;
+    stage->n_held = stage->n_layers;
+    return PV_OK; /* embedding and output stay: a first stage stays the first, a last one the last */
+}
+
+enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine)
+{
+    const struct pv_model *model = engine->model;
+    const bool tied = model->output == model->token_embd;
+    if (needs_embed(stage, model) && !stage->token_embd.data)
+        PV_TRY(upload_matrix(stage->device, model->token_embd, &stage->token_embd));
+    if (stage->has_output && !tied && !stage->output_own.data)
+        PV_TRY(upload_matrix(stage->device, model->output, &stage->output_own));
+    if (stage->has_output && !stage->output_norm)
+        PV_TRY(upload_vector(stage->device, model->output_norm, "output_norm", &stage->output_norm));
+    stage->output = tied ? &stage->token_embd : &stage->output_own;
+    for (uint32_t i = 0; i < stage->n_layers; i++) {
+        struct pv_layer *layer = &stage->layers[i];
+        if (layer->loaded)
+            continue;
+        unload_layer(layer); /* what a failure has left of it */
+        PV_TRY(load_layer(stage, engine, stage->first_layer + i));
+        layer->loaded = true;
+    }
+    return PV_OK;
 }
 
 void pv_stage_unload(struct pv_stage *stage)
 {
-    if (stage->layers)
-        for (uint32_t i = 0; i < stage->n_layers; i++)
-            unload_layer(&stage->layers[i]);
+    for (uint32_t i = 0; i < stage->n_held; i++)
+        unload_layer(&stage->layers[i]);
     free(stage->layers);
     stage->layers = NULL;
+    stage->n_held = 0;
     pv_tensor_destroy(&stage->token_embd);
     pv_tensor_destroy(&stage->output_own);
     pv_buffer_destroy(stage->output_norm);

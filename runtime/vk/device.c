@@ -19,6 +19,7 @@ enum { WAIT_STEPS_CPU = 60 };
 enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what)
 {
     char text[600];
+    device->failed = true;
     if (result == VK_ERROR_DEVICE_LOST)
         device->lost = true;
     snprintf(text, sizeof text, "%s: %s", device->caps.name, what);

@@ -27,6 +27,7 @@ struct pv_device {
     struct pv_buffer *staging;
     bool lost;
     bool drained; /* lost, and waited for all the same */
+    bool failed;  /* a call that was needed has failed: lost, out of memory, or anything else */
 };
 /* Opens device `index` of the context with its plan (`plan` NULL: the context's). */
 PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index,

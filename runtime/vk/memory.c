@@ -63,6 +63,7 @@ enum pv_status pv_buffer_create(struct pv_device *device, uint64_t size_bytes, e
     uint64_t rounded = (size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
     uint64_t max = device->caps.max_allocation;
     if (max > 0 && rounded > max) {
+        device->failed = true;
         status = pv_fail(
             device->log, PV_ERR_DEVICE_MEMORY,
             "%s: the buffer %s needs %.1f MiB, the largest allocation is %.1f MiB; use a smaller model or "

@@ -31,6 +31,11 @@ struct pv_engine_params {
     const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
     uint32_t n_ctx;                     /* 0: the model's own context length */
     uint32_t n_batch;                   /* tokens per prefill submit; 0: from the plan */
+    /* Go on without a device on which a call fails (lost, out of memory): its layers are loaded on the others
+     * as far as they have room, and sessions feed their tokens again, all within the call that met the
+     * failure. Warnings say so. Not in sessions with a capture or an evaluation mode. The last device's
+     * failure is reported as ever. */
+    bool go_on;
 };
 
 PV_MUST_USE enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
@@ -38,6 +43,8 @@ PV_MUST_USE enum pv_status pv_engine_create(struct pv_context *context, const st
 void pv_engine_destroy(struct pv_engine *engine);
 /* Bytes of device memory in use by the engine and its sessions. */
 uint64_t pv_engine_device_bytes(const struct pv_engine *engine);
+/* Devices in use, one a stage; fewer than were asked for after a loss. */
+uint32_t pv_engine_n_stages(const struct pv_engine *engine);
 uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage);
 uint32_t pv_engine_n_ctx(const struct pv_engine *engine);
 

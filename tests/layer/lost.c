@@ -1,0 +1,204 @@
+/* A Vulkan layer that loses devices, for tests of the command from end to end. PV_LOST holds
+ * "PART:CALL:N[,...]": the first opened device whose name has PART in it is lost at its N-th CALL
+ * (vkQueueSubmit or vkWaitSemaphores), or is out of memory from its N-th vkAllocateMemory on. A second entry
+ * of the same PART is for the second such device. A lost device stays lost. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vulkan/vk_layer.h>
+#include <vulkan/vulkan.h>
+
+enum { MAX_DEVICES = 16, SUBMIT = 0, WAIT = 1, ALLOCATE = 2, N_CALLS = 3 };
+static const char *const call_names[N_CALLS] = {"vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory"};
+
+struct device {
+    void *key;
+    PFN_vkGetDeviceProcAddr get;
+    PFN_vkQueueSubmit submit;
+    PFN_vkWaitSemaphores wait;
+    PFN_vkAllocateMemory allocate;
+    PFN_vkDestroyDevice destroy;
+    long left[N_CALLS]; /* until it fails; -1: never */
+    int lost;
+};
+static struct device devices[MAX_DEVICES];
+static PFN_vkGetInstanceProcAddr next_instance;
+static VkInstance instance;
+
+static void *key_of(const void *handle)
+{
+    void *key;
+    memcpy(&key, handle, sizeof key);
+    return key;
+}
+
+static struct device *find(const void *handle)
+{
+    for (int i = 0; i < MAX_DEVICES; i++)
+        if (devices[i].key == key_of(handle))
+            return &devices[i];
+    abort();
+}
+
+/* Does the call fail now? */
+static int fails(struct device *d, int call)
+{
+    if (d->left[call] == 0) {
+        d->lost = call != ALLOCATE;
+        return 1;
+    }
+    if (d->left[call] > 0)
+        d->left[call]--;
+    return d->lost;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t n, const VkSubmitInfo *info,
+                                                   VkFence fence)
+{
+    struct device *d = find(queue);
+    return fails(d, SUBMIT) ? VK_ERROR_DEVICE_LOST : d->submit(queue, n, info, fence);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores(VkDevice device, const VkSemaphoreWaitInfo *info,
+                                                      uint64_t timeout)
+{
+    struct device *d = find(device);
+    return fails(d, WAIT) ? VK_ERROR_DEVICE_LOST : d->wait(device, info, timeout);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAllocateInfo *info,
+                                                      const VkAllocationCallbacks *callbacks,
+                                                      VkDeviceMemory *out)
+{
+    struct device *d = find(device);
+    return fails(d, ALLOCATE) ? VK_ERROR_OUT_OF_DEVICE_MEMORY : d->allocate(device, info, callbacks, out);
+}
+
+static VKAPI_ATTR void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbacks *callbacks)
+{
+    struct device *d = find(device);
+    const PFN_vkDestroyDevice destroy = d->destroy;
+    memset(d, 0, sizeof *d);
+    destroy(device, callbacks);
+}
+
+/* Sets what PV_LOST says about a device of this name. */
+static void read_plan(struct device *d, const char *name)
+{
+    static char plan[512];
+    if (!plan[0] && getenv("PV_LOST"))
+        snprintf(plan, sizeof plan, "%s", getenv("PV_LOST"));
+    for (int i = 0; i < N_CALLS; i++)
+        d->left[i] = -1;
+    for (char *at = plan; *at;) {
+        char part[128] = "", call[64] = "";
+        long n = 0;
+        const size_t length = strcspn(at, ",");
+        const int n_read = sscanf(at, "%127[^:]:%63[^:]:%ld", part, call, &n);
+        for (int i = 0; n_read == 3 && strstr(name, part) && i < N_CALLS; i++)
+            if (!strcmp(call, call_names[i])) {
+                d->left[i] = n - 1;
+                memset(at, '-', length); /* it is taken */
+                return;
+            }
+        at += length + (at[length] == ',');
+    }
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, const VkDeviceCreateInfo *info,
+                                                    const VkAllocationCallbacks *callbacks, VkDevice *out)
+{
+    VkLayerDeviceCreateInfo *link = (VkLayerDeviceCreateInfo *)(uintptr_t)info->pNext;
+    while (link && !(link->sType == VK_STRUCTURE_TYPE_LOADER_DEVICE_CREATE_INFO &&
+                     link->function == VK_LAYER_LINK_INFO))
+        link = (VkLayerDeviceCreateInfo *)(uintptr_t)link->pNext;
+    if (!link)
+        return VK_ERROR_INITIALIZATION_FAILED;
+    const PFN_vkGetDeviceProcAddr get = link->u.pLayerInfo->pfnNextGetDeviceProcAddr;
+    const PFN_vkGetInstanceProcAddr get_instance = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
+    link->u.pLayerInfo = link->u.pLayerInfo->pNext;
+    const PFN_vkCreateDevice create = (PFN_vkCreateDevice)get_instance(instance, "vkCreateDevice");
+    const PFN_vkGetPhysicalDeviceProperties properties =
+        (PFN_vkGetPhysicalDeviceProperties)get_instance(instance, "vkGetPhysicalDeviceProperties");
+    const VkResult result = create(physical, info, callbacks, out);
+    if (result != VK_SUCCESS)
+        return result;
+    struct device *d = devices;
+    while (d->key)
+        if (++d == devices + MAX_DEVICES)
+            abort();
+    VkPhysicalDeviceProperties p;
+    properties(physical, &p);
+    d->key = key_of(*out);
+    d->get = get;
+    d->submit = (PFN_vkQueueSubmit)get(*out, "vkQueueSubmit");
+    d->wait = (PFN_vkWaitSemaphores)get(*out, "vkWaitSemaphores");
+    d->allocate = (PFN_vkAllocateMemory)get(*out, "vkAllocateMemory");
+    d->destroy = (PFN_vkDestroyDevice)get(*out, "vkDestroyDevice");
+    read_plan(d, p.deviceName);
+    return VK_SUCCESS;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo *info,
+                                                      const VkAllocationCallbacks *callbacks, VkInstance *out)
+{
+    VkLayerInstanceCreateInfo *link = (VkLayerInstanceCreateInfo *)(uintptr_t)info->pNext;
+    while (link && !(link->sType == VK_STRUCTURE_TYPE_LOADER_INSTANCE_CREATE_INFO &&
+                     link->function == VK_LAYER_LINK_INFO))
+        link = (VkLayerInstanceCreateInfo *)(uintptr_t)link->pNext;
+    if (!link)
+        return VK_ERROR_INITIALIZATION_FAILED;
+    next_instance = link->u.pLayerInfo->pfnNextGetInstanceProcAddr;
+    link->u.pLayerInfo = link->u.pLayerInfo->pNext;
+    const PFN_vkCreateInstance create = (PFN_vkCreateInstance)next_instance(NULL, "vkCreateInstance");
+    const VkResult result = create(info, callbacks, out);
+    if (result == VK_SUCCESS)
+        instance = *out;
+    return result;
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL lost_GetDeviceProcAddr(VkDevice device, const char *name);
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL lost_GetInstanceProcAddr(VkInstance from, const char *name);
+VKAPI_ATTR VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *version);
+
+static PFN_vkVoidFunction own(const char *name)
+{
+    static const struct {
+        const char *name;
+        PFN_vkVoidFunction function;
+    } functions[] = {
+        {"vkGetDeviceProcAddr", (PFN_vkVoidFunction)lost_GetDeviceProcAddr},
+        {"vkQueueSubmit", (PFN_vkVoidFunction)queue_submit},
+        {"vkWaitSemaphores", (PFN_vkVoidFunction)wait_semaphores},
+        {"vkAllocateMemory", (PFN_vkVoidFunction)allocate_memory},
+        {"vkDestroyDevice", (PFN_vkVoidFunction)destroy_device},
+        {"vkGetInstanceProcAddr", (PFN_vkVoidFunction)lost_GetInstanceProcAddr},
+        {"vkCreateInstance", (PFN_vkVoidFunction)create_instance},
+        {"vkCreateDevice", (PFN_vkVoidFunction)create_device},
+    };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (!strcmp(name, functions[i].name))
+            return functions[i].function;
+    return NULL;
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL lost_GetDeviceProcAddr(VkDevice device, const char *name)
+{
+    const PFN_vkVoidFunction mine = own(name);
+    return mine ? mine : find(device)->get(device, name);
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL lost_GetInstanceProcAddr(VkInstance from, const char *name)
+{
+    const PFN_vkVoidFunction mine = own(name);
+    return mine ? mine : next_instance ? next_instance(from, name) : NULL;
+}
+
+VKAPI_ATTR VkResult VKAPI_CALL vkNegotiateLoaderLayerInterfaceVersion(VkNegotiateLayerInterface *version)
+{
+    version->loaderLayerInterfaceVersion = 2;
+    version->pfnGetInstanceProcAddr = lost_GetInstanceProcAddr;
+    version->pfnGetDeviceProcAddr = lost_GetDeviceProcAddr;
+    version->pfnGetPhysicalDeviceProcAddr = NULL;
+    return VK_SUCCESS;
+}
