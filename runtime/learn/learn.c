@@ -17,10 +17,8 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "format/cluster_file.h"
-#include "learn/capture_file.h"
 #include "learn/kmeans.h"
-#include "learn/masks.h"
-#include "learn/router.h"
+#include "learn/learner.h"
 #include "vk/device.h"
 
 enum {
@@ -31,30 +29,6 @@ enum {
     TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
     MIN_TOKENS = 64,
     HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
-};
-
-struct learned_layer {
-    uint16_t *centroids; /* [K][F] float16 */
-    struct pv_router router;
-    uint16_t *routed; /* [n_tokens] the router's choice */
-    struct pv_energy energy, hot_energy;
-    struct pv_mask_lists lists, hot;
-};
-struct learner {
-    const struct pv_source *source;
-    struct pv_fit_params params; /* resolved */
-    struct pv_log log;
-    struct pv_device *clusters_on, *router_on; /* NULL: the host */
-    struct pv_windows windows;
-    struct pv_journal journal;
-    struct pv_capture_file file;       /* if learning from one */
-    const struct pv_journal *captured; /* whichever of the two has the windows */
-    uint64_t capture_key, cluster_key, router_key;
-    float *tau; /* [n_layers] */
-    uint32_t *train, *held_out;
-    size_t n_train, n_held_out;
-    struct learned_layer *layers; /* [n_layers] */
-    double reached;               /* density expected on the training tokens */
 };
 
 static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
@@ -174,7 +148,8 @@ static enum pv_status stage_capture(struct learner *ln, bool *resumed)
     return pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, ln->tau, resumed);
 }
 
-static enum pv_status load(const struct learner *ln, uint32_t layer, bool with_z, struct pv_layer_data *data)
+enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
+                               struct pv_layer_data *data)
 {
     return pv_capture_load(ln->captured, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
 }
@@ -199,7 +174,7 @@ static enum pv_status cluster_layer(struct learner *ln, uint32_t l, const struct
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the centroids of layer %u", l);
     if (record != NULL)
         return pv_journal_read(&ln->journal, record, 0, centroids, size * sizeof(*centroids));
-    PV_TRY(load(ln, l, false, &data));
+    PV_TRY(pv_learner_load(ln, l, false, &data));
     status = pv_kmeans(&data.x, ln->train, ln->n_train, &params, steps, &result);
     pv_layer_data_free(&data);
     if (status == PV_ERR_NOMEM)
@@ -248,7 +223,7 @@ static enum pv_status train_layer(struct learner *ln, uint32_t l, const struct p
     enum pv_status status = PV_ERR_NOMEM;
 
     if (labels != NULL)
-        status = load(ln, l, true, &data);
+        status = pv_learner_load(ln, l, true, &data);
     if (status == PV_OK)
         status = label(ln, l, &data.x, labels);
     if (status == PV_OK) {
@@ -303,7 +278,7 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
 
     layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
     if (nowhere != NULL && layer->routed != NULL)
-        status = load(ln, l, true, &data);
+        status = pv_learner_load(ln, l, true, &data);
     if (status == PV_OK)
         status = pv_router_apply(&layer->router, n_clusters, ln->source->d_model, data.z, NULL, data.x.n_rows,
                                  n_threads, layer->routed);
@@ -320,80 +295,6 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     return status;
 }
 
-/* Spends the budget: masks, and the static hot sets by the same rule. */
-static enum pv_status spend(struct learner *ln)
-{
-    uint32_t n_layers = ln->source->n_layers;
-    struct pv_energy *routed = pv_calloc(n_layers, sizeof(*routed)), *hot = pv_calloc(n_layers, sizeof(*hot));
-    enum pv_status status = PV_ERR_NOMEM;
-    float threshold = 0.0f, hot_threshold = 0.0f;
-    double unused;
-
-    for (uint32_t l = 0; l < n_layers && routed != NULL && hot != NULL; l++) {
-        routed[l] = ln->layers[l].energy;
-        hot[l] = ln->layers[l].hot_energy;
-    }
-    if (routed != NULL && hot != NULL) {
-        pv_energy_scale(routed, n_layers);
-        pv_energy_scale(hot, n_layers);
-        status = pv_energy_threshold(routed, n_layers, ln->params.density, ln->params.n_threads, &threshold,
-                                     &ln->reached);
-    }
-    if (status == PV_OK)
-        status = pv_energy_threshold(hot, n_layers, ln->params.density, ln->params.n_threads, &hot_threshold,
-                                     &unused);
-    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
-        status = pv_mask_lists_choose(&ln->layers[l].lists, &routed[l], threshold);
-        if (status == PV_OK)
-            status = pv_mask_lists_choose(&ln->layers[l].hot, &hot[l], hot_threshold);
-    }
-    free(routed);
-    free(hot);
-    if (status != PV_OK)
-        return pv_fail(&ln->log, status, "fit: no memory for the masks; use fewer clusters");
-    return PV_OK;
-}
-
-/* Masks against the held-out tokens, means over layers. */
-static enum pv_status judge(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
-{
-    bool held_out = ln->n_held_out > 0;
-    const uint32_t *rows = held_out ? ln->held_out : ln->train;
-    size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
-    uint32_t n_layers = ln->source->n_layers;
-    struct pv_mask_counts all = {0};
-
-    for (uint32_t l = 0; l < n_layers; l++) {
-        struct pv_mask_counts counts = {0};
-        struct pv_layer_data data;
-        enum pv_status status;
-
-        steps->done = n_layers + l;
-        if (!pv_steps_report(steps, 0.0))
-            return PV_ERR_INTERRUPTED;
-        PV_TRY(load(ln, l, false, &data));
-        status =
-            pv_mask_lists_judge(&ln->layers[l].lists, &data.x, rows, n_rows, ln->layers[l].routed, &counts);
-        pv_layer_data_free(&data);
-        if (status != PV_OK)
-            return pv_fail(&ln->log, status, "fit: no memory to judge the masks of layer %u", l);
-        pv_info(&ln->log, "layer %u: computes %.3f of its neurons, %.3f active, keeps %.4f of the energy", l,
-                counts.computed / (counts.rows * ln->source->d_ffn),
-                counts.active / (counts.rows * ln->source->d_ffn),
-                counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0);
-        out->energy_kept += (counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0) / n_layers;
-        out->router_accuracy += ln->layers[l].router.accuracy / n_layers;
-        all.rows += counts.rows;
-        all.computed += counts.computed;
-        all.active += counts.active;
-        all.both += counts.both;
-    }
-    out->density = all.computed / (all.rows * ln->source->d_ffn);
-    out->precision = all.computed > 0.0 ? all.both / all.computed : 1.0;
-    out->recall = all.active > 0.0 ? all.both / all.active : 1.0;
-    return PV_OK;
-}
-
 static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
 {
     struct pv_steps steps = stage_steps(ln, "masks");
@@ -405,8 +306,8 @@ static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
             return PV_ERR_INTERRUPTED;
         PV_TRY(measure_layer(ln, l));
     }
-    PV_TRY(spend(ln));
-    PV_TRY(judge(ln, &steps, out));
+    PV_TRY(pv_learner_spend(ln));
+    PV_TRY(pv_learner_judge(ln, &steps, out));
     steps.done = steps.total;
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
