@@ -88,7 +88,7 @@ static enum pv_status fit(struct demo *demo)
 {
     uint32_t *tokens = NULL;
     size_t n = 0;
-    struct pv_fit_result r;
+    struct pv_fit_result r = {0};
     const struct pv_fit_params params = {.n_clusters = DEMO_CLUSTERS,
                                          .density = demo_density,
                                          .progress = console_progress(&demo->app->console)};
@@ -106,6 +106,7 @@ static enum pv_status fit(struct demo *demo)
                (unsigned long long)r.n_tokens, r.n_clusters,
                r.seconds_capture + r.seconds_cluster + r.seconds_router + r.seconds_masks, r.density,
                100 * r.energy_kept, 100 * r.router_accuracy);
+    pv_fit_result_free(&r);
     free(tokens);
     return status;
 }

@@ -5,6 +5,9 @@
 
 #include "calibration.h"
 
+/* Masked kernels read scattered rows: a gain below this share of the bytes is not certain. */
+static const double GAINS_UP_TO = 0.9;
+
 struct fit {
     struct calibration from;
     char out_path[4096], resume_path[4200];
@@ -38,7 +41,16 @@ static enum pv_status check_options(struct app *app)
     enum pv_learn_on unused;
     if (!learn_place(app, &unused))
         return PV_ERR_ARG;
-    if (o->capture && (o->text || o->tokens || o->thin || o->ctx || o->active_share > 0)) {
+    if (o->density > 0 && o->max_ppl_rise > 0) {
+        console_error(&app->console, "--max-ppl-rise searches for the density: give one or the other");
+        return PV_ERR_ARG;
+    }
+    if (o->capture && o->max_ppl_rise > 0 && !o->text) {
+        console_error(&app->console, "--max-ppl-rise runs the model: with --capture, give its --text too");
+        return PV_ERR_ARG;
+    }
+    if (o->capture &&
+        ((o->text && !(o->max_ppl_rise > 0)) || o->tokens || o->thin || o->ctx || o->active_share > 0)) {
         console_error(&app->console, "--capture stands for --text, --tokens, --thin, --ctx and "
                                      "--active-share: leave those out");
         return PV_ERR_ARG;
@@ -52,44 +64,102 @@ static enum pv_status start(struct app *app, struct fit *fit)
     if (!status)
         status = check_options(app);
     if (!status)
-        status = calibration_open(app, app->options.capture != NULL, &fit->from);
+        status = calibration_open(app, app->options.capture && !app->options.text, &fit->from);
     return status;
+}
+
+static json_t *json_layers(const struct pv_fit_result *r)
+{
+    json_t *layers = json_array();
+    for (uint32_t l = 0; l < r->n_layers; l++) {
+        json_t *layer = json_object();
+        json_put_number(layer, "density", r->layers[l].density);
+        json_put_number(layer, "active", r->layers[l].active);
+        json_put_number(layer, "energy_kept", r->layers[l].energy_kept);
+        json_put_number(layer, "router_accuracy", r->layers[l].router_accuracy);
+        json_array_append_new(layers, layer);
+    }
+    return layers;
+}
+
+static json_t *json_seconds(const struct pv_fit_result *r)
+{
+    json_t *seconds = json_object();
+    json_put_number(seconds, "capture", r->seconds_capture);
+    json_put_number(seconds, "cluster", r->seconds_cluster);
+    json_put_number(seconds, "router", r->seconds_router);
+    json_put_number(seconds, "budget", r->seconds_budget);
+    json_put_number(seconds, "masks", r->seconds_masks);
+    json_put_number(seconds, "writing", r->seconds_writing);
+    return seconds;
+}
+
+static int print_json(struct app *app, const struct fit *fit)
+{
+    const struct pv_fit_result *r = &fit->result;
+    json_t *object = json_object();
+    json_put_string(object, "model", app->options.argument);
+    json_put_string(object, "out", fit->out_path);
+    json_put_string(object, "device", fit->from.setup.device_names);
+    json_put_count(object, "tokens", r->n_tokens);
+    json_put_count(object, "clusters", r->n_clusters);
+    json_put_string(object, "clusters_on", r->clusters_on_device ? "device" : "cpu");
+    json_put_string(object, "router_on", r->router_on_device ? "device" : "cpu");
+    json_put_number(object, "density", r->density);
+    json_put_number(object, "bytes_share", r->bytes_share);
+    json_put_number(object, "router_accuracy", r->router_accuracy);
+    json_put_number(object, "precision", r->precision);
+    json_put_number(object, "recall", r->recall);
+    json_put_number(object, "energy_kept", r->energy_kept);
+    if (app->options.max_ppl_rise > 0) {
+        json_put_number(object, "max_ppl_rise", app->options.max_ppl_rise);
+        json_put_number(object, "ppl_dense", r->ppl_dense);
+        json_put_number(object, "ppl_routed", r->ppl_routed);
+        json_put_number(object, "ppl_rise", r->ppl_rise);
+        json_put_number(object, "ppl_rise_error", r->ppl_rise_error);
+        json_put_count(object, "ppl_tokens", r->n_ppl_tokens);
+        json_put(object, "sparse_enough", json_boolean(r->bytes_share <= GAINS_UP_TO));
+    }
+    json_put(object, "layers", json_layers(r));
+    json_put(object, "resumed", json_boolean(r->resumed));
+    json_put(object, "seconds", json_seconds(r));
+    return json_finish(&app->console, object);
+}
+
+static void print_search(const struct app *app, const struct pv_fit_result *r)
+{
+    printf(
+        "perplexity %.3f dense, %.3f routed on %llu tokens kept out of all learning: rise %.2f %% (+- %.2f), "
+        "asked for at most %.4g %%\n",
+        r->ppl_dense, r->ppl_routed, (unsigned long long)r->n_ppl_tokens, 100 * r->ppl_rise,
+        100 * r->ppl_rise_error, 100 * app->options.max_ppl_rise);
+    if (r->bytes_share > GAINS_UP_TO)
+        printf("this model is not sparse enough to gain at that rise: with the router a token reads %.0f %% "
+               "of the "
+               "dense layers' bytes\n",
+               100 * r->bytes_share);
 }
 
 static int print_result(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
-    if (app->options.json) {
-        json_t *object = json_object(), *seconds = json_object();
-        json_put_string(object, "model", app->options.argument);
-        json_put_string(object, "out", fit->out_path);
-        json_put_string(object, "device", fit->from.setup.device_names);
-        json_put_count(object, "tokens", r->n_tokens);
-        json_put_count(object, "clusters", r->n_clusters);
-        json_put_string(object, "clusters_on", r->clusters_on_device ? "device" : "cpu");
-        json_put_string(object, "router_on", r->router_on_device ? "device" : "cpu");
-        json_put_number(object, "density", r->density);
-        json_put_number(object, "router_accuracy", r->router_accuracy);
-        json_put_number(object, "precision", r->precision);
-        json_put_number(object, "recall", r->recall);
-        json_put_number(object, "energy_kept", r->energy_kept);
-        json_put(object, "resumed", json_boolean(r->resumed));
-        json_put_number(seconds, "capture", r->seconds_capture);
-        json_put_number(seconds, "cluster", r->seconds_cluster);
-        json_put_number(seconds, "router", r->seconds_router);
-        json_put_number(seconds, "masks", r->seconds_masks);
-        json_put_number(seconds, "writing", r->seconds_writing);
-        json_put(object, "seconds", seconds);
-        return json_finish(&app->console, object);
-    }
+    if (app->options.json)
+        return print_json(app, fit);
     printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
            (unsigned long long)r->n_tokens, r->resumed ? " (resumed)" : "");
+    if (app->options.max_ppl_rise > 0)
+        print_search(app, r);
     printf("held-out tokens: density %.3f, %.2f %% of the energy kept, precision %.3f, recall %.3f, router "
-           "%.1f %% "
-           "accurate\n",
+           "%.1f %% accurate\n",
            r->density, 100 * r->energy_kept, r->precision, r->recall, 100 * r->router_accuracy);
-    printf("seconds: %.1f capture, %.1f clusters, %.1f router, %.1f masks, %.1f writing\n",
-           r->seconds_capture, r->seconds_cluster, r->seconds_router, r->seconds_masks, r->seconds_writing);
+    printf("budget by layer:");
+    for (uint32_t l = 0; l < r->n_layers; l++)
+        printf(" %.3f", r->layers[l].density);
+    printf("\nseconds: %.1f capture, %.1f clusters, %.1f router, ", r->seconds_capture, r->seconds_cluster,
+           r->seconds_router);
+    if (app->options.max_ppl_rise > 0)
+        printf("%.1f budget, ", r->seconds_budget);
+    printf("%.1f masks, %.1f writing\n", r->seconds_masks, r->seconds_writing);
     return EXIT_GOOD;
 }
 
@@ -119,6 +189,7 @@ int cmd_fit(struct app *app)
             .learn_on = place,
             .n_clusters = o->clusters,
             .density = o->density,
+            .max_ppl_rise = o->max_ppl_rise,
             .active_share = o->active_share,
             .n_tokens = o->tokens,
             .thin = o->thin,
@@ -138,6 +209,7 @@ int cmd_fit(struct app *app)
     int code = app_fail(app, status);
     if (!code)
         code = print_result(app, &fit);
+    pv_fit_result_free(&fit.result);
     status = calibration_close(app, &fit.from);
     return code ? code : app_fail(app, status);
 }

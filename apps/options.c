@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_type { FLAG, COUNT, TEXT, U32, U64, REAL };
+/* SHARE: a number, or one of a hundred with % behind it. */
+enum option_type { FLAG, COUNT, TEXT, U32, U64, REAL, SHARE };
 
 struct option_row {
     uint32_t commands;
@@ -41,9 +42,13 @@ static const struct option_row rows[] = {
      "text to learn from, like the text to be generated later ('-': standard input)"},
     {C_FIT, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
      "clusters per layer, fewer on small texts"},
-    {C_FIT, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
-     "share of all feed-forward neurons to compute, spread over the layers"},
-    {C_FIT | C_CAPTURE, 0, "active-share", REAL, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
+    {C_FIT, 0, "density", SHARE, AT(density), "SHARE", "0.2, or what --max-ppl-rise finds", 0.001, 1,
+     "share of all feed-forward neurons to compute, spread over the layers: 0.2 or 20%"},
+    {C_FIT, 0, "max-ppl-rise", SHARE, AT(max_ppl_rise), "SHARE", NULL, 0.0001, 100,
+     "search for the lowest density at which perplexity rises by no more, 1% or 0.01, on calibration text "
+     "kept out of "
+     "all learning"},
+    {C_FIT | C_CAPTURE, 0, "active-share", SHARE, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
      "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
     {C_FIT | C_CAPTURE, 0, "tokens", U64, AT(tokens), "N", "all", 1, 1e12,
      "calibration tokens at most, spread over the text"},
@@ -136,7 +141,7 @@ static const struct option_row rows[] = {
      "neurons of the synthetic feed-forward layer"},
     {C_BENCH, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
      "clusters of the synthetic layer's router"},
-    {C_BENCH, 0, "density", REAL, AT(density), "SHARE", "0.2", 0.001, 1,
+    {C_BENCH, 0, "density", SHARE, AT(density), "SHARE", "0.2", 0.001, 1,
      "share of its neurons that a mask holds"},
     {C_BENCH, 0, "learn", FLAG, AT(learn), NULL, NULL, 0, 0,
      "time learning instead: clusters, router and masks of a synthetic layer, and how they grow"},
@@ -190,8 +195,12 @@ static bool parse_number(const struct option_row *row, const char *text, void *f
 {
     char *end = NULL;
     errno = 0;
-    if (row->type == REAL) {
+    if (row->type == REAL || row->type == SHARE) {
         double value = strtod(text, &end);
+        if (row->type == SHARE && end != text && *end == '%') {
+            value /= 100;
+            end++;
+        }
         if (end == text || *end || errno == ERANGE || !isfinite(value) || value < row->min ||
             value > row->max)
             return false;
@@ -212,7 +221,7 @@ static bool parse_number(const struct option_row *row, const char *text, void *f
 
 static bool is_number(const struct option_row *row)
 {
-    return row->type == U32 || row->type == U64 || row->type == REAL;
+    return row->type == U32 || row->type == U64 || row->type == REAL || row->type == SHARE;
 }
 
 static void set_defaults(const struct command *command, struct options *out)
@@ -298,7 +307,10 @@ static bool fail_unknown(const struct command *command, const char *word, size_t
 static bool fail_value(const struct command *command, const struct option_row *row, const char *text)
 {
     fprintf(stderr, "parvin %s: --%s takes %s from %.15g to %.15g, not '%s'", command->name, row->name,
-            row->type == REAL ? "a number" : "a whole number", row->min, row->max, text);
+            row->type == REAL    ? "a number"
+            : row->type == SHARE ? "a share, 0.2 or 20%,"
+                                 : "a whole number",
+            row->min, row->max, text);
     if (row->standard)
         fprintf(stderr, " (default: %s)", row->standard);
     fputs(".\n", stderr);

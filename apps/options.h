@@ -57,7 +57,7 @@ struct options {
     const char *capture, *shard, *learn_on;
     uint32_t iters, epochs, threads, thin;
     uint64_t tokens;
-    double active_share;
+    double active_share, max_ppl_rise;
     /* fit and bench */
     uint32_t clusters;
     double density;

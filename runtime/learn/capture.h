@@ -20,10 +20,15 @@ struct pv_source {
     uint32_t n_layers, d_model, d_ffn, n_ctx;
     uint64_t fingerprint; /* of the weights */
     uint32_t variant; /* what else changes the activations, e.g. an activation function that was asked for */
-    bool exact_zeros; /* inactive neurons are exactly zero (ReLU family): tau = 0 */
+    double neuron_bytes; /* of a neuron's rows in all matrices, as stored; 0: of float16, by `variant` */
+    bool exact_zeros;    /* inactive neurons are exactly zero (ReLU family): tau = 0 */
     /* Forgets the past, feeds n <= n_ctx tokens and calls `fn` for every layer and batch, positions
      * ascending. */
     enum pv_status (*run)(void *user, const uint32_t *tokens, uint32_t n, pv_capture_fn fn, void *fn_user);
+    /* Forgets the past and sets nll[i] = -ln p(targets[i] | tokens[0..i]), with the neurons that `mask` says
+     * for each layer and batch, or with all of them where that is NULL. NULL: cannot be scored. */
+    enum pv_status (*score)(void *user, const uint32_t *tokens, const uint32_t *targets, uint32_t n,
+                            pv_mask_fn mask, void *mask_user, float *nll);
     void *user;
     struct pv_device *device; /* that could learn from it; NULL: none */
 };

@@ -17,8 +17,8 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "format/cluster_file.h"
+#include "learn/budget.h"
 #include "learn/kmeans.h"
-#include "learn/learner.h"
 #include "vk/device.h"
 
 enum {
@@ -38,14 +38,15 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
 
     p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_learn_ctx(n_ctx);
     p->thin = p->thin != 0 ? p->thin : 1;
-    if (p->density == 0.0)
+    if (p->density == 0.0 && p->max_ppl_rise == 0.0)
         p->density = 0.2;
     if (p->active_share == 0.0)
         p->active_share = p->density > 0.5 ? p->density : 0.5;
     p->n_iters = p->n_iters != 0 ? p->n_iters : 20;
     p->n_epochs = p->n_epochs != 0 ? p->n_epochs : 12;
     p->seed = p->seed != 0 ? p->seed : 1;
-    if (!(p->density > 0.0 && p->density <= 1.0) || !(p->active_share > 0.0 && p->active_share <= 1.0))
+    if ((p->max_ppl_rise == 0.0 && !(p->density > 0.0 && p->density <= 1.0)) ||
+        !(p->active_share > 0.0 && p->active_share <= 1.0))
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
     if (p->n_ctx > n_ctx && ln->captured == &ln->journal)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: windows of %u tokens do not fit the context of %u",
@@ -58,6 +59,8 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     if (ln->windows.n_tokens < MIN_TOKENS || ln->windows.n_tokens > UINT32_MAX)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: %zu tokens to learn from; give a text of at least %d",
                        ln->windows.n_tokens, MIN_TOKENS);
+    if (p->max_ppl_rise != 0.0)
+        PV_TRY(pv_budget_check(ln));
     if (p->n_clusters == 0) {
         size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
 
@@ -81,16 +84,24 @@ static void make_keys(struct learner *ln)
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
     ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
+    if (p->max_ppl_rise != 0.0) /* fewer tokens to learn from */
+        ln->cluster_key ^= 1;
     ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
 }
 
 /* Takes text, windows and thresholds from a capture file instead. */
-static enum pv_status open_capture(struct learner *ln)
+static enum pv_status open_capture(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
 {
     PV_TRY(pv_capture_file_open(&ln->file, ln->params.capture_path, &ln->log));
     PV_TRY(pv_capture_file_check(&ln->file, ln->source));
     ln->captured = &ln->file.journal;
     ln->windows = ln->file.windows;
+    if (tokens != NULL) {
+        ln->windows.text = tokens;
+        if (n_tokens != ln->windows.n_text || pv_windows_text_hash(&ln->windows) != ln->file.head.text_hash)
+            return pv_fail(&ln->log, PV_ERR_MISMATCH, "%s: was captured from another text",
+                           ln->params.capture_path);
+    }
     ln->params.n_ctx = ln->file.head.n_ctx;
     ln->params.thin = ln->file.head.thin;
     ln->params.active_share = ln->file.head.active_share;
@@ -114,7 +125,7 @@ static enum pv_status choose_place(struct learner *ln)
 
 static enum pv_status prepare(struct learner *ln)
 {
-    size_t n = ln->windows.n_tokens, block = n / 40;
+    size_t n = ln->windows.n_tokens, block = n / 40, a_window = pv_windows_kept(&ln->windows, 0);
 
     ln->tau = pv_calloc(ln->source->n_layers, sizeof(*ln->tau));
     ln->layers = pv_calloc(ln->source->n_layers, sizeof(*ln->layers));
@@ -124,6 +135,8 @@ static enum pv_status prepare(struct learner *ln)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", n);
     block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
     for (size_t i = 0; i < n; i++) {
+        if (ln->params.max_ppl_rise != 0.0 && pv_budget_keeps_out(&ln->windows, (uint32_t)(i / a_window)))
+            continue;
         if (i / block % 10 == 9)
             ln->held_out[ln->n_held_out++] = (uint32_t)i;
         else
@@ -295,18 +308,30 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     return status;
 }
 
-static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
+/* Routes and sums, the first half of the masks; with a search for the density, that too. */
+static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out)
 {
-    struct pv_steps steps = stage_steps(ln, "masks");
+    bool search = ln->params.max_ppl_rise != 0.0;
+    struct pv_steps steps = stage_steps(ln, search ? "budget" : "masks");
 
-    steps.total = 2.0 * ln->source->n_layers; /* measured, then judged */
+    steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
     for (uint32_t l = 0; l < ln->source->n_layers; l++) {
         steps.done = l;
         if (!pv_steps_report(&steps, 0.0))
             return PV_ERR_INTERRUPTED;
         PV_TRY(measure_layer(ln, l));
     }
-    PV_TRY(pv_learner_spend(ln));
+    steps.done = ln->source->n_layers;
+    return search ? pv_budget_search(ln, &steps, out) : PV_OK;
+}
+
+static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
+{
+    struct pv_steps steps = stage_steps(ln, "masks");
+
+    steps.total *= 2.0; /* measured, then judged */
+    PV_TRY(pv_learner_spend(ln, ln->params.density));
+    PV_TRY(pv_learner_spend_hot(ln));
     PV_TRY(pv_learner_judge(ln, &steps, out));
     steps.done = steps.total;
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
@@ -397,7 +422,12 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
     TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
     TIMED(out->seconds_cluster, stage_each(ln, "cluster", cluster_layer));
     TIMED(out->seconds_router, stage_each(ln, "router", router_layer));
+    TIMED(out->seconds_budget, stage_budget(ln, out));
     TIMED(out->seconds_masks, stage_masks(ln, out));
+    if (ln->params.max_ppl_rise == 0.0) { /* no search: the first half of the masks */
+        out->seconds_masks += out->seconds_budget;
+        out->seconds_budget = 0.0;
+    }
     TIMED(out->seconds_writing, stage_write(ln, out, out_path));
 fail:
     return status;
@@ -452,7 +482,7 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
     ln.captured = &ln.journal;
     if (params->capture_path != NULL)
-        PV_TRY_GOTO(open_capture(&ln));
+        PV_TRY_GOTO(open_capture(&ln, tokens, n_tokens));
     PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
     PV_TRY_GOTO(prepare(&ln));
     PV_TRY_GOTO(choose_place(&ln));
@@ -471,5 +501,13 @@ fail:
     pv_capture_file_close(&ln.file);
     learner_free(&ln);
     free(path);
+    if (status != PV_OK)
+        pv_fit_result_free(out);
     return status;
+}
+
+void pv_fit_result_free(struct pv_fit_result *result)
+{
+    free(result->layers);
+    result->layers = NULL;
 }

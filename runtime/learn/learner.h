@@ -35,9 +35,15 @@ struct learner {
 /* One captured layer, out of the journal or the capture file. */
 PV_MUST_USE enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
                                            struct pv_layer_data *data);
-/* Spends the budget: masks from the energies of all layers, and the static hot sets by the same rule. */
-PV_MUST_USE enum pv_status pv_learner_spend(struct learner *ln);
-/* Masks against the held-out tokens, means over layers. steps->done goes on from the number of layers. */
+/* Spends a budget: masks from the energies of all layers. Again and again, if wanted. A density of 1 is every
+ * neuron, also those that were never active. */
+PV_MUST_USE enum pv_status pv_learner_spend(struct learner *ln, double density);
+/* Bytes of a layer's router over those of its neurons. */
+double pv_learner_router_share(const struct pv_source *source, uint32_t n_clusters);
+/* The static hot sets, by the same rule. */
+PV_MUST_USE enum pv_status pv_learner_spend_hot(struct learner *ln);
+/* Masks against the held-out tokens, layer by layer and their means. steps->done goes on from the number of
+ * layers. */
 PV_MUST_USE enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps,
                                             struct pv_fit_result *out);
 

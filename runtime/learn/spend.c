@@ -6,37 +6,77 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum pv_status pv_learner_spend(struct learner *ln)
+/* The threshold of a budget over all layers. */
+static enum pv_status find_threshold(const struct learner *ln, struct pv_energy *energies, double density,
+                                     float *threshold, double *reached)
+{
+    pv_energy_scale(energies, ln->source->n_layers);
+    PV_TRY(pv_energy_threshold(energies, ln->source->n_layers, density, ln->params.n_threads, threshold,
+                               reached));
+    if (density >= 1.0) {
+        *threshold = -1.0f;
+        *reached = 1.0;
+    }
+    return PV_OK;
+}
+
+static enum pv_status fail_memory(const struct learner *ln, enum pv_status status)
+{
+    return pv_fail(&ln->log, status, "fit: no memory for the masks; use fewer clusters");
+}
+
+enum pv_status pv_learner_spend(struct learner *ln, double density)
 {
     uint32_t n_layers = ln->source->n_layers;
-    struct pv_energy *routed = pv_calloc(n_layers, sizeof(*routed)), *hot = pv_calloc(n_layers, sizeof(*hot));
+    struct pv_energy *energies = pv_calloc(n_layers, sizeof(*energies)); /* borrowed */
     enum pv_status status = PV_ERR_NOMEM;
-    float threshold = 0.0f, hot_threshold = 0.0f;
-    double unused;
+    float threshold;
 
-    for (uint32_t l = 0; l < n_layers && routed != NULL && hot != NULL; l++) {
-        routed[l] = ln->layers[l].energy;
-        hot[l] = ln->layers[l].hot_energy;
-    }
-    if (routed != NULL && hot != NULL) {
-        pv_energy_scale(routed, n_layers);
-        pv_energy_scale(hot, n_layers);
-        status = pv_energy_threshold(routed, n_layers, ln->params.density, ln->params.n_threads, &threshold,
-                                     &ln->reached);
-    }
-    if (status == PV_OK)
-        status = pv_energy_threshold(hot, n_layers, ln->params.density, ln->params.n_threads, &hot_threshold,
-                                     &unused);
+    for (uint32_t l = 0; l < n_layers && energies != NULL; l++)
+        energies[l] = ln->layers[l].energy;
+    if (energies != NULL)
+        status = find_threshold(ln, energies, density, &threshold, &ln->reached);
     for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
-        status = pv_mask_lists_choose(&ln->layers[l].lists, &routed[l], threshold);
-        if (status == PV_OK)
-            status = pv_mask_lists_choose(&ln->layers[l].hot, &hot[l], hot_threshold);
+        pv_mask_lists_free(&ln->layers[l].lists);
+        status = pv_mask_lists_choose(&ln->layers[l].lists, &energies[l], threshold);
     }
-    free(routed);
-    free(hot);
-    if (status != PV_OK)
-        return pv_fail(&ln->log, status, "fit: no memory for the masks; use fewer clusters");
-    return PV_OK;
+    free(energies);
+    return status == PV_OK ? PV_OK : fail_memory(ln, status);
+}
+
+enum pv_status pv_learner_spend_hot(struct learner *ln)
+{
+    uint32_t n_layers = ln->source->n_layers;
+    struct pv_energy *energies = pv_calloc(n_layers, sizeof(*energies)); /* borrowed */
+    enum pv_status status = PV_ERR_NOMEM;
+    float threshold;
+    double reached;
+
+    for (uint32_t l = 0; l < n_layers && energies != NULL; l++)
+        energies[l] = ln->layers[l].hot_energy;
+    if (energies != NULL)
+        status = find_threshold(ln, energies, ln->params.density, &threshold, &reached);
+    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++)
+        status = pv_mask_lists_choose(&ln->layers[l].hot, &energies[l], threshold);
+    free(energies);
+    return status == PV_OK ? PV_OK : fail_memory(ln, status);
+}
+
+double pv_learner_router_share(const struct pv_source *source, uint32_t n_clusters)
+{
+    double matrices = source->variant % 2 != 0 ? 3.0 : 2.0;
+    double neuron = source->neuron_bytes > 0.0 ? source->neuron_bytes : matrices * 2.0 * source->d_model;
+
+    return n_clusters * (2.0 * source->d_model + sizeof(float)) / (neuron * source->d_ffn);
+}
+
+static struct pv_fit_layer layer_result(const struct pv_mask_counts *counts, uint32_t d_ffn, double accuracy)
+{
+    return (struct pv_fit_layer){.density = counts->computed / (counts->rows * d_ffn),
+                                 .active = counts->active / (counts->rows * d_ffn),
+                                 .energy_kept =
+                                     counts->energy > 0.0 ? counts->energy_kept / counts->energy : 1.0,
+                                 .router_accuracy = accuracy};
 }
 
 enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
@@ -47,6 +87,10 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
     uint32_t n_layers = ln->source->n_layers;
     struct pv_mask_counts all = {0};
 
+    out->layers = pv_calloc(n_layers, sizeof(*out->layers));
+    if (out->layers == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %u layers' results", n_layers);
+    out->n_layers = n_layers;
     for (uint32_t l = 0; l < n_layers; l++) {
         struct pv_mask_counts counts = {0};
         struct pv_layer_data data;
@@ -61,18 +105,18 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
         pv_layer_data_free(&data);
         if (status != PV_OK)
             return pv_fail(&ln->log, status, "fit: no memory to judge the masks of layer %u", l);
+        out->layers[l] = layer_result(&counts, ln->source->d_ffn, ln->layers[l].router.accuracy);
         pv_info(&ln->log, "layer %u: computes %.3f of its neurons, %.3f active, keeps %.4f of the energy", l,
-                counts.computed / (counts.rows * ln->source->d_ffn),
-                counts.active / (counts.rows * ln->source->d_ffn),
-                counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0);
-        out->energy_kept += (counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0) / n_layers;
-        out->router_accuracy += ln->layers[l].router.accuracy / n_layers;
+                out->layers[l].density, out->layers[l].active, out->layers[l].energy_kept);
+        out->energy_kept += out->layers[l].energy_kept / n_layers;
+        out->router_accuracy += out->layers[l].router_accuracy / n_layers;
         all.rows += counts.rows;
         all.computed += counts.computed;
         all.active += counts.active;
         all.both += counts.both;
     }
     out->density = all.computed / (all.rows * ln->source->d_ffn);
+    out->bytes_share = out->density + pv_learner_router_share(ln->source, ln->params.n_clusters);
     out->precision = all.computed > 0.0 ? all.both / all.computed : 1.0;
     out->recall = all.active > 0.0 ? all.both / all.active : 1.0;
     return PV_OK;

@@ -52,7 +52,7 @@ expect_usage() {
 	expect_in err "$@"
 }
 # A field of a JSON object, as printed with one field a line.
-json_field() { sed -n "s/^ *\"$1\": \"\{0,1\}\([^\"]*\)\"\{0,1\},\{0,1\}\$/\1/p" out | head -n 1; }
+json_field() { sed -n "s/^ *\"$1\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" out | head -n 1; }
 # expect_number 'AWK CONDITION' NAME VALUE...: awk -v NAME=VALUE ...
 expect_number() {
 	condition=$1

@@ -43,6 +43,14 @@ parvin merge "$MODEL" -o all.capture
 expect_failure 'is no capture file'
 parvin fit "$MODEL" --capture a --text b
 expect_usage 'leave those out'
+parvin fit "$MODEL" --density 0.2 --max-ppl-rise 1%
+expect_usage 'one or the other'
+parvin fit "$MODEL" --capture a --max-ppl-rise 1%
+expect_usage 'give its --text too'
+for share in 1%% % 101% 0.05% 1.1 20percent; do
+	parvin fit "$MODEL" --density $share
+	expect_usage '--density takes a share'
+done
 
 parvin devics
 expect_usage "did you mean 'devices'?"

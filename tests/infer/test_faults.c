@@ -74,7 +74,9 @@ static enum pv_status learn(struct life *l, const uint32_t *devices, uint32_t n_
     struct pv_fit_result result;
     phase = FIT;
     PV_TRY(pv_engine_create(rig_context(), l->model, &params, &l->engine));
-    return pv_fit(l->engine, l->tokens, N_FIT, l->fit_path, &fit, &result);
+    PV_TRY(pv_fit(l->engine, l->tokens, N_FIT, l->fit_path, &fit, &result));
+    pv_fit_result_free(&result);
+    return PV_OK;
 }
 
 /* A life up to its first failure, and its end. */

@@ -12,7 +12,7 @@ enum { FAKE_LAYERS = 3, FAKE_D = 24, FAKE_F = 90, FAKE_GROUPS = 9, FAKE_CTX = 32
 
 struct fake {
     uint32_t n_batch; /* rows a callback */
-    uint32_t n_runs;
+    uint32_t n_runs, n_scores;
     uint32_t break_at; /* this run fails; 0: none */
     int fault;  /* 1: batch out of order, 2: unknown layer, 3: NaN contribution, 4: infinite z, 5: layer
                    missing */
@@ -78,6 +78,49 @@ static inline enum pv_status fake_run(void *user, const uint32_t *tokens, uint32
     return PV_OK;
 }
 
+/* A planted loss: every token costs FAKE_NLL and, for each layer, FAKE_LOSS times the share of its energy
+ * that the mask leaves out. */
+static const double FAKE_NLL = 2.0, FAKE_LOSS = 0.5;
+
+static inline double fake_lost(const float *c, const uint32_t *bits)
+{
+    double all = 0.0, lost = 0.0;
+
+    for (uint32_t j = 0; j < FAKE_F; j++) {
+        double energy = (double)c[j] * (double)c[j];
+
+        all += energy;
+        lost += bits[j / 32] >> j % 32 & 1 ? 0.0 : energy;
+    }
+    return all > 0.0 ? lost / all : 0.0;
+}
+
+static inline enum pv_status fake_score(void *user, const uint32_t *tokens, const uint32_t *targets,
+                                        uint32_t n, pv_mask_fn mask, void *mask_user, float *nll)
+{
+    struct fake *fake = user;
+
+    (void)targets;
+    fake->n_scores++;
+    for (uint32_t i = 0; i < n; i++)
+        nll[i] = (float)FAKE_NLL;
+    for (uint32_t layer = 0; layer < FAKE_LAYERS && mask != NULL; layer++) {
+        float z[FAKE_CTX * FAKE_D], c[FAKE_CTX * FAKE_F];
+        uint32_t words = (FAKE_F + 31) / 32, bits[FAKE_CTX * ((FAKE_F + 31) / 32)] = {0};
+        struct pv_capture capture = {.layer = layer, .n_tokens = n, .z = z, .contribution = c};
+        enum pv_status status;
+
+        for (uint32_t i = 0; i < n; i++)
+            fake_row(fake, layer, tokens[i], i, z + i * FAKE_D, c + i * FAKE_F);
+        status = mask(mask_user, &capture, bits);
+        if (status != PV_OK)
+            return status;
+        for (uint32_t i = 0; i < n; i++)
+            nll[i] += (float)(FAKE_LOSS * fake_lost(c + i * FAKE_F, bits + i * words));
+    }
+    return PV_OK;
+}
+
 static inline struct pv_source fake_source(struct fake *fake)
 {
     return (struct pv_source){.n_layers = FAKE_LAYERS,
@@ -87,6 +130,7 @@ static inline struct pv_source fake_source(struct fake *fake)
                               .fingerprint = 0xfab1e5,
                               .exact_zeros = !fake->dense,
                               .run = fake_run,
+                              .score = fake_score,
                               .user = fake};
 }
 

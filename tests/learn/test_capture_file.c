@@ -128,6 +128,7 @@ static void learn(const char *capture_path, bool dense, uint32_t thin, const cha
     ck_assert_uint_eq(result.n_tokens, 300);
     if (capture_path != NULL)
         ck_assert_uint_eq(fake.n_runs, 0);
+    pv_fit_result_free(&result);
     free(text);
 }
 
@@ -240,6 +241,8 @@ static enum pv_status learn_status(const char *path, bool dense)
     enum pv_status status = pv_learn(&source, NULL, 0, paths[CLUSTERS], &params, &log, &result);
     char resume[PV_TEST_PATH_ROOM + 16];
 
+    if (status == PV_OK)
+        pv_fit_result_free(&result);
     snprintf(resume, sizeof(resume), "%s.resume", paths[CLUSTERS]);
     remove(resume);
     return status;

@@ -15,12 +15,16 @@ enum pv_learn_on {
 };
 struct pv_fit_params {
     uint32_t n_clusters; /* K; 0: 256 (fewer for small texts) */
-    double density;      /* budget over all layers; 0: 0.2 */
-    uint64_t n_tokens;   /* calibration tokens at most; 0: all */
-    uint32_t thin;       /* keep one token in so many, of as many more; 0: 1 */
-    uint32_t n_iters;    /* clustering iterations at most; 0: 20 */
-    uint32_t n_epochs;   /* router epochs; 0: 12 */
-    uint32_t n_threads;  /* 0: all cores */
+    double density;      /* budget over all layers; 0: 0.2, or what max_ppl_rise finds */
+    /* Instead of a density: the most that perplexity may rise on calibration text that nothing was learned
+     * from, 0.01 for 1 %. The lowest density is searched for whose measured rise plus its standard error is
+     * within it; 1 (every neuron) at worst. The text must be there, also with capture_path. 0: no search. */
+    double max_ppl_rise;
+    uint64_t n_tokens;  /* calibration tokens at most; 0: all */
+    uint32_t thin;      /* keep one token in so many, of as many more; 0: 1 */
+    uint32_t n_iters;   /* clustering iterations at most; 0: 20 */
+    uint32_t n_epochs;  /* router epochs; 0: 12 */
+    uint32_t n_threads; /* 0: all cores */
     enum pv_learn_on learn_on;
     uint64_t seed;           /* 0: 1 */
     uint32_t n_ctx;          /* calibration window, tokens; 0: the engine's context, at most 512 */
@@ -30,20 +34,33 @@ struct pv_fit_params {
         *capture_path; /* learn from this capture file; text, n_tokens, thin, n_ctx, active_share are its */
     struct pv_progress progress;
 };
+/* One layer, on held-out calibration tokens. */
+struct pv_fit_layer {
+    double density, active, energy_kept; /* neurons computed, neurons active, share of their energy */
+    double router_accuracy;
+};
 struct pv_fit_result {
     double density, router_accuracy, energy_kept; /* on held-out calibration tokens */
     double precision, recall;                     /* of the routed masks, likewise */
+    double bytes_share; /* bytes a token reads of feed-forward weights and router, over those of all neurons */
     uint64_t n_tokens;
     uint32_t n_clusters;
     bool clusters_on_device, router_on_device; /* where they were learned */
-    double seconds_capture, seconds_cluster, seconds_router, seconds_masks, seconds_writing;
+    /* Of a search for the density (max_ppl_rise), on the n_ppl_tokens that were kept out of everything; else
+     * 0. */
+    double ppl_dense, ppl_routed, ppl_rise, ppl_rise_error;
+    uint64_t n_ppl_tokens;
+    double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_masks, seconds_writing;
     bool resumed;
+    uint32_t n_layers;
+    struct pv_fit_layer *layers; /* [n_layers], owned by the result */
 };
 /* The engine must be dense (no clusters). Writes `out_path` atomically. With capture_path, tokens may be
- * NULL. */
+ * NULL. After PV_OK the result is to be freed. */
 PV_MUST_USE enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                   const char *out_path, const struct pv_fit_params *params,
                                   struct pv_fit_result *out);
+void pv_fit_result_free(struct pv_fit_result *result);
 
 /* Capture alone, into a file that `fit` learns from later, here or elsewhere (docs/capture-file.md). Memory:
  * a window of all layers. Stopped or killed, the same call goes on from OUT.resume and gives the same file.
