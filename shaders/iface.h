@@ -87,6 +87,7 @@
 #define PV_FLAG_FACTORS 8    /* rope: divide each frequency by factors[i] */
 #define PV_FLAG_VALUES 16    /* capture: write the float rows */
 #define PV_FLAG_BITS 32      /* capture: write the bit rows */
+#define PV_FLAG_SEQS 64      /* rope, kv_write: each row is a sequence of its own, all at pos */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -149,15 +150,17 @@ struct pv_pc_rope {
 
 /* kv_write.f32 / kv_write.f16: K, V rows at pos + t. The cache is [n_kv_heads][n_ctx][head_stride] values, head_stride =
    head_dim rounded up to 8 in f16 and to 4 in f32; the pad is written as zeros. Rows at or past n_ctx are dropped.
+   With PV_FLAG_SEQS row t goes to pos in cache t of n_tokens, which lie one behind the other.
    0 k  1 v  2 k_cache  3 v_cache  4 step.   Spec WG.   Dispatch (ceil(n_kv_heads * head_stride / 2 / WG), n_tokens). */
 struct pv_pc_kv_write {
-	PV_IFACE_UINT n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset;
+	PV_IFACE_UINT n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset, flags;
 };
 
-/* attn_decode.CACHE.ACCESS: one query at pos over positions 0..pos.   0 q  1 k_cache  2 v_cache  3 y  4 step.
-   Spec WG (a power of two >= head_dim / 4).   Dispatch (n_heads).
+/* attn_decode.CACHE.ACCESS: one query at pos over positions 0..pos, for each of n_tokens sequences whose caches lie one
+   behind the other.   0 q  1 k_cache  2 v_cache  3 y  4 step.
+   Spec WG (a power of two >= head_dim / 4).   Dispatch (n_heads, n_tokens).
    attn_decode_reg.CACHE.ACCESS: the same for CPU drivers.   Spec WG HEAD_DIM, WG * head_dim * 4 + WG * 8 bytes of shared
-   memory.   Dispatch (n_heads).
+   memory.   Dispatch (n_heads, n_tokens).
    attn_prefill.CACHE.ACCESS: query t sees positions 0..pos + t.   Spec WG HEAD_DIM TOKENS.
    Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256. */
 struct pv_pc_attn {

@@ -1,6 +1,7 @@
 // Puts the batch's keys and values into the cache at pos. The cache keeps each head's positions together, since attention walks
 // the positions of one head. CACHE_F16 packs two values into a uint (packHalf2x16, no 16-bit storage needed).
-// k, v [T][n_kv_heads][head_dim]; cache [n_kv_heads][n_ctx][head_stride] floats or halves, the pad written as zeros.
+// k, v [T][n_kv_heads][head_dim]; cache [n_kv_heads][n_ctx][head_stride] floats or halves, the pad written as zeros; with
+// PV_FLAG_SEQS a cache for each row.
 #version 450
 #include "access.glsl"
 #ifdef CACHE_F16
@@ -20,14 +21,15 @@ PUSH(pv_pc_kv_write);
 void main() {
 	uint pairs = pc.head_stride / 2, t = gl_WorkGroupID.y;
 	uint head = gl_GlobalInvocationID.x / pairs, d = gl_GlobalInvocationID.x % pairs * 2;
-	uint pos = step_info[0].pos + t;
+	bool seqs = (pc.flags & PV_FLAG_SEQS) != 0;
+	uint pos = step_info[0].pos + (seqs ? 0 : t), first = seqs ? t * pc.n_kv_heads : 0;
 	if (head >= pc.n_kv_heads || t >= pc.n_tokens || pos >= pc.n_ctx) return;
 	uint ks = pc.k_offset + t * pc.k_stride + head * pc.head_dim + d;
 	uint vs = pc.v_offset + t * pc.v_stride + head * pc.head_dim + d;
 	vec2 kk = vec2(0.0), vv = vec2(0.0);
 	if (d < pc.head_dim) kk.x = k[ks], vv.x = v[vs];
 	if (d + 1 < pc.head_dim) kk.y = k[ks + 1], vv.y = v[vs + 1];
-	uint dst = ((head * pc.n_ctx + pos) * pc.head_stride + d) / 2 * CELL_PER_PAIR;
+	uint dst = (((first + head) * pc.n_ctx + pos) * pc.head_stride + d) / 2 * CELL_PER_PAIR;
 #ifdef CACHE_F16
 	k_cache[dst] = packHalf2x16(kk);
 	v_cache[dst] = packHalf2x16(vv);

@@ -15,7 +15,7 @@ void main() {
 	if (head >= pc.n_heads || t >= pc.n_tokens) return;
 	float f = exp2(-pc.log2_theta * float(2 * i) / float(pc.rope_dim)) * pc.freq_scale;
 	if ((pc.flags & PV_FLAG_FACTORS) != 0) f /= factors[i];
-	float angle = float(step_info[0].pos + t) * f;
+	float angle = float(step_info[0].pos + ((pc.flags & PV_FLAG_SEQS) != 0 ? 0 : t)) * f;
 	float c = cos(angle) * pc.amplitude, s = sin(angle) * pc.amplitude;
 	uint base = pc.x_offset + t * pc.x_stride + head * pc.head_dim;
 	uint i0 = NEOX != 0 ? base + i : base + 2 * i, i1 = NEOX != 0 ? i0 + half_dim : i0 + 1;

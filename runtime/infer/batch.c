@@ -236,6 +236,14 @@ static enum pv_status tick_stages(struct pv_session *s, const struct pv_batch *t
     return PV_OK;
 }
 
+static enum pv_status run_chunks_of(struct pv_session *s, const struct pv_batch *text, uint32_t size)
+{
+    const uint32_t n_stages = s->engine->n_stages, n_chunks = (text->n + size - 1) / size;
+    for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++)
+        PV_TRY(tick_stages(s, text, size, n_chunks, tick));
+    return finish_chunk(s, text, size, n_chunks - 1);
+}
+
 static enum pv_status run_chunks(struct pv_session *s, const struct pv_batch *text)
 {
     const uint32_t n_stages = s->engine->n_stages, n_batch = s->engine->n_batch;
@@ -244,11 +252,7 @@ static enum pv_status run_chunks(struct pv_session *s, const struct pv_batch *te
     uint32_t size = n_stages == 1 || pv_session_looks(s) ? n_batch : (n_batch + n_stages - 1) / n_stages;
     if (size < PV_MIN_CHUNK)
         size = PV_MIN_CHUNK < n_batch ? PV_MIN_CHUNK : n_batch;
-    size = pv_rows_per_submit(s, size);
-    const uint32_t n_chunks = (text->n + size - 1) / size;
-    for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++)
-        PV_TRY(tick_stages(s, text, size, n_chunks, tick));
-    return finish_chunk(s, text, size, n_chunks - 1);
+    return run_chunks_of(s, text, pv_rows_per_submit(s, size));
 }
 
 enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
@@ -275,4 +279,12 @@ enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
     PV_TRY(run_chunks(s, &rest));
     s->n_past += text->n;
     return text->last_logits ? pv_session_fetch_logits(s) : PV_OK;
+}
+
+enum pv_status pv_session_rows(struct pv_session *s, struct pv_batch *rows)
+{
+    rows->first_pos = s->n_past;
+    PV_TRY(run_chunks_of(s, rows, rows->n));
+    s->n_past++;
+    return PV_OK;
 }

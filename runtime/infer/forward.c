@@ -31,7 +31,8 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
                                 .head_dim = hp->head_dim,
                                 .rope_dim = hp->rope_dim,
                                 .freq_base = hp->rope_freq_base,
-                                .kind = hp->rope};
+                                .kind = hp->rope,
+                                .sequences = s->n_seqs > 0};
 
     PV_TRY(pv_kernel_rmsnorm(r, b->x, w->attn_norm, b->h, n, hp->d_model, hp->norm_eps));
     PV_TRY(pv_kernel_linear(r, &q));
@@ -49,7 +50,8 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
                                                             .n_tokens = n,
                                                             .n_kv_heads = hp->n_kv_heads,
                                                             .head_dim = hp->head_dim,
-                                                            .n_ctx = s->engine->n_ctx}));
+                                                            .n_ctx = s->n_ctx,
+                                                            .sequences = s->n_seqs > 0}));
     PV_TRY(pv_kernel_attention(r, &(struct pv_attention_args){.q = b->q,
                                                               .cache_k = st->cache_k[layer],
                                                               .cache_v = st->cache_v[layer],
@@ -59,7 +61,8 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
                                                               .n_heads = hp->n_heads,
                                                               .n_kv_heads = hp->n_kv_heads,
                                                               .head_dim = hp->head_dim,
-                                                              .n_ctx = s->engine->n_ctx}));
+                                                              .n_ctx = s->n_ctx,
+                                                              .sequences = s->n_seqs > 0}));
     return pv_kernel_linear(r, &o);
 }
 

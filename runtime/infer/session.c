@@ -74,7 +74,8 @@ static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st
     struct pv_device *dev = st->stage->device;
     const struct pv_hparams *hp = &s->engine->hp;
     const uint32_t n_layers = st->stage->n_layers;
-    const uint64_t cache = pv_kv_cache_bytes(&dev->plan, s->engine->n_ctx, hp->n_kv_heads, hp->head_dim);
+    const uint64_t cache = pv_kv_cache_bytes(&dev->plan, s->n_ctx, hp->n_kv_heads, hp->head_dim) *
+                           (s->n_seqs > 0 ? s->n_seqs : 1);
     st->cache_k = pv_calloc(n_layers, sizeof *st->cache_k);
     st->cache_v = pv_calloc(n_layers, sizeof *st->cache_v);
     st->route = pv_calloc(n_layers, sizeof *st->route);
@@ -250,8 +251,8 @@ void pv_session_drop_states(struct pv_session *s)
     s->decoded = false;
 }
 
-enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
-                                 struct pv_session **out)
+static enum pv_status create(struct pv_engine *engine, const struct pv_session_params *params,
+                             uint32_t n_seqs, uint32_t n_ctx, struct pv_session **out)
 {
     struct pv_session *s = pv_calloc(1, sizeof *s);
     if (!s)
@@ -262,6 +263,8 @@ enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_sessi
     if (params)
         s->params = *params;
     s->params.ffn = PV_FFN_DENSE;
+    s->n_seqs = n_seqs;
+    s->n_ctx = n_ctx;
     s->logit_rows = pv_logit_rows(engine);
     enum pv_status status = PV_OK;
     PV_TRY_GOTO(make_host(s));
@@ -273,6 +276,22 @@ enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_sessi
 fail:
     pv_session_destroy(s);
     return status;
+}
+
+enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
+                                 struct pv_session **out)
+{
+    return create(engine, params, 0, engine->n_ctx, out);
+}
+
+enum pv_status pv_sequences_create(struct pv_engine *engine, uint32_t n_seqs, uint32_t n_ctx,
+                                   struct pv_session **out)
+{
+    if (n_seqs == 0 || n_seqs > engine->n_batch || n_ctx == 0 || n_ctx > engine->n_ctx)
+        return pv_fail(engine->log, PV_ERR_ARG,
+                       "%u sequences of %u tokens do not fit a batch of %u or a context of %u", n_seqs, n_ctx,
+                       engine->n_batch, engine->n_ctx);
+    return create(engine, NULL, n_seqs, n_ctx, out);
 }
 
 void pv_session_destroy(struct pv_session *s)

@@ -68,6 +68,8 @@ struct pv_session {
     struct pv_session_params params;
     float *tau; /* [n_layers of the model] */
     uint32_t n_past;
+    uint32_t n_ctx;  /* positions in the cache: the engine's, or of each sequence */
+    uint32_t n_seqs; /* sequences that go on side by side, all at n_past (sequences.c); 0: one text */
     uint32_t logit_rows;
     struct pv_stage_state *states; /* [engine->n_stages]; NULL after the loss of a device */
     uint32_t *fed;    /* [n_ctx] the n_past tokens, where the engine may go on without a device */
@@ -94,6 +96,16 @@ PV_MUST_USE enum pv_status pv_session_make_states(struct pv_session *s);
 void pv_session_drop_states(struct pv_session *s); /* waits for what is running; the devices are still open */
 /* One token through all stages. */
 PV_MUST_USE enum pv_status pv_session_step(struct pv_session *s, uint32_t token);
+
+/* sequences.c: a dense session of n_seqs texts, at most the engine's n_batch, of up to n_ctx tokens each,
+ * that are written side by side: one matrix product serves all of them. It is stepped and reset, nothing
+ * else, and does not go on after the loss of a device. */
+PV_MUST_USE enum pv_status pv_sequences_create(struct pv_engine *engine, uint32_t n_seqs, uint32_t n_ctx,
+                                               struct pv_session **out);
+/* tokens [n_seqs], the next of each; logits [n_seqs][n_vocab] after it. */
+PV_MUST_USE enum pv_status pv_sequences_step(struct pv_session *s, const uint32_t *tokens, float *logits);
+/* How many to take at once: as many as a batch has rows, within a bound and what caches may take. */
+uint32_t pv_sequences_best(const struct pv_engine *engine, uint32_t n_ctx);
 
 /* recover.c: what the public calls do, again after the loss of a device where the engine may go on. */
 struct pv_batch;
@@ -133,6 +145,8 @@ struct pv_batch {
 enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch *batch);
 /* Feeds a checked text of any length that fits the context; sets text->first_pos. */
 PV_MUST_USE enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text);
+/* As pv_session_text, but the rows are the next token of each of n_seqs sequences, in one piece. */
+PV_MUST_USE enum pv_status pv_session_rows(struct pv_session *s, struct pv_batch *rows);
 /* score.c: nll (and logits) of the batch whose rows are in the last stage's `x`. */
 PV_MUST_USE enum pv_status pv_session_score_batch(struct pv_session *s, const struct pv_batch *batch);
 /* Reads logits and argmax back after a submit of the output stage. */

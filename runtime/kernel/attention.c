@@ -1,4 +1,5 @@
-/* Causal attention over the cache: one workgroup a head for one token, one invocation a query for a batch. */
+/* Causal attention over the cache: one workgroup a head for one token, or one token of each of several
+ * sequences; one invocation a query for a batch. */
 #include "kernel/attention.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_attention_arg
 {
     const struct pv_device *device = pv_recorder_device(r);
     const uint64_t rows_bytes = pv_rows_bytes(a->n_tokens, a->n_heads * a->head_dim);
-    const uint64_t cache_bytes = pv_kv_cache_bytes(&device->plan, a->n_ctx, a->n_kv_heads, a->head_dim);
+    const uint64_t cache_bytes = pv_kv_cache_bytes(&device->plan, a->n_ctx, a->n_kv_heads, a->head_dim) *
+                                 (a->sequences ? a->n_tokens : 1);
     const struct pv_need needs[] = {{a->q, rows_bytes, "q"},
                                     {a->cache_k, cache_bytes, "cache_k"},
                                     {a->cache_v, cache_bytes, "cache_v"},
@@ -43,7 +45,8 @@ static void choose(const struct pv_device *device, const struct pv_attention_arg
     const uint32_t widest =
         plan->access == PV_ACCESS_TEXEL ? 256 : 64; /* wider takes drivers 10 s to compile */
     uint32_t workgroup = plan->attn_workgroup;
-    if (a->n_tokens > 1) {
+    call->groups[1] = a->n_tokens;
+    if (a->n_tokens > 1 && !a->sequences) {
         call->kernel = "attn_prefill";
         const uint32_t tokens =
             a->head_dim <= 64 ? plan->attn_tokens : 1; /* registers hold the outputs of all */

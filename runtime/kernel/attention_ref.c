@@ -34,8 +34,10 @@ void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const fl
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++) {
             const size_t at = (t * a->n_heads + h) * a->head_dim;
-            const size_t first = h / per_kv * a->n_ctx * a->head_stride;
-            const size_t sees = a->pos + t + 1 < a->n_ctx ? a->pos + t + 1 : a->n_ctx;
+            const size_t first_head = a->sequences ? t * a->n_kv_heads : 0;
+            const size_t first = (first_head + h / per_kv) * a->n_ctx * a->head_stride;
+            const size_t last = a->sequences ? a->pos : a->pos + t;
+            const size_t sees = last + 1 < a->n_ctx ? last + 1 : a->n_ctx;
             attend(a, q + at, cache_k + first, cache_v + first, sees, scores, out + at);
         }
 }

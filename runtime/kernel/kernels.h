@@ -44,12 +44,16 @@ PV_MUST_USE enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct 
 /* The same with w stored transposed: w [n_in][n_out], x [T][n_in], y [T][n_out]; any T >= 1 (ffn_down of a
  * batch). */
 PV_MUST_USE enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a);
+/* In the next three, `sequences` says that the T rows belong to as many sequences, all at the step's
+ * position, each with a KV cache of its own; the caches lie one behind the other. Else the rows follow each
+ * other in one sequence. */
 /* Rotates x [T][n_heads][head_dim] in place. */
 struct pv_rope_args {
     struct pv_buffer *x, *step;
     uint32_t n_tokens, n_heads, head_dim, rope_dim;
     float freq_base;
     enum pv_rope kind;
+    bool sequences;
 };
 PV_MUST_USE enum pv_status pv_kernel_rope(struct pv_recorder *r, const struct pv_rope_args *a);
 /* KV cache of one layer: k and v each [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16
@@ -59,6 +63,7 @@ struct pv_kv_write_args {
     struct pv_buffer *cache_k, *cache_v;
     struct pv_buffer *step;
     uint32_t n_tokens, n_kv_heads, head_dim, n_ctx;
+    bool sequences;
 };
 PV_MUST_USE enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_write_args *a);
 uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads,
@@ -68,6 +73,7 @@ uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t 
 struct pv_attention_args {
     struct pv_buffer *q, *cache_k, *cache_v, *out, *step;
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, n_ctx;
+    bool sequences;
 };
 PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a);
 

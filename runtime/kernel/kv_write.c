@@ -11,7 +11,8 @@ enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_writ
 {
     const struct pv_plan *plan = pv_call_plan(r);
     const uint32_t width = a->n_kv_heads * a->head_dim, head_stride = pv_kv_head_stride(plan, a->head_dim);
-    const uint64_t cache_bytes = pv_kv_cache_bytes(plan, a->n_ctx, a->n_kv_heads, a->head_dim);
+    const uint64_t cache_bytes =
+        pv_kv_cache_bytes(plan, a->n_ctx, a->n_kv_heads, a->head_dim) * (a->sequences ? a->n_tokens : 1);
     const struct pv_need needs[] = {{a->k, pv_rows_bytes(a->n_tokens, width), "k"},
                                     {a->v, pv_rows_bytes(a->n_tokens, width), "v"},
                                     {a->cache_k, cache_bytes, "cache_k"},
@@ -26,7 +27,8 @@ enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_writ
                                         .head_stride = head_stride,
                                         .n_ctx = a->n_ctx,
                                         .k_stride = pv_row_stride(width),
-                                        .v_stride = pv_row_stride(width)};
+                                        .v_stride = pv_row_stride(width),
+                                        .flags = a->sequences ? PV_FLAG_SEQS : 0};
     const uint32_t workgroup = plan->elementwise_workgroup;
     const struct pv_call call = {
         .kernel = "kv_write",

@@ -31,12 +31,14 @@ struct pv_ref_rope {
     uint32_t n_tokens, n_heads, head_dim, rope_dim, pos;
     float freq_base;
     enum pv_rope kind;
+    bool sequences; /* as in kernels.h */
 };
 void pv_ref_rope(const struct pv_ref_rope *a, float *x); /* x [T][n_heads][head_dim], in place */
 
 /* Attention. Caches are [n_kv_heads][n_ctx][head_stride] floats. */
 struct pv_ref_attention {
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, pos;
+    bool sequences;
 };
 /* rows [T][n_kv_heads][head_dim] into the cache at pos; pads become zero, rows past n_ctx are dropped. */
 void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float *cache);

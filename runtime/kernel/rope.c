@@ -20,6 +20,7 @@ enum pv_status pv_kernel_rope(struct pv_recorder *r, const struct pv_rope_args *
                                     .head_dim = a->head_dim,
                                     .rope_dim = a->rope_dim,
                                     .x_stride = pv_row_stride(width),
+                                    .flags = a->sequences ? PV_FLAG_SEQS : 0,
                                     .log2_theta = (float)log2((double)a->freq_base),
                                     .freq_scale = 1.0f,
                                     .amplitude = 1.0f};

@@ -13,7 +13,8 @@ void pv_ref_rope(const struct pv_ref_rope *a, float *x)
                 float *p0 = a->kind == PV_ROPE_NEOX ? head + i : head + 2 * i;
                 float *p1 = a->kind == PV_ROPE_NEOX ? p0 + half : p0 + 1;
                 const double exponent = -2.0 * (double)i / a->rope_dim;
-                const double angle = (double)(a->pos + t) * pow((double)a->freq_base, exponent);
+                const double angle =
+                    (double)(a->sequences ? a->pos : a->pos + t) * pow((double)a->freq_base, exponent);
                 const double x0 = (double)*p0, x1 = (double)*p1;
                 *p0 = (float)(x0 * cos(angle) - x1 * sin(angle));
                 *p1 = (float)(x0 * sin(angle) + x1 * cos(angle));
