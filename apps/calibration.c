@@ -4,27 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum pv_status read_text(struct app *app, struct text *text)
-{
-    char path[4096];
-    if (app->options.text)
-        return text_read(&app->console, app->options.text, text);
-    if (!find_bundled("tales.txt", path, sizeof path)) {
-        console_error(&app->console, "give --text FILE: the text to learn from");
-        return PV_ERR_ARG;
-    }
-    console_note(&app->console, "learning from %s; --text FILE with text like yours gives better clusters",
-                 path);
-    return text_read(&app->console, path, text);
-}
-
 enum pv_status calibration_open(struct app *app, bool model_only, struct calibration *c)
 {
     const struct pv_encode_params params = {0};
-    enum pv_status status = model_only ? PV_OK : read_text(app, &c->text);
+    const bool reads = app->options.text && !model_only;
+    if (!app->options.text && !model_only)
+        console_note(&app->console,
+                     "no --text: the model writes the text it learns from; --text FILE with text like "
+                     "yours gives better clusters");
+    enum pv_status status = reads ? text_read(&app->console, app->options.text, &c->text) : PV_OK;
     if (!status)
         status = setup_all(app, &c->setup);
-    if (status || model_only)
+    if (status || !reads)
         return status;
     status = pv_encode(c->setup.model, c->text.bytes, c->text.n, &params, &c->tokens, &c->n_tokens);
     if (!status && !c->n_tokens) {

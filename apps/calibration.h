@@ -12,8 +12,8 @@ struct calibration {
     size_t n_tokens;
 };
 
-/* Opens --text (or the tales that come with Parvin), the model and its devices, and encodes the text; a
- * message is logged on failure. With `model_only`, no text. */
+/* Opens the model and its devices, and --text, which it encodes; without that option there are no tokens, and
+ * the library lets the model write some. A message is logged on failure. With `model_only`, no text. */
 PV_MUST_USE enum pv_status calibration_open(struct app *app, bool model_only, struct calibration *out);
 /* What --learn-on says; false, with a message, if that is no place. */
 bool learn_place(struct app *app, enum pv_learn_on *out);

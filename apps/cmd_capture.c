@@ -47,6 +47,7 @@ int cmd_capture(struct app *app)
     struct pv_capture_options options = {.n_tokens = o->tokens,
                                          .thin = o->thin,
                                          .active_share = o->active_share,
+                                         .seed = o->seed,
                                          .progress = console_progress(&app->console)};
     struct pv_capture_result result;
     struct calibration c = {0};
@@ -56,6 +57,10 @@ int cmd_capture(struct app *app)
     }
     if (o->shard && !parse_shard(o->shard, &options.shard, &options.n_shards)) {
         console_error(&app->console, "--shard takes I/N, as in 2/4 for the second of four parts");
+        return EXIT_USAGE;
+    }
+    if (o->shard && !o->text) {
+        console_error(&app->console, "--shard shares one text among machines: give --text");
         return EXIT_USAGE;
     }
     console_watch_interrupt();

@@ -85,6 +85,8 @@ static json_t *json_layers(const struct pv_fit_result *r)
 static json_t *json_seconds(const struct pv_fit_result *r)
 {
     json_t *seconds = json_object();
+    if (r->seconds_sampling > 0)
+        json_put_number(seconds, "sampling", r->seconds_sampling);
     json_put_number(seconds, "capture", r->seconds_capture);
     json_put_number(seconds, "cluster", r->seconds_cluster);
     json_put_number(seconds, "router", r->seconds_router);
@@ -155,7 +157,10 @@ static int print_result(struct app *app, const struct fit *fit)
     printf("budget by layer:");
     for (uint32_t l = 0; l < r->n_layers; l++)
         printf(" %.3f", r->layers[l].density);
-    printf("\nseconds: %.1f capture, %.1f clusters, %.1f router, ", r->seconds_capture, r->seconds_cluster,
+    printf("\nseconds: ");
+    if (r->seconds_sampling > 0)
+        printf("%.1f sampling, ", r->seconds_sampling);
+    printf("%.1f capture, %.1f clusters, %.1f router, ", r->seconds_capture, r->seconds_cluster,
            r->seconds_router);
     if (app->options.max_ppl_rise > 0)
         printf("%.1f budget, ", r->seconds_budget);
@@ -165,8 +170,10 @@ static int print_result(struct app *app, const struct fit *fit)
 
 static void say_how_to_go_on(struct app *app, const struct fit *fit)
 {
+    char text_path[sizeof fit->resume_path + sizeof ".text"];
+    snprintf(text_path, sizeof text_path, "%s.text", fit->resume_path);
     console_end_bar(&app->console);
-    if (access(fit->resume_path, F_OK) == 0)
+    if (access(fit->resume_path, F_OK) == 0 || access(text_path, F_OK) == 0)
         console_note(&app->console, "stopped; %s keeps what was done: the same command goes on from there",
                      fit->resume_path);
     else

@@ -17,7 +17,7 @@ expect_files text whole.gguf
 interrupted_everywhere() {
 	signals=$1 whole=$2
 	shift 2
-	stages=$(sed -n 's/^parvin: //p' err | uniq | wc -l)
+	stages=$(sed -n 's/^parvin: //p' err | grep -v ' ' | uniq | wc -l)
 	[ "$stages" -ge 2 ] || wrong 'the stages are not named on stderr'
 	for step in $(seq "$stages" | sed "s/.*/$signals/"); do
 		n=${step#*:} signal=${step%:*}
@@ -25,7 +25,7 @@ interrupted_everywhere() {
 		: >err
 		"$PARVIN" "$@" -o again.gguf >out 2>err &
 		pid=$!
-		while [ "$(grep -c '^parvin: ' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+		while [ "$(grep -c '^parvin: [a-z]*$' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
 		kill "-$signal" $pid 2>/dev/null
 		code=0
 		wait $pid || code=$?
@@ -66,6 +66,22 @@ cmp -s found.gguf captured.gguf || wrong 'from a capture file it found something
 parvin fit "$MODEL" --text short -k 8 --density 1 --ctx 64 -o all.gguf
 expect_in out 'budget by layer: 1.000 1.000 1.000 1.000'
 rm -f short found.gguf all.gguf captured.gguf short.capture
+
+# Without a text the model writes its own, twice the same, and goes on after a kill.
+set -- fit "$MODEL" --tokens 1500 -k 8 --ctx 64 --seed 3
+parvin "$@" -o own.gguf --json --validation
+expect_code 0
+expect_in out '"tokens": 1500' '"sampling"'
+expect_in err 'the model writes the text'
+interrupted_everywhere 'KILL:&' own.gguf "$@"
+parvin capture "$MODEL" --tokens 1500 --ctx 64 --seed 3 -o own.capture
+parvin fit "$MODEL" --capture own.capture -k 8 --seed 3 -o captured.gguf
+expect_code 0
+cmp -s own.gguf captured.gguf || wrong 'captured, its own text is another'
+parvin capture "$MODEL" --shard 1/2 -o own.capture
+expect_usage 'give --text'
+rm -f own.gguf own.capture captured.gguf
+expect_files text whole.gguf
 set -- fit "$MODEL" --text text -k 16 --density 25% --ctx 128 --seed 3
 
 # Clusters and router learned on the device: as good, and the same every time.

@@ -20,7 +20,7 @@ struct pv_fit_params {
      * from, 0.01 for 1 %. The lowest density is searched for whose measured rise plus its standard error is
      * within it; 1 (every neuron) at worst. The text must be there, also with capture_path. 0: no search. */
     double max_ppl_rise;
-    uint64_t n_tokens;  /* calibration tokens at most; 0: all */
+    uint64_t n_tokens;  /* calibration tokens at most; 0: all, or 65536 that the model writes */
     uint32_t thin;      /* keep one token in so many, of as many more; 0: 1 */
     uint32_t n_iters;   /* clustering iterations at most; 0: 20 */
     uint32_t n_epochs;  /* router epochs; 0: 12 */
@@ -42,7 +42,8 @@ struct pv_fit_layer {
 struct pv_fit_result {
     double density, router_accuracy, energy_kept; /* on held-out calibration tokens */
     double precision, recall;                     /* of the routed masks, likewise */
-    double bytes_share; /* bytes a token reads of feed-forward weights and router, over those of all neurons */
+    double
+        bytes_share; /* bytes a token reads of feed-forward weights and router, over those of all neurons */
     uint64_t n_tokens;
     uint32_t n_clusters;
     bool clusters_on_device, router_on_device; /* where they were learned */
@@ -50,13 +51,15 @@ struct pv_fit_result {
      * 0. */
     double ppl_dense, ppl_routed, ppl_rise, ppl_rise_error;
     uint64_t n_ppl_tokens;
+    double seconds_sampling; /* of a text that the model wrote */
     double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_masks, seconds_writing;
     bool resumed;
     uint32_t n_layers;
     struct pv_fit_layer *layers; /* [n_layers], owned by the result */
 };
-/* The engine must be dense (no clusters). Writes `out_path` atomically. With capture_path, tokens may be
- * NULL. After PV_OK the result is to be freed. */
+/* The engine must be dense (no clusters). Writes `out_path` atomically. With tokens NULL and no capture_path
+ * the model writes its own text: independent samples of n_ctx tokens, kept in RESUME.text until the fit is
+ * done. After PV_OK the result is to be freed. */
 PV_MUST_USE enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                   const char *out_path, const struct pv_fit_params *params,
                                   struct pv_fit_result *out);
@@ -66,11 +69,12 @@ void pv_fit_result_free(struct pv_fit_result *result);
  * a window of all layers. Stopped or killed, the same call goes on from OUT.resume and gives the same file.
  */
 struct pv_capture_options {
-    uint64_t n_tokens; /* kept at most; 0: all */
+    uint64_t n_tokens; /* kept at most; 0: all, or 65536 that the model writes */
     uint32_t thin;     /* keep one token in so many; 0: 1 */
     uint32_t n_ctx;    /* as in pv_fit_params */
     double active_share;
     uint32_t shard, n_shards; /* part `shard` (from 0) of n_shards; n_shards 0: the whole */
+    uint64_t seed;            /* of a text that the model writes (tokens NULL, not in parts); 0: 1 */
     struct pv_progress progress;
 };
 struct pv_capture_result {
