@@ -82,12 +82,43 @@ static json_t *json_layers(const struct pv_fit_result *r)
     return layers;
 }
 
+static json_t *json_tries(const struct pv_fit_result *r)
+{
+    json_t *tries = json_array();
+    for (uint32_t i = 0; i < r->n_tries; i++) {
+        json_t *one = json_object();
+        json_put_count(one, "clusters", r->tries[i].n_clusters);
+        json_put_number(one, "router_share", r->tries[i].router_share);
+        json_put_number(one, "density", r->tries[i].density);
+        json_put_number(one, "energy_kept", r->tries[i].energy_kept);
+        json_put_number(one, "router_accuracy", r->tries[i].router_accuracy);
+        json_array_append_new(tries, one);
+    }
+    return tries;
+}
+
+/* What led to the number of clusters; not the result, so on stderr. */
+static void note_tries(struct app *app, const struct pv_fit_result *r)
+{
+    console_end_bar(&app->console);
+    if (r->n_tries)
+        console_note(&app->console, "clusters  router bytes  density left  energy kept  router right");
+    for (uint32_t i = 0; i < r->n_tries; i++) {
+        const struct pv_fit_try *t = &r->tries[i];
+        console_note(&app->console, "%8u  %10.1f %%  %12.3f  %9.2f %%  %10.1f %%%s", t->n_clusters,
+                     100 * t->router_share, t->density, 100 * t->energy_kept, 100 * t->router_accuracy,
+                     t->n_clusters == r->n_clusters ? "  chosen" : "");
+    }
+}
+
 static json_t *json_seconds(const struct pv_fit_result *r)
 {
     json_t *seconds = json_object();
     if (r->seconds_sampling > 0)
         json_put_number(seconds, "sampling", r->seconds_sampling);
     json_put_number(seconds, "capture", r->seconds_capture);
+    if (r->n_tries)
+        json_put_number(seconds, "tries", r->seconds_tries);
     json_put_number(seconds, "cluster", r->seconds_cluster);
     json_put_number(seconds, "router", r->seconds_router);
     json_put_number(seconds, "budget", r->seconds_budget);
@@ -122,6 +153,8 @@ static int print_json(struct app *app, const struct fit *fit)
         json_put_count(object, "ppl_tokens", r->n_ppl_tokens);
         json_put(object, "sparse_enough", json_boolean(r->bytes_share <= GAINS_UP_TO));
     }
+    if (r->n_tries)
+        json_put(object, "tries", json_tries(r));
     json_put(object, "layers", json_layers(r));
     json_put(object, "resumed", json_boolean(r->resumed));
     json_put(object, "seconds", json_seconds(r));
@@ -145,6 +178,7 @@ static void print_search(const struct app *app, const struct pv_fit_result *r)
 static int print_result(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
+    note_tries(app, r);
     if (app->options.json)
         return print_json(app, fit);
     printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
@@ -160,8 +194,10 @@ static int print_result(struct app *app, const struct fit *fit)
     printf("\nseconds: ");
     if (r->seconds_sampling > 0)
         printf("%.1f sampling, ", r->seconds_sampling);
-    printf("%.1f capture, %.1f clusters, %.1f router, ", r->seconds_capture, r->seconds_cluster,
-           r->seconds_router);
+    printf("%.1f capture, ", r->seconds_capture);
+    if (r->n_tries)
+        printf("%.1f tries, ", r->seconds_tries);
+    printf("%.1f clusters, %.1f router, ", r->seconds_cluster, r->seconds_router);
     if (app->options.max_ppl_rise > 0)
         printf("%.1f budget, ", r->seconds_budget);
     printf("%.1f masks, %.1f writing\n", r->seconds_masks, r->seconds_writing);

@@ -30,6 +30,7 @@ static const struct entry entries[] = {
       "same command goes on from there.",
       "  parvin fit model.gguf --text book.txt -o model.clusters.gguf\n"
       "  parvin fit model.gguf --text book.txt -k 1024 --density 0.1\n"
+      "  parvin fit model.gguf --text book.txt -k auto --max-ppl-rise 1%\n"
       "  xzcat book.txt.xz | parvin fit model.gguf --text - --tokens 100000\n"},
      cmd_fit},
     {{"capture", C_CAPTURE, "MODEL.gguf", "Capture what a model does with a text, for 'fit --capture'",

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SHARE: a number, or one of a hundred with % behind it. */
-enum option_type { FLAG, COUNT, TEXT, U32, U64, REAL, SHARE };
+/* SHARE: a number, or one of a hundred with % behind it. AUTO: U32, or "auto", which is UINT32_MAX. */
+enum option_type { FLAG, COUNT, TEXT, U32, U64, REAL, SHARE, AUTO };
 
 struct option_row {
     uint32_t commands;
@@ -40,8 +40,8 @@ static const struct option_row rows[] = {
      "learn from a file that 'parvin capture' or 'parvin merge' wrote, instead of a text"},
     {C_FIT | C_CAPTURE, 0, "text", TEXT, AT(text), "FILE", "written by the model", 0, 0,
      "text to learn from, like the text to be generated later ('-': standard input)"},
-    {C_FIT, 'k', "clusters", U32, AT(clusters), "K", "256", 1, 65536,
-     "clusters per layer, fewer on small texts"},
+    {C_FIT, 'k', "clusters", AUTO, AT(clusters), "K|auto", "256, fewer on small texts", 1, 65536,
+     "clusters per layer; auto tries what keeps most energy in the bytes that the density stands for"},
     {C_FIT, 0, "density", SHARE, AT(density), "SHARE", "0.2, or what --max-ppl-rise finds", 0.001, 1,
      "share of all feed-forward neurons to compute, spread over the layers: 0.2 or 20%"},
     {C_FIT, 0, "max-ppl-rise", SHARE, AT(max_ppl_rise), "SHARE", NULL, 0.0001, 100,
@@ -209,12 +209,16 @@ static bool parse_number(const struct option_row *row, const char *text, void *f
         *(double *)field = value;
         return true;
     }
+    if (row->type == AUTO && !strcmp(text, "auto")) {
+        *(uint32_t *)field = UINT32_MAX;
+        return true;
+    }
     if (text[0] < '0' || text[0] > '9')
         return false; /* strtoull would take spaces and signs */
     unsigned long long value = strtoull(text, &end, 10);
     if (*end || errno == ERANGE || (double)value < row->min || (double)value > row->max)
         return false;
-    if (row->type == U32)
+    if (row->type == U32 || row->type == AUTO)
         *(uint32_t *)field = (uint32_t)value;
     else
         *(uint64_t *)field = value;
@@ -223,7 +227,8 @@ static bool parse_number(const struct option_row *row, const char *text, void *f
 
 static bool is_number(const struct option_row *row)
 {
-    return row->type == U32 || row->type == U64 || row->type == REAL || row->type == SHARE;
+    return row->type == U32 || row->type == U64 || row->type == REAL || row->type == SHARE ||
+           row->type == AUTO;
 }
 
 static void set_defaults(const struct command *command, struct options *out)
@@ -311,6 +316,7 @@ static bool fail_value(const struct command *command, const struct option_row *r
     fprintf(stderr, "parvin %s: --%s takes %s from %.15g to %.15g, not '%s'", command->name, row->name,
             row->type == REAL    ? "a number"
             : row->type == SHARE ? "a share, 0.2 or 20%,"
+            : row->type == AUTO  ? "auto or a whole number"
                                  : "a whole number",
             row->min, row->max, text);
     if (row->standard)

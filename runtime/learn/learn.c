@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "format/cluster_file.h"
+#include "learn/auto_k.h"
 #include "learn/budget.h"
 #include "learn/kmeans.h"
 #include "vk/device.h"
@@ -68,6 +69,8 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
                         : wanted <= MIN_CLUSTERS   ? MIN_CLUSTERS
                                                    : (uint32_t)wanted;
     }
+    if (p->n_clusters == PV_FIT_CLUSTERS_AUTO)
+        return PV_OK;
     if (p->n_clusters > 65536 || p->n_clusters > ln->windows.n_tokens)
         return pv_fail(&ln->log, PV_ERR_ARG,
                        "fit: %u clusters for %zu tokens; use fewer clusters or more text", p->n_clusters,
@@ -337,6 +340,16 @@ static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
 
+/* Finds the number of clusters, if that is asked for. */
+static enum pv_status stage_tries(struct learner *ln, struct pv_fit_result *out)
+{
+    if (ln->params.n_clusters == PV_FIT_CLUSTERS_AUTO)
+        PV_TRY(pv_auto_k(ln, out));
+    out->n_clusters = ln->params.n_clusters;
+    make_keys(ln);
+    return PV_OK;
+}
+
 /* A stage of work on each layer in turn. */
 static enum pv_status stage_each(struct learner *ln, const char *stage,
                                  enum pv_status (*work)(struct learner *ln, uint32_t l,
@@ -420,6 +433,7 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
     enum pv_status status;
 
     TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
+    TIMED(out->seconds_tries, stage_tries(ln, out));
     TIMED(out->seconds_cluster, stage_each(ln, "cluster", cluster_layer));
     TIMED(out->seconds_router, stage_each(ln, "router", router_layer));
     TIMED(out->seconds_budget, stage_budget(ln, out));
@@ -490,7 +504,6 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
     out->clusters_on_device = ln.clusters_on != NULL;
     out->router_on_device = ln.router_on != NULL;
     out->n_tokens = ln.windows.n_tokens;
-    out->n_clusters = ln.params.n_clusters;
     PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));
     pv_writer_clean(out_path); /* the journal's lock says that no other fit is writing it */
     status = run_stages(&ln, out_path, out);

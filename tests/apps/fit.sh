@@ -67,6 +67,15 @@ parvin fit "$MODEL" --text short -k 8 --density 1 --ctx 64 -o all.gguf
 expect_in out 'budget by layer: 1.000 1.000 1.000 1.000'
 rm -f short found.gguf all.gguf captured.gguf short.capture
 
+# The number of clusters tried out: a table on stderr, and the file of that number.
+parvin fit "$MODEL" --text text -k auto --ctx 128 --epochs 2 --iters 3 -o auto.gguf --json
+expect_code 0
+expect_in out '"tries": ['
+expect_in err 'energy kept' chosen
+parvin fit "$MODEL" --text text -k "$(json_field clusters)" --ctx 128 --epochs 2 --iters 3 -o number.gguf
+cmp -s auto.gguf number.gguf || wrong 'K given by number is another file'
+rm -f auto.gguf number.gguf
+
 # Without a text the model writes its own, twice the same, and goes on after a kill.
 set -- fit "$MODEL" --tokens 1500 -k 8 --ctx 64 --seed 3
 parvin "$@" -o own.gguf --json --validation

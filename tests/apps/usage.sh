@@ -47,6 +47,10 @@ parvin fit "$MODEL" --density 0.2 --max-ppl-rise 1%
 expect_usage 'one or the other'
 parvin fit "$MODEL" --capture a --max-ppl-rise 1%
 expect_usage 'give its --text too'
+for k in many 0 -1 autos; do
+	parvin fit "$MODEL" -k $k
+	expect_usage '--clusters takes auto or a whole number'
+done
 for share in 1%% % 101% 0.05% 1.1 20percent; do
 	parvin fit "$MODEL" --density $share
 	expect_usage '--density takes a share'

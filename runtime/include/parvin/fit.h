@@ -13,8 +13,11 @@ enum pv_learn_on {
     PV_LEARN_CPU,
     PV_LEARN_DEVICE
 };
+/* As n_clusters: the power of two from 16 to 4096 whose masks keep most energy of held-out tokens, tried on
+ * two layers, all K reading the bytes that `density` stands for (0: 0.2), router included. */
+#define PV_FIT_CLUSTERS_AUTO UINT32_MAX
 struct pv_fit_params {
-    uint32_t n_clusters; /* K; 0: 256 (fewer for small texts) */
+    uint32_t n_clusters; /* K, or PV_FIT_CLUSTERS_AUTO; 0: 256 (fewer for small texts) */
     double density;      /* budget over all layers; 0: 0.2, or what max_ppl_rise finds */
     /* Instead of a density: the most that perplexity may rise on calibration text that nothing was learned
      * from, 0.01 for 1 %. The lowest density is searched for whose measured rise plus its standard error is
@@ -39,6 +42,12 @@ struct pv_fit_layer {
     double density, active, energy_kept; /* neurons computed, neurons active, share of their energy */
     double router_accuracy;
 };
+/* One K that was tried. */
+struct pv_fit_try {
+    uint32_t n_clusters;
+    double router_share, density; /* of the layer's bytes for the router; of the neurons, what it leaves */
+    double energy_kept, router_accuracy;
+};
 struct pv_fit_result {
     double density, router_accuracy, energy_kept; /* on held-out calibration tokens */
     double precision, recall;                     /* of the routed masks, likewise */
@@ -51,7 +60,10 @@ struct pv_fit_result {
      * 0. */
     double ppl_dense, ppl_routed, ppl_rise, ppl_rise_error;
     uint64_t n_ppl_tokens;
-    double seconds_sampling; /* of a text that the model wrote */
+    double seconds_sampling;    /* of a text that the model wrote */
+    struct pv_fit_try tries[9]; /* with PV_FIT_CLUSTERS_AUTO, ascending */
+    uint32_t n_tries;
+    double seconds_tries;
     double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_masks, seconds_writing;
     bool resumed;
     uint32_t n_layers;
