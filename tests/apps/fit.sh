@@ -12,86 +12,9 @@ expect_code 0
 expect_in out '"clusters": 16' '"router_accuracy"' '"energy_kept"'
 expect_files text whole.gguf
 
-# interrupted_everywhere SIGNALS FILE ARGUMENT...: interrupted, or killed, in each stage that it names on stderr, then
-# continued, it gives FILE, which it has just written.
-interrupted_everywhere() {
-	signals=$1 whole=$2
-	shift 2
-	stages=$(sed -n 's/^parvin: //p' err | grep -v ' ' | uniq | wc -l)
-	[ "$stages" -ge 2 ] || wrong 'the stages are not named on stderr'
-	for step in $(seq "$stages" | sed "s/.*/$signals/"); do
-		n=${step#*:} signal=${step%:*}
-		last="parvin $* stopped by SIG$signal in stage $n"
-		: >err
-		"$PARVIN" "$@" -o again.gguf >out 2>err &
-		pid=$!
-		while [ "$(grep -c '^parvin: [a-z]*$' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
-		kill "-$signal" $pid 2>/dev/null
-		code=0
-		wait $pid || code=$?
-		if [ $code = 0 ]; then
-			echo "stage $n was over before the signal came"
-		else
-			if [ "$signal" = INT ]; then
-				expect_code 130
-				expect_in err stopped
-			else
-				expect_code 137
-			fi
-			# killed while writing, it may have been whole already
-			[ ! -e again.gguf ] || cmp -s "$whole" again.gguf || wrong 'it left half a file'
-			parvin "$@" -o again.gguf --json
-			expect_code 0
-		fi
-		cmp -s "$whole" again.gguf || wrong 'resumed, it gave another file'
-		rm -f again.gguf
-	done
-}
+# Interrupted, or killed, in each stage, then continued.
 interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
-
-# A density found from a rise of perplexity that is allowed, said and held on the text that was kept out.
-head -n 14 text >short
-set -- fit "$MODEL" --text short -k 8 --max-ppl-rise 30% --ctx 64 --seed 3
-parvin "$@" -o found.gguf --json --validation
-expect_code 0
-expect_in out '"layers": [' '"sparse_enough": true'
-expect_number 'r > 0 && r + e <= m && m == 0.3 && p > d' r "$(json_field ppl_rise)" e "$(json_field ppl_rise_error)" \
-	m "$(json_field max_ppl_rise)" p "$(json_field ppl_routed)" d "$(json_field ppl_dense)"
-interrupted_everywhere 'KILL:&' found.gguf "$@"
-parvin capture "$MODEL" --text short --ctx 64 -o short.capture
-parvin fit "$MODEL" --capture short.capture --text short -k 8 --max-ppl-rise 0.3 --seed 3 -o captured.gguf
-expect_code 0
-cmp -s found.gguf captured.gguf || wrong 'from a capture file it found something else'
-parvin fit "$MODEL" --text short -k 8 --density 1 --ctx 64 -o all.gguf
-expect_in out 'budget by layer: 1.000 1.000 1.000 1.000'
-rm -f short found.gguf all.gguf captured.gguf short.capture
-
-# The number of clusters tried out: a table on stderr, and the file of that number.
-parvin fit "$MODEL" --text text -k auto --ctx 128 --epochs 2 --iters 3 -o auto.gguf --json
-expect_code 0
-expect_in out '"tries": ['
-expect_in err 'energy kept' chosen
-parvin fit "$MODEL" --text text -k "$(json_field clusters)" --ctx 128 --epochs 2 --iters 3 -o number.gguf
-cmp -s auto.gguf number.gguf || wrong 'K given by number is another file'
-rm -f auto.gguf number.gguf
-
-# Without a text the model writes its own, twice the same, and goes on after a kill.
-set -- fit "$MODEL" --tokens 1500 -k 8 --ctx 64 --seed 3
-parvin "$@" -o own.gguf --json --validation
-expect_code 0
-expect_in out '"tokens": 1500' '"sampling"'
-expect_in err 'the model writes the text'
-interrupted_everywhere 'KILL:&' own.gguf "$@"
-parvin capture "$MODEL" --tokens 1500 --ctx 64 --seed 3 -o own.capture
-parvin fit "$MODEL" --capture own.capture -k 8 --seed 3 -o captured.gguf
-expect_code 0
-cmp -s own.gguf captured.gguf || wrong 'captured, its own text is another'
-parvin capture "$MODEL" --shard 1/2 -o own.capture
-expect_usage 'give --text'
-rm -f own.gguf own.capture captured.gguf
-expect_files text whole.gguf
-set -- fit "$MODEL" --text text -k 16 --density 25% --ctx 128 --seed 3
 
 # Clusters and router learned on the device: as good, and the same every time.
 accuracy=$("$PARVIN" "$@" -o here.gguf --json --learn-on cpu 2>err | sed -n 's/.*"router_accuracy": \([0-9.]*\).*/\1/p' | head -n 1)

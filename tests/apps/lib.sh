@@ -73,6 +73,41 @@ need_device() {
 	echo 'skipped: there is no usable device'
 	exit 77
 }
+# interrupted_everywhere SIGNALS FILE ARGUMENT...: interrupted, or killed, in each stage that it names on stderr, then
+# continued, it gives FILE, which it has just written.
+interrupted_everywhere() {
+	signals=$1 whole=$2
+	shift 2
+	stages=$(sed -n 's/^parvin: //p' err | grep -v ' ' | uniq | wc -l)
+	[ "$stages" -ge 2 ] || wrong 'the stages are not named on stderr'
+	for step in $(seq "$stages" | sed "s/.*/$signals/"); do
+		n=${step#*:} signal=${step%:*}
+		last="parvin $* stopped by SIG$signal in stage $n"
+		: >err
+		"$PARVIN" "$@" -o again.gguf >out 2>err &
+		pid=$!
+		while [ "$(grep -c '^parvin: [a-z]*$' err)" -lt "$n" ] && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+		kill "-$signal" $pid 2>/dev/null
+		code=0
+		wait $pid || code=$?
+		if [ $code = 0 ]; then
+			echo "stage $n was over before the signal came"
+		else
+			if [ "$signal" = INT ]; then
+				expect_code 130
+				expect_in err stopped
+			else
+				expect_code 137
+			fi
+			# killed while writing, it may have been whole already
+			[ ! -e again.gguf ] || cmp -s "$whole" again.gguf || wrong 'it left half a file'
+			parvin "$@" -o again.gguf --json
+			expect_code 0
+		fi
+		cmp -s "$whole" again.gguf || wrong 'resumed, it gave another file'
+		rm -f again.gguf
+	done
+}
 finish() {
 	[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
 	echo 'all as expected'
