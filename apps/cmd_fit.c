@@ -34,12 +34,46 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
     return PV_OK;
 }
 
+/* Index of `text` in names, which ends with NULL; 0 for NULL; a message and -1 for another. */
+static int choose(struct app *app, const char *option, const char *text, const char *const *names)
+{
+    for (int i = 0; text && names[i]; i++)
+        if (!strcmp(text, names[i]))
+            return i;
+    if (!text)
+        return 0;
+    console_error(&app->console, "--%s has no '%s'; 'parvin fit --help' lists what it takes", option, text);
+    return -1;
+}
+
+static bool choose_method(struct app *app, struct pv_fit_params *params)
+{
+    static const char *const methods[] = {"parvin", "k-means", "k-modes", NULL};
+    static const char *const spaces[] = {"contribution", "pattern", "input", NULL};
+    static const char *const routers[] = {"linear", "centroid", NULL};
+    const struct options *o = &app->options;
+    int method = choose(app, "method", o->method, methods), space = choose(app, "space", o->space, spaces),
+        router = choose(app, "router", o->router, routers);
+    if (method < 0 || space < 0 || router < 0)
+        return false;
+    if (method != PV_FIT_ENERGY && o->space) {
+        console_error(&app->console, "--space is for --method parvin; the baselines cluster patterns");
+        return false;
+    }
+    params->method = (enum pv_fit_method)method;
+    params->space = (enum pv_fit_space)space;
+    params->router = (enum pv_fit_router)router;
+    params->n_restarts = o->restarts;
+    params->n_rounds = o->rounds ? o->rounds : PV_FIT_NO_ROUNDS;
+    return true;
+}
+
 /* A capture file has text and windows in it already. */
 static enum pv_status check_options(struct app *app)
 {
     const struct options *o = &app->options;
-    enum pv_learn_on unused;
-    if (!learn_place(app, &unused))
+    struct pv_fit_params unused = {0};
+    if (!learn_place(app, &unused.learn_on) || !choose_method(app, &unused))
         return PV_ERR_ARG;
     if (o->density > 0 && o->max_ppl_rise > 0) {
         console_error(&app->console, "--max-ppl-rise searches for the density: give one or the other");
@@ -122,6 +156,7 @@ static json_t *json_seconds(const struct pv_fit_result *r)
     json_put_number(seconds, "cluster", r->seconds_cluster);
     json_put_number(seconds, "router", r->seconds_router);
     json_put_number(seconds, "budget", r->seconds_budget);
+    json_put_number(seconds, "refine", r->seconds_refine);
     json_put_number(seconds, "masks", r->seconds_masks);
     json_put_number(seconds, "writing", r->seconds_writing);
     return seconds;
@@ -200,7 +235,8 @@ static int print_result(struct app *app, const struct fit *fit)
     printf("%.1f clusters, %.1f router, ", r->seconds_cluster, r->seconds_router);
     if (app->options.max_ppl_rise > 0)
         printf("%.1f budget, ", r->seconds_budget);
-    printf("%.1f masks, %.1f writing\n", r->seconds_masks, r->seconds_writing);
+    printf("%.1f refinement, %.1f masks, %.1f writing\n", r->seconds_refine, r->seconds_masks,
+           r->seconds_writing);
     return EXIT_GOOD;
 }
 
@@ -226,10 +262,7 @@ int cmd_fit(struct app *app)
     if (!status && console_interrupted())
         status = PV_ERR_INTERRUPTED;
     if (!status) {
-        enum pv_learn_on place = PV_LEARN_AUTO;
-        (void)learn_place(app, &place);
-        const struct pv_fit_params params = {
-            .learn_on = place,
+        struct pv_fit_params params = {
             .n_clusters = o->clusters,
             .density = o->density,
             .max_ppl_rise = o->max_ppl_rise,
@@ -244,6 +277,8 @@ int cmd_fit(struct app *app)
             .resume_path = fit.resume_path,
             .progress = console_progress(&app->console),
         };
+        (void)learn_place(app, &params.learn_on);
+        (void)choose_method(app, &params);
         status = pv_fit(fit.from.setup.engine, fit.from.tokens, fit.from.n_tokens, fit.out_path, &params,
                         &fit.result);
     }

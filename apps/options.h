@@ -54,8 +54,8 @@ struct options {
     const char *sweep, *fit_text, *densities, *methods;
     /* fit */
     const char *out;
-    const char *capture, *shard, *learn_on;
-    uint32_t iters, epochs, threads, thin;
+    const char *capture, *shard, *learn_on, *method, *space, *router;
+    uint32_t iters, epochs, threads, thin, restarts, rounds;
     uint64_t tokens;
     double active_share, max_ppl_rise;
     /* fit and bench */

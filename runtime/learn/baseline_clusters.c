@@ -17,12 +17,15 @@ const struct pv_cluster_kind pv_cluster_kinds[] = {
     {"k-means", "k-means on bits, most often active", PV_GROUP_BITS, PV_RULE_ACTIVE, PV_ROUTE_LINEAR, 1},
     {"parvin-active", "Parvin's clusters, most often active", PV_GROUP_CONTRIBUTION, PV_RULE_ACTIVE,
      PV_ROUTE_LINEAR, 1},
-    {"parvin", "Parvin", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_LINEAR, 1},
+    {"parvin-plain", "Parvin, not refined", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_LINEAR, 1},
+    {"parvin", "Parvin", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_REFINED, 1},
     {"parvin-lowrank", "Parvin, low-rank router", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_LOWRANK, 1},
     {"parvin-centroid", "Parvin, nearest centroid", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_CENTROID,
      1},
     {"parvin-two", "Parvin, union of the best two", PV_GROUP_CONTRIBUTION, PV_RULE_ENERGY, PV_ROUTE_LINEAR,
      2},
+    {"parvin-input", "Parvin, clusters of the router's input", PV_GROUP_INPUT, PV_RULE_ENERGY,
+     PV_ROUTE_REFINED, 1},
 };
 const uint32_t pv_n_cluster_kinds = sizeof(pv_cluster_kinds) / sizeof(pv_cluster_kinds[0]);
 

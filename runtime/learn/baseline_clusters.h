@@ -4,21 +4,29 @@
  * from it.
  *
  * Groupings:  k-modes on bits (baseline_kmodes.h); spherical k-means on bits; on root contributions
- * (kmeans.h). Rules, both with one budget over all layers and clusters (masks.h): neurons most often active
- * in the cluster, or of highest mean c_j^2. Means are over the tokens the method's own router sends to a
- * cluster. Routers:    linear softmax (router.h), its rows [K][d]; low rank: the softmax again, on h = B z,
- * with B the best rank for the linear router's scores (predict_lowrank.h), the smallest of d/16, d/8, d/4
- * that costs at most a point of held-out accuracy; nearest centroid: argmax m_k . z - |m_k|^2 / 2, m_k the
- * mean z of cluster k. */
+ * (kmeans.h); k-means on z (router_centroid.h). Rules, both with one budget over all layers and clusters
+ * (masks.h): neurons most often active in the cluster, or of highest mean c_j^2. Means are over the tokens
+ * the method's own router sends to a cluster. Routers:    linear softmax (router.h), its rows [K][d]; low
+ * rank: the softmax again, on h = B z, with B the best rank for the linear router's scores
+ * (predict_lowrank.h), the smallest of d/16, d/8, d/4 that costs at most a point of held-out accuracy;
+ * nearest centroid: argmax m_k . z - |m_k|^2 / 2, m_k the mean z of cluster k; refined: the linear router
+ * trained on for the energy its masks keep, at one density (router.h). */
 #ifndef PV_LEARN_BASELINE_CLUSTERS_H
 #define PV_LEARN_BASELINE_CLUSTERS_H
 
 #include "learn/masks.h"
 #include "learn/predict_method.h"
 
-enum pv_group_by { PV_GROUP_KMODES, PV_GROUP_BITS, PV_GROUP_CONTRIBUTION, PV_GROUP_COUNT };
+enum pv_group_by { PV_GROUP_KMODES, PV_GROUP_BITS, PV_GROUP_CONTRIBUTION, PV_GROUP_INPUT, PV_GROUP_COUNT };
 enum pv_mask_rule { PV_RULE_ACTIVE, PV_RULE_ENERGY, PV_RULE_COUNT };
-enum pv_route_by { PV_ROUTE_OWN, PV_ROUTE_LINEAR, PV_ROUTE_LOWRANK, PV_ROUTE_CENTROID, PV_ROUTE_COUNT };
+enum pv_route_by {
+    PV_ROUTE_OWN,
+    PV_ROUTE_LINEAR,
+    PV_ROUTE_LOWRANK,
+    PV_ROUTE_CENTROID,
+    PV_ROUTE_REFINED, /* needs the linear one */
+    PV_ROUTE_COUNT
+};
 
 struct pv_grouping_params {
     struct pv_predict_params base;
@@ -36,6 +44,12 @@ void pv_grouping_destroy(struct pv_grouping *grouping);
 PV_MUST_USE enum pv_status pv_grouping_train(struct pv_grouping *grouping,
                                              const struct pv_predict_layer *layer,
                                              const struct pv_steps *steps);
+/* One more round of the linear router's refinement: masks of all layers at a density, then each layer. */
+PV_MUST_USE enum pv_status pv_grouping_refine_begin(struct pv_grouping *grouping, uint32_t round,
+                                                    double density);
+PV_MUST_USE enum pv_status pv_grouping_refine(struct pv_grouping *grouping, uint32_t round,
+                                              const struct pv_predict_layer *layer,
+                                              const struct pv_steps *steps);
 /* Share of test tokens whose router names their pattern's own cluster, mean over layers. */
 double pv_grouping_accuracy(const struct pv_grouping *grouping, enum pv_route_by route);
 /* Rank of the low-rank router, the largest of the layers; 0 without one. */

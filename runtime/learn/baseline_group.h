@@ -14,7 +14,8 @@ struct pv_group_router {
     double bytes;    /* a token reads */
 };
 struct pv_group_layer {
-    uint16_t *own_test;                             /* [n test rows] */
+    uint16_t *own, *own_test;                       /* [n rows], [n test rows] */
+    struct pv_mask_lists lists;                     /* of the refinement under way */
     struct pv_group_router routers[PV_ROUTE_COUNT]; /* PV_ROUTE_OWN is empty */
     uint16_t *pairs; /* [n_pairs][2] best two of a sample of training tokens, linear */
     size_t n_pairs;
@@ -24,6 +25,27 @@ struct pv_grouping {
     struct pv_group_layer *layers;                           /* [n_layers] */
     struct pv_energy *tables[PV_ROUTE_COUNT][PV_RULE_COUNT]; /* [n_layers], NULL where not asked for */
 };
+/* Work on one layer. */
+struct pv_group_work {
+    struct pv_grouping *g;
+    const struct pv_predict_layer *in;
+    struct pv_group_layer *out;
+    uint16_t *own, *routed; /* [n_rows] */
+    uint16_t *ones;         /* float16 1 for every entry of x: its energies are frequencies */
+    uint32_t n_clusters, d, n_threads;
+    const struct pv_steps *steps;
+    double done, part; /* share of the layer's work before, and in, the stage under way */
+};
+
+/* Steps of the next stage, which is `part` of the layer's work. */
+struct pv_steps pv_group_stage(struct pv_group_work *w, double part);
+/* Every router that is wanted, its sums, and how it does on the test text; w->own must be there. */
+PV_MUST_USE enum pv_status pv_group_train_routers(struct pv_group_work *w);
+/* One round of refinement towards the masks of w->out->lists, likewise. */
+PV_MUST_USE enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round,
+                                                  const struct pv_steps *steps);
+void pv_group_router_clear(struct pv_group_router *router);
+
 /* The router's best two clusters (best[1] == best[0] if K is 1); room [width + K]. */
 void pv_group_best(const struct pv_group_router *router, uint32_t n_clusters, const float *z, float *room,
                    uint16_t best[2]);

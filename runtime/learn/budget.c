@@ -14,7 +14,6 @@
 #include "base/mem.h"
 
 enum {
-    RECORD_SCORE = 18,
     ONE_IN = 10,         /* windows that are kept out */
     MOST_TOKENS = 32768, /* of them */
     STRETCHES = 4,
@@ -138,7 +137,7 @@ static enum pv_status score_all(struct search *s, bool masked, uint64_t key, dou
     struct pv_journal *j = &s->ln->journal;
 
     for (uint32_t i = 0; i < s->n_windows; i++, s->steps->done += 1.0) {
-        const struct pv_journal_record *record = pv_journal_find(j, RECORD_SCORE, s->window[i], key);
+        const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_SCORE, s->window[i], key);
 
         if (record != NULL) {
             PV_TRY(pv_journal_read(j, record, 0, &sums[i], sizeof(sums[i])));
@@ -147,7 +146,7 @@ static enum pv_status score_all(struct search *s, bool masked, uint64_t key, dou
         if (!pv_steps_report(s->steps, 0.0))
             return PV_ERR_INTERRUPTED;
         PV_TRY(score_window(s, i, masked, &sums[i]));
-        pv_journal_begin(j, RECORD_SCORE, s->window[i], key);
+        pv_journal_begin(j, PV_RECORD_SCORE, s->window[i], key);
         pv_journal_put(j, &sums[i], sizeof(sums[i]));
         PV_TRY(pv_journal_commit(j));
     }
@@ -177,7 +176,7 @@ static struct rise compare(const struct search *s)
 
 static enum pv_status probe(struct search *s, double density, struct rise *out)
 {
-    uint64_t key = pv_hash64(&density, sizeof(density), s->ln->router_key);
+    uint64_t key = pv_hash64(&density, sizeof(density), pv_learner_router_key(s->ln));
 
     PV_TRY(pv_learner_spend(s->ln, density));
     PV_TRY(score_all(s, true, key, s->nll));

@@ -447,6 +447,36 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
     return status;
 }
 
+enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
+                                 const uint16_t *cluster, uint32_t n_clusters, enum pv_space space,
+                                 uint32_t n_threads, float *centroids)
+{
+    struct kmeans km = {.x = x,
+                        .rows = rows,
+                        .n_rows = n_rows,
+                        .space = space,
+                        .n_clusters = n_clusters,
+                        .n_threads = n_threads,
+                        .inv = pv_calloc(n_rows, sizeof(float)),
+                        .cluster = pv_calloc(n_rows, sizeof(uint16_t)),
+                        .first = pv_calloc(n_clusters + (size_t)1, sizeof(size_t)),
+                        .order = pv_calloc(n_rows, sizeof(uint32_t))};
+    enum pv_status status = PV_ERR_NOMEM;
+
+    if (km.inv != NULL && km.cluster != NULL && km.first != NULL && km.order != NULL) {
+        km.centroids = centroids;
+        for (size_t i = 0; i < n_rows; i++)
+            km.cluster[i] = cluster[row_at(&km, i)];
+        pv_parallel_for(n_threads, n_rows, n_blocks(n_rows), invert_lengths, &km);
+        group(&km);
+        pv_parallel_for(n_threads, n_clusters, n_clusters, average_cluster, &km);
+        km.centroids = NULL; /* the caller's */
+        status = PV_OK;
+    }
+    kmeans_free(&km);
+    return status;
+}
+
 enum pv_status pv_kmeans_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
                                 const float *centroids, uint32_t n_clusters, enum pv_space space,
                                 uint32_t n_threads, uint16_t *cluster, float *score)

@@ -35,6 +35,11 @@ PV_MUST_USE enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *
                                      const struct pv_kmeans_params *params, const struct pv_steps *steps,
                                      struct pv_kmeans_result *out);
 
+/* centroids [K][F] of rows[0..n_rows), row r in cluster[r]: the unit-length means of their features. */
+PV_MUST_USE enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
+                                             const uint16_t *cluster, uint32_t n_clusters,
+                                             enum pv_space space, uint32_t n_threads, float *centroids);
+
 /* cluster[i] and, if not NULL, score[i] = f . centroid of rows[i], against any [K][F] centroids. rows NULL:
  * all. */
 PV_MUST_USE enum pv_status pv_kmeans_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,

@@ -1,7 +1,9 @@
-/* Four stages, each over all layers before the next, one layer's tokens in memory at a time:
+/* Five stages, each over all layers before the next, one layer's tokens in memory at a time:
  *   capture  run the text, journal every layer's z and contributions;
  *   cluster  spherical k-means of the contributions -> centroids, journaled;
  *   router   softmax regression from z to the nearest centroid -> weights, journaled;
+ *   refine   masks for where the router sends tokens, the router on from there for what the masks keep, and
+ *            again -> weights, journaled;
  *   masks    energies over the tokens that the router sends to a cluster, one threshold for all layers ->
  * lists. One block of tokens in ten is held out of clustering, training and masks alike; the result is
  * measured on those. */
@@ -19,12 +21,9 @@
 #include "format/cluster_file.h"
 #include "learn/auto_k.h"
 #include "learn/budget.h"
-#include "learn/kmeans.h"
 #include "vk/device.h"
 
 enum {
-    RECORD_CLUSTER = 16,
-    RECORD_ROUTER = 17,
     DEFAULT_CLUSTERS = 256,
     MIN_CLUSTERS = 8,
     TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
@@ -46,6 +45,10 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     p->n_iters = p->n_iters != 0 ? p->n_iters : 20;
     p->n_epochs = p->n_epochs != 0 ? p->n_epochs : 12;
     p->seed = p->seed != 0 ? p->seed : 1;
+    p->n_restarts = p->n_restarts != 0 ? p->n_restarts : 1;
+    p->n_rounds = p->n_rounds != 0 ? p->n_rounds : PV_REFINE_ROUNDS;
+    if (p->method != PV_FIT_ENERGY)
+        p->space = PV_FIT_SPACE_PATTERN;
     if ((p->max_ppl_rise == 0.0 && !(p->density > 0.0 && p->density <= 1.0)) ||
         !(p->active_share > 0.0 && p->active_share <= 1.0))
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
@@ -82,8 +85,9 @@ static void make_keys(struct learner *ln)
 {
     const struct pv_fit_params *p = &ln->params;
     struct pv_capture_params capture = {.active_share = p->active_share};
-    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed, ln->clusters_on != NULL};
-    uint64_t router[] = {p->n_epochs, ln->router_on != NULL};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed,      ln->clusters_on != NULL,
+                          p->method,     p->space,   p->n_restarts};
+    uint64_t router[] = {p->n_epochs, ln->router_on != NULL, p->router};
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
     ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
@@ -170,117 +174,18 @@ enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool wi
     return pv_capture_load(ln->captured, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
 }
 
-/* Clusters one layer; the centroids are rounded as the file has them before anything is assigned to them. */
-static enum pv_status cluster_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+/* Every active neuron counts as much as any other: energies become frequencies. */
+static enum pv_status count_use(struct pv_sparse *x, uint16_t **ones)
 {
-    struct pv_kmeans_params params = {.n_clusters = ln->params.n_clusters,
-                                      .n_iters = ln->params.n_iters,
-                                      .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l,
-                                      .device = ln->clusters_on};
-    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
-    const struct pv_journal_record *record =
-        pv_journal_find(&ln->journal, RECORD_CLUSTER, l, ln->cluster_key);
-    uint16_t *centroids = ln->layers[l].centroids = pv_calloc(size, sizeof(*centroids));
-    struct pv_kmeans_result result = {0};
-    struct pv_layer_data data;
-    enum pv_status status;
+    size_t n = (size_t)x->offset[x->n_rows];
 
-    if (centroids == NULL)
-        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the centroids of layer %u", l);
-    if (record != NULL)
-        return pv_journal_read(&ln->journal, record, 0, centroids, size * sizeof(*centroids));
-    PV_TRY(pv_learner_load(ln, l, false, &data));
-    status = pv_kmeans(&data.x, ln->train, ln->n_train, &params, steps, &result);
-    pv_layer_data_free(&data);
-    if (status == PV_ERR_NOMEM)
-        return pv_fail(&ln->log, status, "fit: no memory to cluster layer %u; use fewer tokens or clusters",
-                       l);
-    PV_TRY(status);
-    for (size_t i = 0; i < size; i++)
-        centroids[i] = pv_float_to_half(result.centroids[i]);
-    free(result.centroids);
-    pv_info(&ln->log, "layer %u: %u clusters (%u empty) in %u iterations, mean similarity %.3f", l,
-            params.n_clusters, result.n_empty, result.n_iters, result.similarity);
-    pv_journal_begin(&ln->journal, RECORD_CLUSTER, l, ln->cluster_key);
-    pv_journal_put(&ln->journal, centroids, size * sizeof(*centroids));
-    return pv_journal_commit(&ln->journal);
-}
-
-/* Every token's own cluster. */
-static enum pv_status label(const struct learner *ln, uint32_t l, const struct pv_sparse *x, uint16_t *labels)
-{
-    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
-    float *centroids = pv_calloc(size, sizeof(*centroids));
-    enum pv_status status = PV_ERR_NOMEM;
-
-    if (centroids != NULL) {
-        for (size_t i = 0; i < size; i++)
-            centroids[i] = pv_half_to_float(ln->layers[l].centroids[i]);
-        status = pv_kmeans_assign(x, NULL, x->n_rows, centroids, ln->params.n_clusters, PV_SPACE_CONTRIBUTION,
-                                  ln->params.n_threads, labels, NULL);
-    }
-    free(centroids);
-    return status;
-}
-
-static enum pv_status train_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
-{
-    struct pv_router_params params = {.n_clusters = ln->params.n_clusters,
-                                      .d_model = ln->source->d_model,
-                                      .n_epochs = ln->params.n_epochs,
-                                      .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l,
-                                      .device = ln->router_on};
-    struct pv_router_data router_data = {
-        .train = ln->train, .n_train = ln->n_train, .held_out = ln->held_out, .n_held_out = ln->n_held_out};
-    uint16_t *labels = pv_calloc(ln->windows.n_tokens, sizeof(*labels));
-    struct pv_layer_data data = {0};
-    enum pv_status status = PV_ERR_NOMEM;
-
-    if (labels != NULL)
-        status = pv_learner_load(ln, l, true, &data);
-    if (status == PV_OK)
-        status = label(ln, l, &data.x, labels);
-    if (status == PV_OK) {
-        router_data.z = data.z;
-        router_data.label = labels;
-        status = pv_router_train(&params, &router_data, steps, &ln->layers[l].router);
-    }
-    free(labels);
-    pv_layer_data_free(&data);
-    if (status == PV_ERR_NOMEM)
-        return pv_fail(&ln->log, status, "fit: no memory to train the router of layer %u; use fewer tokens",
-                       l);
-    return status;
-}
-
-/* The router of one layer: from the journal, or trained and put there. */
-static enum pv_status router_layer(struct learner *ln, uint32_t l, const struct pv_steps *steps)
-{
-    struct pv_router *router = &ln->layers[l].router;
-    struct pv_journal *j = &ln->journal;
-    size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * ln->source->d_model;
-    const struct pv_journal_record *record = pv_journal_find(j, RECORD_ROUTER, l, ln->router_key);
-    uint64_t bias_at = sizeof(router->accuracy), weight_at = bias_at + n_clusters * sizeof(*router->bias);
-
-    if (record != NULL) {
-        router->bias = pv_calloc(n_clusters, sizeof(*router->bias));
-        router->weight = pv_calloc(n_weights, sizeof(*router->weight));
-        if (router->bias == NULL || router->weight == NULL)
-            return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the router of layer %u", l);
-        PV_TRY(pv_journal_read(j, record, 0, &router->accuracy, sizeof(router->accuracy)));
-        PV_TRY(pv_journal_read(j, record, bias_at, router->bias, n_clusters * sizeof(*router->bias)));
-        return pv_journal_read(j, record, weight_at, router->weight, n_weights * sizeof(*router->weight));
-    }
-    PV_TRY(train_layer(ln, l, steps));
-    pv_info(&ln->log, "layer %u: router right for %.1f %% of held-out tokens after %u epochs", l,
-            100.0 * router->accuracy, router->n_epochs);
-    pv_journal_begin(j, RECORD_ROUTER, l, ln->router_key);
-    pv_journal_put(j, &router->accuracy, sizeof(router->accuracy));
-    pv_journal_put(j, router->bias, n_clusters * sizeof(*router->bias));
-    pv_journal_put(j, router->weight, n_weights * sizeof(*router->weight));
-    return pv_journal_commit(j);
+    *ones = pv_calloc(n, sizeof(**ones));
+    if (*ones == NULL)
+        return PV_ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        (*ones)[i] = 0x3c00; /* float16 1 */
+    x->root = *ones;
+    return PV_OK;
 }
 
 /* Routes every token of one layer and sums its energies over the training tokens. */
@@ -289,21 +194,28 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     struct learned_layer *layer = &ln->layers[l];
     uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
     uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof(*nowhere)); /* all in cluster 0 */
+    uint16_t *ones = NULL;
     struct pv_layer_data data = {0};
     enum pv_status status = PV_ERR_NOMEM;
 
-    layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
+    pv_energy_free(&layer->energy);
+    pv_energy_free(&layer->hot_energy);
+    if (layer->routed == NULL)
+        layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
     if (nowhere != NULL && layer->routed != NULL)
         status = pv_learner_load(ln, l, true, &data);
     if (status == PV_OK)
         status = pv_router_apply(&layer->router, n_clusters, ln->source->d_model, data.z, NULL, data.x.n_rows,
                                  n_threads, layer->routed);
+    if (status == PV_OK && pv_learner_by_use(ln))
+        status = count_use(&data.x, &ones);
     if (status == PV_OK)
         status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
                                 n_threads);
     if (status == PV_OK)
         status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
     free(nowhere);
+    free(ones);
     pv_layer_data_free(&data);
     if (status == PV_ERR_NOMEM)
         return pv_fail(&ln->log, status,
@@ -311,11 +223,12 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     return status;
 }
 
-/* Routes and sums, the first half of the masks; with a search for the density, that too. */
+/* Routes and sums; with a search for the density, that too. */
 static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out)
 {
     bool search = ln->params.max_ppl_rise != 0.0;
-    struct pv_steps steps = stage_steps(ln, search ? "budget" : "masks");
+    bool refined = ln->round == pv_learner_rounds(ln);
+    struct pv_steps steps = stage_steps(ln, search ? "budget" : refined ? "masks" : "refine");
 
     steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
     for (uint32_t l = 0; l < ln->source->n_layers; l++) {
@@ -365,6 +278,28 @@ static enum pv_status stage_each(struct learner *ln, const char *stage,
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
 
+static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
+                                           [PV_FIT_KMEANS] = "k-means, most often active",
+                                           [PV_FIT_KMODES] = "k-modes, most often active"};
+
+/* Rounds of refinement at the density that is given or found; after each, where the refined routers send the
+ * tokens. A searched density is searched again at the end, since refined routers do with less. */
+static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out)
+{
+    uint32_t n_rounds = pv_learner_rounds(ln);
+
+    for (uint32_t r = 1; r <= n_rounds; r++) {
+        PV_TRY(pv_learner_spend(ln, ln->params.density));
+        ln->round = r;
+        PV_TRY(stage_each(ln, "refine", pv_learner_refine));
+        if (r < n_rounds) {
+            for (uint32_t l = 0; l < ln->source->n_layers; l++)
+                PV_TRY(measure_layer(ln, l));
+        }
+    }
+    return n_rounds > 0 ? stage_budget(ln, out) : PV_OK;
+}
+
 static enum pv_status write_file(const struct learner *ln, const struct pv_fit_result *result,
                                  const char *path)
 {
@@ -385,7 +320,7 @@ static enum pv_status write_file(const struct learner *ln, const struct pv_fit_r
                                               .router_accuracy = result->router_accuracy,
                                               .n_tokens = ln->windows.n_tokens,
                                               .seed = ln->params.seed,
-                                              .method = "energy"};
+                                              .method = method_names[ln->params.method]};
     for (uint32_t l = 0; l < n_layers; l++) {
         const struct learned_layer *from = &ln->layers[l];
 
@@ -434,9 +369,10 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
 
     TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
     TIMED(out->seconds_tries, stage_tries(ln, out));
-    TIMED(out->seconds_cluster, stage_each(ln, "cluster", cluster_layer));
-    TIMED(out->seconds_router, stage_each(ln, "router", router_layer));
+    TIMED(out->seconds_cluster, stage_each(ln, "cluster", pv_learner_group));
+    TIMED(out->seconds_router, stage_each(ln, "router", pv_learner_train));
     TIMED(out->seconds_budget, stage_budget(ln, out));
+    TIMED(out->seconds_refine, stage_refine(ln, out));
     TIMED(out->seconds_masks, stage_masks(ln, out));
     if (ln->params.max_ppl_rise == 0.0) { /* no search: the first half of the masks */
         out->seconds_masks += out->seconds_budget;
@@ -453,6 +389,7 @@ static void learner_free(struct learner *ln)
         struct learned_layer *layer = &ln->layers[l];
 
         free(layer->centroids);
+        free(layer->own);
         free(layer->routed);
         pv_router_free(&layer->router);
         pv_energy_free(&layer->energy);

@@ -1,5 +1,5 @@
-/* A fit under way, shared by the files that do its stages: learn.c runs them, spend.c chooses and judges
- * masks. */
+/* A fit under way, shared by the files that do its stages: learn.c runs them, group.c makes the clusters,
+ * routing.c trains routers, spend.c chooses and judges masks. */
 #ifndef PV_LEARN_LEARNER_H
 #define PV_LEARN_LEARNER_H
 
@@ -10,6 +10,7 @@
 
 struct learned_layer {
     uint16_t *centroids; /* [K][F] float16 */
+    uint16_t *own;       /* [n_tokens] the cluster of the token's pattern */
     struct pv_router router;
     uint16_t *routed; /* [n_tokens] the router's choice */
     struct pv_energy energy, hot_energy;
@@ -25,16 +26,42 @@ struct learner {
     struct pv_capture_file file;       /* if learning from one */
     const struct pv_journal *captured; /* whichever of the two has the windows */
     uint64_t capture_key, cluster_key, router_key;
-    float *tau; /* [n_layers] */
+    uint32_t round; /* of refinement, 0 before the first */
+    float *tau;     /* [n_layers] */
     uint32_t *train, *held_out;
     size_t n_train, n_held_out;
     struct learned_layer *layers; /* [n_layers] */
     double reached;               /* density expected on the training tokens */
 };
 
+/* Records of a fit's journal besides those of its capture; each has a layer or a window as its number. */
+enum { PV_RECORD_CLUSTER = 16, PV_RECORD_ROUTER = 17, PV_RECORD_SCORE = 18 };
+
 /* One captured layer, out of the journal or the capture file. */
 PV_MUST_USE enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
                                            struct pv_layer_data *data);
+/* Work on a layer; `steps` counts layers. The clusters and every token's own (from the journal, or made and
+ * put there), the router that learns to name them, and one more round of its refinement at
+ * ln->params.density, for which the masks must be there. */
+PV_MUST_USE enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_steps *steps);
+PV_MUST_USE enum pv_status pv_learner_train(struct learner *ln, uint32_t l, const struct pv_steps *steps);
+PV_MUST_USE enum pv_status pv_learner_refine(struct learner *ln, uint32_t l, const struct pv_steps *steps);
+/* What the router is called in the journal: it changes with each round of refinement. */
+uint64_t pv_learner_router_key(const struct learner *ln);
+
+/* Rounds of refinement to be run. */
+static inline uint32_t pv_learner_rounds(const struct learner *ln)
+{
+    return ln->params.n_rounds == PV_FIT_NO_ROUNDS || ln->params.method != PV_FIT_ENERGY
+               ? 0
+               : ln->params.n_rounds;
+}
+/* Are neurons chosen by how often they are active, not by their energy? */
+static inline bool pv_learner_by_use(const struct learner *ln)
+{
+    return ln->params.method != PV_FIT_ENERGY;
+}
+
 /* Spends a budget: masks from the energies of all layers. Again and again, if wanted. A density of 1 is every
  * neuron, also those that were never active. */
 PV_MUST_USE enum pv_status pv_learner_spend(struct learner *ln, double density);

@@ -10,7 +10,8 @@
 static enum pv_status find_threshold(const struct learner *ln, struct pv_energy *energies, double density,
                                      float *threshold, double *reached)
 {
-    pv_energy_scale(energies, ln->source->n_layers);
+    if (!pv_learner_by_use(ln)) /* frequencies are alike in all layers */
+        pv_energy_scale(energies, ln->source->n_layers);
     PV_TRY(pv_energy_threshold(energies, ln->source->n_layers, density, ln->params.n_threads, threshold,
                                reached));
     if (density >= 1.0) {

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "learn/baseline_clusters.h"
+#include "learn/router.h"
 #include "learn/sweep_run.h"
 
 enum { MAX_CTX = 512, N_SCORES = 6 };
@@ -213,8 +214,27 @@ static enum pv_status judge_rows(struct sweep *s, struct pv_predictor *p, const 
     return PV_OK;
 }
 
+/* The grouping's linear routers refined at a density. */
+static enum pv_status refine(struct sweep *s, struct pv_grouping *grouping, double density)
+{
+    for (uint32_t round = 1; round <= PV_REFINE_ROUNDS; round++) {
+        PV_TRY(pv_grouping_refine_begin(grouping, round, density));
+        for (uint32_t l = 0; l < s->data.shape.n_layers; l++) {
+            struct pv_steps steps = layer_steps(s, l, 0.0);
+            struct pv_sweep_layer layer;
+            enum pv_status status;
+
+            PV_TRY(pv_sweep_layer_load(&s->data, l, &layer));
+            status = pv_grouping_refine(grouping, round, &layer.in, &steps);
+            pv_sweep_layer_free(&layer);
+            PV_TRY(status);
+        }
+    }
+    return PV_OK;
+}
+
 static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *kind,
-                               const struct pv_grouping *grouping, double learned)
+                               struct pv_grouping *grouping, double learned)
 {
     struct pv_predictor *p;
     enum pv_status status = pv_predict_clusters_create(kind, grouping, &p);
@@ -226,13 +246,17 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
     like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
     like.rank = kind->route == PV_ROUTE_LOWRANK ? pv_grouping_rank(grouping) : 0;
     like.seconds = learned;
-    if (kind->route == PV_ROUTE_LINEAR && kind->n_union == 1)
+    if ((kind->route == PV_ROUTE_LINEAR || kind->route == PV_ROUTE_REFINED) && kind->n_union == 1)
         status = judge_rows(s, p, &like, kind->by == PV_GROUP_KMODES);
     for (uint32_t i = 0; i < s->params.n_densities && status == PV_OK; i++) {
         struct pv_sweep_row row = like;
         double started = pv_now_s();
 
-        if (kind->n_union == 1)
+        if (kind->route == PV_ROUTE_REFINED) {
+            status = refine(s, grouping, s->params.densities[i]);
+            row.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
+        }
+        if (kind->n_union == 1 && status == PV_OK)
             status = judge_own(s, p, s->params.densities[i], &row);
         if (status == PV_OK)
             status = run_row(s, p, s->params.densities[i], &row);
@@ -340,7 +364,9 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
             return pv_fail(
                 engine->log, PV_ERR_ARG,
                 "sweep: no method '%s'; there are oracle, magnitude, static, sign, svd, lowrank, k-modes, "
-                "k-means, parvin-active, parvin, parvin-lowrank, parvin-centroid and parvin-two",
+                "k-means, parvin-active, parvin-plain, parvin, parvin-lowrank, parvin-centroid, parvin-two "
+                "and "
+                "parvin-input",
                 p->methods[i]);
     }
     return PV_OK;

@@ -16,6 +16,25 @@ expect_files text whole.gguf
 interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
 
+# Every way of clustering and routing gives a file that runs; refinement changes it, and what is no method is refused.
+for how in '--method k-means' '--method k-modes' '--space pattern' '--space input' '--router centroid' '--restarts 2' \
+	'--rounds 0'; do
+	# shellcheck disable=SC2086
+	parvin "$@" $how -o other.gguf --json
+	expect_code 0
+	! cmp -s whole.gguf other.gguf || wrong "$how made no difference"
+	parvin run "$MODEL" -c other.gguf -p 'Once upon' -n 4 --json
+	expect_code 0
+	rm -f other.gguf
+done
+parvin "$@" --method means -o other.gguf
+expect_code 2
+expect_in err "--method has no 'means'"
+parvin "$@" --method k-modes --space input -o other.gguf
+expect_code 2
+expect_in err 'baselines cluster patterns'
+expect_files text whole.gguf
+
 # Clusters and router learned on the device: as good, and the same every time.
 accuracy=$("$PARVIN" "$@" -o here.gguf --json --learn-on cpu 2>err | sed -n 's/.*"router_accuracy": \([0-9.]*\).*/\1/p' | head -n 1)
 for name in there again; do

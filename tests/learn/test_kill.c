@@ -236,7 +236,7 @@ START_TEST(names_every_stage)
     search = _i == 1;
     free(whole_file(&n));
     ck_assert_int_eq(fit(&stopper, &result), PV_OK);
-    ck_assert_int_eq(stopper.stages, search ? 6 : 5);
+    ck_assert_int_eq(stopper.stages, search ? 8 : 6);
     pv_fit_result_free(&result);
     ck_assert_str_eq(stopper.last, "writing");
     ck_assert_double_ge(result.seconds_writing, 0.0);

@@ -107,8 +107,8 @@ static void check_rows(const struct seen *seen)
     ck_assert_uint_eq(seen->n_heads, 1);
     ck_assert_uint_eq(seen->info.n_test_tokens, (N_TEST - 1) / CTX * CTX);
     ck_assert_uint_eq(seen->info.n_fit_tokens, N_FIT);
-    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 7 x 2 clusters, 4 at the mean pattern, 1 of modes */
-    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 14 + 4 + 1));
+    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 9 x 2 clusters, 6 at the mean pattern, 1 of modes */
+    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 18 + 6 + 1));
     for (uint32_t i = 0; i < seen->n_rows; i++) {
         const struct pv_sweep_row *row = &seen->rows[i];
 

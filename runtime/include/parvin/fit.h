@@ -16,6 +16,16 @@ enum pv_learn_on {
 /* As n_clusters: the power of two from 16 to 4096 whose masks keep most energy of held-out tokens, tried on
  * two layers, all K reading the bytes that `density` stands for (0: 0.2), router included. */
 #define PV_FIT_CLUSTERS_AUTO UINT32_MAX
+/* How tokens are put into clusters, and how a cluster's neurons are chosen (docs/method.md). */
+enum pv_fit_method {
+    PV_FIT_ENERGY, /* Parvin's: k-means, neurons of highest mean energy, refinement */
+    PV_FIT_KMEANS, /* baseline: k-means of bit patterns, the neurons most often active */
+    PV_FIT_KMODES  /* baseline: k-modes of bit patterns (arXiv 2507.14179), the neurons most often active */
+};
+/* What PV_FIT_ENERGY clusters; the baselines cluster patterns. */
+enum pv_fit_space { PV_FIT_SPACE_CONTRIBUTION, PV_FIT_SPACE_PATTERN, PV_FIT_SPACE_INPUT /* of the router */ };
+enum pv_fit_router { PV_FIT_ROUTER_LINEAR, PV_FIT_ROUTER_CENTROID /* nearest mean input */ };
+#define PV_FIT_NO_ROUNDS UINT32_MAX
 struct pv_fit_params {
     uint32_t n_clusters; /* K, or PV_FIT_CLUSTERS_AUTO; 0: 256 (fewer for small texts) */
     double density;      /* budget over all layers; 0: 0.2, or what max_ppl_rise finds */
@@ -23,11 +33,16 @@ struct pv_fit_params {
      * from, 0.01 for 1 %. The lowest density is searched for whose measured rise plus its standard error is
      * within it; 1 (every neuron) at worst. The text must be there, also with capture_path. 0: no search. */
     double max_ppl_rise;
-    uint64_t n_tokens;  /* calibration tokens at most; 0: all, or 65536 that the model writes */
-    uint32_t thin;      /* keep one token in so many, of as many more; 0: 1 */
-    uint32_t n_iters;   /* clustering iterations at most; 0: 20 */
-    uint32_t n_epochs;  /* router epochs; 0: 12 */
-    uint32_t n_threads; /* 0: all cores */
+    uint64_t n_tokens; /* calibration tokens at most; 0: all, or 65536 that the model writes */
+    uint32_t thin;     /* keep one token in so many, of as many more; 0: 1 */
+    uint32_t n_iters;  /* clustering iterations at most; 0: 20 */
+    uint32_t n_epochs; /* router epochs; 0: 12 */
+    enum pv_fit_method method;
+    enum pv_fit_space space;
+    enum pv_fit_router router;
+    uint32_t n_restarts; /* of k-means, the best is kept; 0: 1 */
+    uint32_t n_rounds;   /* of refinement; 0: 2; PV_FIT_NO_ROUNDS: none. The baselines have none */
+    uint32_t n_threads;  /* 0: all cores */
     enum pv_learn_on learn_on;
     uint64_t seed;           /* 0: 1 */
     uint32_t n_ctx;          /* calibration window, tokens; 0: the engine's context, at most 512 */
@@ -64,7 +79,8 @@ struct pv_fit_result {
     struct pv_fit_try tries[9]; /* with PV_FIT_CLUSTERS_AUTO, ascending */
     uint32_t n_tries;
     double seconds_tries;
-    double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_masks, seconds_writing;
+    double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_refine, seconds_masks,
+        seconds_writing;
     bool resumed;
     uint32_t n_layers;
     struct pv_fit_layer *layers; /* [n_layers], owned by the result */

@@ -1,0 +1,84 @@
+/* The masks lie transposed in tiles of clusters, like the centroids in kmeans.c: an active neuron adds its
+ * energy times a line of zeros and ones to the running gains of a whole tile. */
+#include "learn/gain.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+
+enum { TILE = PV_GAIN_TILE };
+
+static float energy_at(const struct pv_gain *gain, uint64_t p)
+{
+    float root = pv_root_to_float(gain->x->root[p]), c = root * root;
+
+    return c * c * gain->scale;
+}
+
+enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_sparse *x,
+                            const struct pv_mask_lists *lists, const uint32_t *rows, size_t n_rows)
+{
+    size_t n_cols = x->n_cols, size;
+    double total = 0.0;
+
+    *gain = (struct pv_gain){.x = x, .n_clusters = lists->n_clusters, .scale = 1.0f};
+    gain->n_tiles = (lists->n_clusters + TILE - 1) / TILE;
+    if (pv_mul_size((size_t)gain->n_tiles * TILE, n_cols, &size))
+        gain->tiles = pv_calloc(size, sizeof(*gain->tiles));
+    if (gain->tiles == NULL)
+        return PV_ERR_NOMEM;
+    for (size_t k = 0; k < lists->n_clusters; k++) {
+        float *tile = gain->tiles + k / TILE * n_cols * TILE + k % TILE;
+
+        for (uint32_t i = lists->offset[k]; i < lists->offset[k + 1]; i++)
+            tile[(size_t)lists->neurons[i] * TILE] = 1.0f;
+    }
+    for (size_t i = 0; i < n_rows; i++)
+        total += pv_gain_whole(gain, rows[i]);
+    gain->scale = total > 0.0 ? (float)((double)n_rows / total) : 1.0f;
+    return PV_OK;
+}
+
+void pv_gain_free(struct pv_gain *gain)
+{
+    free(gain->tiles);
+    *gain = (struct pv_gain){0};
+}
+
+void pv_gain_tile(const struct pv_gain *gain, uint32_t b, const uint32_t *rows, size_t n_rows, float *out)
+{
+    const struct pv_sparse *x = gain->x;
+    const float *tile = gain->tiles + (size_t)b * x->n_cols * TILE;
+
+    for (size_t i = 0; i < n_rows; i++) {
+        float sum[TILE] = {0};
+
+        for (uint64_t p = x->offset[rows[i]]; p < x->offset[rows[i] + (size_t)1]; p++) {
+            const float *line = tile + (size_t)x->col[p] * TILE;
+            float energy = energy_at(gain, p);
+
+            for (size_t t = 0; t < TILE; t++)
+                sum[t] += energy * line[t];
+        }
+        memcpy(out + i * TILE, sum, sizeof(sum));
+    }
+}
+
+double pv_gain_of(const struct pv_gain *gain, size_t row, uint32_t k)
+{
+    const struct pv_sparse *x = gain->x;
+    const float *tile = gain->tiles + (size_t)(k / TILE) * x->n_cols * TILE + k % TILE;
+    double sum = 0.0;
+
+    for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
+        sum += (double)(energy_at(gain, p) * tile[(size_t)x->col[p] * TILE]);
+    return sum;
+}
+
+double pv_gain_whole(const struct pv_gain *gain, size_t row)
+{
+    double sum = 0.0;
+
+    for (uint64_t p = gain->x->offset[row]; p < gain->x->offset[row + 1]; p++)
+        sum += (double)energy_at(gain, p);
+    return sum;
+}
