@@ -307,10 +307,10 @@ static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
     plan->submit_ms = cpu ? 0 : 200; /* desktops reset a device after 2 s (Windows) or more */
-    /* A software driver multiplies faster than the host's loops where it reads texels, but the host skips
-     * inactive neurons: docs/scale.md has the seconds. */
+    /* The host multiplies as fast as a software driver and skips inactive neurons: docs/scale.md has the
+     * seconds. */
     plan->learn_clusters = !cpu;
-    plan->learn_router = !cpu || plan->access == PV_ACCESS_TEXEL;
+    plan->learn_router = !cpu;
     plan->max_binding_bytes = binding_limit(caps, plan->access);
 }
 

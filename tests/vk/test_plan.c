@@ -64,10 +64,10 @@ START_TEST(software_drivers_get_what_was_measured_best)
     ck_assert_int_eq(plan.reduce, PV_REDUCE_INVOCATION);
     ck_assert(!plan.kv_f16);
     ck_assert(!plan.learn_clusters);
-    ck_assert(plan.learn_router);
+    ck_assert(!plan.learn_router);
     ck_assert(make(&caps, "learn_clusters=1").learn_clusters);
     ck_assert(!make(&caps, "learn_clusters=1").kv_f16);
-    ck_assert(!make(&caps, "learn_router=0").learn_router);
+    ck_assert(make(&caps, "learn_router=1").learn_router);
     caps = load(SWIFTSHADER);
     plan = make(&caps, NULL);
     ck_assert_int_eq(plan.access, PV_ACCESS_STORAGE);
