@@ -1,0 +1,86 @@
+#!/bin/sh
+# Makes docs/results.md, with its tables and charts in docs/results/, from the model in models/:
+#     docs/make-results.sh TRAIN.txt TEST.txt      (after './bootstrap build'; an hour on two cores)
+#     docs/make-results.sh                         (only the page, from what docs/results/ has)
+# TRAIN is a few megabytes of text like the model's, TEST is text that it was not trained on. Environment: PARVIN, the
+# program (build/parvin); OUT, the folder (docs/results); TOKENS and WINDOWS, how much to learn from and measure on in
+# the sweeps (60000 and 8), FIT_TOKENS in the fits (500000).
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+parvin=${PARVIN:-$root/build/parvin}
+out=${OUT:-$root/docs/results}
+model=$root/models/fables-5m-f16.gguf
+page=$(dirname "$out")/results.md
+[ -x "$parvin" ] || { echo "make-results: no $parvin; './bootstrap build' makes it" >&2; exit 1; }
+mkdir -p "$out"
+
+# field NAME FILE: a number of a JSON object, the first of that name.
+field() { sed -n "s/.*\"$1\": \([-0-9.e]*\).*/\1/p" "$2" | head -n 1; }
+
+sweep() {
+	folder=$1
+	shift
+	"$parvin" eval "$model" --fit-text "$train" --text "$test" --tokens "${TOKENS:-60000}" --windows "${WINDOWS:-8}" \
+		-o "$folder" "$@"
+}
+
+measure() {
+	train=$1 test=$2
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	sweep "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
+		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin
+	sweep "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
+		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
+	"$parvin" capture "$model" --text "$train" --tokens "${FIT_TOKENS:-500000}" -o "$work/text.capture"
+	for run in 256:0.2 1024:0.1 1024:0.05; do
+		k=${run%:*} density=${run#*:}
+		"$parvin" fit "$model" --capture "$work/text.capture" -k "$k" --density "$density" -o "$work/c.gguf"
+		"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json >"$out/fit-$k-$density.json"
+	done
+}
+
+write_page() {
+	cat <<'TEXT'
+# Results
+
+What Parvin's clusters cost and bring on the default model, against the paper's way and against methods that need no
+clusters. `docs/make-results.sh TRAIN.txt TEST.txt` makes this page; the methods are in [method.md](method.md), the numbers
+behind the charts in [results/sweep.csv](results/sweep.csv).
+
+## Fitted in full
+
+`parvin fit --tokens 500000`, then `parvin eval --ctx 256 --windows 64` on text that neither model nor clusters have seen. Aimed
+at: a rise of at most 0.8, 3 and 10 % at densities 0.20, 0.10 and 0.05.
+
+| K | density asked for | on the test text | perplexity dense | routed | rise | oracle cluster | router accuracy | precision | recall | energy kept |
+|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+TEXT
+	for file in "$out"/fit-*.json; do
+		[ -e "$file" ] || continue
+		run=$(basename "$file" .json)
+		k=${run#fit-}
+		awk -v k="${k%-*}" -v asked="${k#*-}" -v d="$(field density "$file")" -v dense="$(field ppl_dense "$file")" \
+			-v routed="$(field ppl_routed "$file")" -v own="$(field ppl_oracle "$file")" \
+			-v right="$(field router_accuracy "$file")" -v precision="$(field precision "$file")" \
+			-v recall="$(field recall "$file")" -v kept="$(field weighted_recall "$file")" 'BEGIN {
+			printf "| %d | %s | %.4f | %.3f | %.3f | **%+.2f %%** | %+.2f %% | %.1f %% | %.3f | %.3f | %.2f %% |\n",
+				k, asked, d, dense, routed, 100 * (routed / dense - 1), 100 * (own / dense - 1), 100 * right,
+				precision, recall, 100 * kept }'
+	done
+	printf '\n'
+	sed 's/^# .*/## Every method, side by side/; s/^## What/### What/; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
+	if [ -e "$out/routers/sweep.md" ]; then
+		printf '\n## Other routers, other spaces (K = 256)\n'
+		sed -n '/^#.*ise over dense/,$p' "$out/routers/sweep.md" | sed 's/^## /### /; /\.svg)/d'
+	fi
+	for extra in "$out"/swiglu-*.md; do
+		[ ! -e "$extra" ] || { printf '\n'; cat "$extra"; }
+	done
+}
+
+[ $# -eq 0 ] || [ $# -eq 2 ] || { sed -n '2,8p' "$0" >&2; exit 2; }
+[ $# -eq 0 ] || measure "$1" "$2"
+write_page >"$page.new"
+mv "$page.new" "$page"
+echo "made $page"
