@@ -45,8 +45,19 @@ static enum pv_status open_all(struct app *app, struct view *view, const struct 
 static enum pv_status check_clusters(struct app *app, const struct view *view)
 {
     const struct pv_trace_header *header = pv_trace_reader_header(view->reader);
-    if (!view->clusters || pv_clusters_info(view->clusters)->fingerprint == header->fingerprint)
+    const struct pv_clusters_info *info = view->clusters ? pv_clusters_info(view->clusters) : NULL;
+    if (!info)
         return PV_OK;
+    if (info->fingerprint == header->fingerprint && info->n_layers == header->n_layers &&
+        info->n_clusters == header->n_clusters && info->d_ffn == header->d_ffn)
+        return PV_OK;
+    if (info->fingerprint == header->fingerprint) {
+        console_error(&app->console,
+                      "%s has %u clusters a layer, the trace was made with %u: give the file it was "
+                      "made with",
+                      app->options.clusters_path, info->n_clusters, header->n_clusters);
+        return PV_ERR_MISMATCH;
+    }
     console_error(&app->console, "%s was made for another model than the trace's (%s)",
                   app->options.clusters_path, header->model);
     return PV_ERR_MISMATCH;

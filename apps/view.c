@@ -74,7 +74,10 @@ enum pv_status view_masks(struct app *app, const struct pv_clusters *clusters, s
             const uint16_t *neurons = pv_clusters_mask(clusters, l, k, &n);
             pv_maskset_add(*out, l, k, neurons, n);
         }
-    return PV_OK;
+    status = pv_maskset_arrange(*out);
+    if (status)
+        console_error(&app->console, "no memory for an order of the clusters");
+    return status;
 }
 
 struct kept {
@@ -115,6 +118,7 @@ enum pv_status view_run(struct app *app, enum view_kind kind, struct pv_heat *he
     struct pv_player player;
     enum pv_status status;
     pv_player_init(&player, heat, source);
+    player.masks = masks;
     status = view_style(app, &player.palette, &player.light);
     if (status)
         return status;

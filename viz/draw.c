@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "text.h"
 
@@ -159,9 +160,42 @@ static bool same(struct pv_rgb a, struct pv_rgb b)
     return a.r == b.r && a.g == b.g && a.b == b.b;
 }
 
+struct run { /* neighbouring cells of one colour */
+    struct pv_rgb colour;
+    uint32_t index; /* of all runs */
+    struct pv_box box;
+};
+
+static int by_colour(const void *a, const void *b)
+{
+    const struct run *x = a, *y = b;
+    int c = memcmp(&x->colour, &y->colour, sizeof(x->colour));
+
+    return c != 0 ? c : (x->index > y->index) - (x->index < y->index);
+}
+
+/* All of one colour in one path: far smaller as SVG, and faster. */
+static void fill_runs(const struct pv_draw *d, struct run *runs, uint32_t n)
+{
+    qsort(runs, n, sizeof(*runs), by_colour);
+    for (uint32_t i = 0; i < n; i++) {
+        if (runs[i].box.w > 0.0 && runs[i].box.h > 0.0)
+            cairo_rectangle(d->cr, runs[i].box.x, runs[i].box.y, runs[i].box.w, runs[i].box.h);
+        if (i + 1 < n && same(runs[i].colour, runs[i + 1].colour))
+            continue;
+        pv_draw_colour(d, runs[i].colour);
+        cairo_fill(d->cr);
+    }
+}
+
 void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_columns, uint32_t n_rows,
                    struct pv_rgb (*colour)(void *user, uint32_t column, uint32_t row), void *user)
 {
+    struct run *runs = calloc((size_t)n_columns * n_rows + 1, sizeof(*runs));
+    uint32_t n = 0;
+
+    if (runs == NULL)
+        return; /* a picture without them is better than none */
     for (uint32_t row = 0; row < n_rows; row++) {
         double y0 = pv_cell_edge(box.y, box.h, row, n_rows), y1 = pv_cell_edge(box.y, box.h, row + 1, n_rows);
         struct pv_rgb run = colour(user, 0, row);
@@ -174,12 +208,14 @@ void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_column
             if (i < n_columns && same(next, run))
                 continue;
             x0 = pv_cell_edge(box.x, box.w, start, n_columns);
-            pv_draw_rect(d, (struct pv_box){x0, y0, pv_cell_edge(box.x, box.w, i, n_columns) - x0, y1 - y0},
-                         run);
+            runs[n] = (struct run){run, n, {x0, y0, pv_cell_edge(box.x, box.w, i, n_columns) - x0, y1 - y0}};
+            n++;
             run = next;
             start = i;
         }
     }
+    fill_runs(d, runs, n);
+    free(runs);
 }
 
 struct pv_rgb pv_mix(struct pv_rgb a, struct pv_rgb b, double t)

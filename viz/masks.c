@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_WORDS (1u << 16) /* of the masks that an order of clusters looks at */
+
 struct pv_maskset {
     uint32_t n_layers, n_clusters, d_ffn, n_words;
-    uint32_t *bits; /* [L][K][words] */
+    uint32_t *bits;       /* [L][K][words] */
+    uint32_t *at, *place; /* [L][K] both ways; NULL until arranged */
 };
 
 enum pv_status pv_maskset_create(uint32_t n_layers, uint32_t n_clusters, uint32_t d_ffn,
@@ -23,7 +26,7 @@ enum pv_status pv_maskset_create(uint32_t n_layers, uint32_t n_clusters, uint32_
         free(m);
         return PV_ERR_NOMEM;
     }
-    *m = (struct pv_maskset){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL};
+    *m = (struct pv_maskset){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL, NULL, NULL};
     m->bits = calloc(n_cells * n_words + 1, sizeof(*m->bits));
     if (m->bits == NULL) {
         free(m);
@@ -38,6 +41,8 @@ void pv_maskset_destroy(struct pv_maskset *masks)
     if (masks == NULL)
         return;
     free(masks->bits);
+    free(masks->at);
+    free(masks->place);
     free(masks);
 }
 
@@ -102,7 +107,7 @@ double pv_maskset_jaccard(const struct pv_maskset *m, uint32_t layer, uint32_t a
 }
 
 struct scored {
-    uint32_t cluster;
+    uint32_t cluster, size; /* size: neurons looked at */
     double score;
 };
 
@@ -115,34 +120,41 @@ static int by_score(const void *a, const void *b)
     return (x->cluster > y->cluster) - (x->cluster < y->cluster);
 }
 
-/* One round: a neuron's score is the mean of its clusters', a cluster's the mean of its neurons'. */
-static void average(const struct pv_maskset *m, uint32_t layer, struct scored *s, uint32_t n, double *sums)
+/* One round over the neurons in every `stride`th word: a neuron's score is the mean of its clusters', a
+ * cluster's the mean of its neurons'. */
+static void average(const struct pv_maskset *m, uint32_t layer, uint32_t stride, struct scored *s, uint32_t n,
+                    double *sums)
 {
     double mean = 0.0, weight = 0.0, norm = 0.0;
 
+    memset(sums, 0, n * sizeof(*sums));
     for (uint32_t i = 0; i < n; i++)
-        sums[i] = 0.0;
-    for (uint32_t j = 0; j < m->d_ffn; j++) {
-        double sum = 0.0;
-        uint32_t held = 0;
+        s[i].size = 0;
+    for (uint32_t w = 0; w < m->n_words; w += stride) {
+        double sum[32] = {0.0};
+        uint32_t held[32] = {0};
 
         for (uint32_t i = 0; i < n; i++) {
-            if (pv_maskset_bit(pv_maskset_row(m, layer, s[i].cluster), j)) {
-                sum += s[i].score;
-                held++;
+            for (uint32_t bits = pv_maskset_row(m, layer, s[i].cluster)[w]; bits != 0; bits &= bits - 1) {
+                uint32_t j = popcount((bits & (0u - bits)) - 1u);
+
+                sum[j] += s[i].score;
+                held[j]++;
             }
         }
-        for (uint32_t i = 0; held > 0 && i < n; i++) {
-            if (pv_maskset_bit(pv_maskset_row(m, layer, s[i].cluster), j))
-                sums[i] += sum / held;
+        for (uint32_t i = 0; i < n; i++) {
+            for (uint32_t bits = pv_maskset_row(m, layer, s[i].cluster)[w]; bits != 0; bits &= bits - 1) {
+                uint32_t j = popcount((bits & (0u - bits)) - 1u);
+
+                sums[i] += sum[j] / held[j];
+                s[i].size++;
+            }
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        double size = pv_maskset_size(m, layer, s[i].cluster);
-
-        s[i].score = size > 0.0 ? sums[i] / size : 0.0;
-        mean += s[i].score * size;
-        weight += size;
+        s[i].score = s[i].size > 0 ? sums[i] / s[i].size : 0.0;
+        mean += s[i].score * s[i].size;
+        weight += s[i].size;
     }
     mean = weight > 0.0 ? mean / weight : 0.0;
     for (uint32_t i = 0; i < n; i++) {
@@ -158,6 +170,7 @@ enum pv_status pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t la
 {
     struct scored *s = calloc((size_t)n + 1, sizeof(*s));
     double *sums = calloc((size_t)n + 1, sizeof(*sums));
+    uint32_t stride = 1 + (uint32_t)((uint64_t)n * m->n_words / MAX_WORDS); /* a sample is enough for many */
 
     if (s == NULL || sums == NULL) {
         free(s);
@@ -165,15 +178,68 @@ enum pv_status pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t la
         return PV_ERR_NOMEM;
     }
     for (uint32_t i = 0; i < n; i++) /* any start that is not all alike will do */
-        s[i] = (struct scored){clusters[i], cos(2.4 * i)};
+        s[i] = (struct scored){.cluster = clusters[i], .score = cos(2.4 * i)};
     for (int round = 0; round < 40; round++)
-        average(m, layer, s, n, sums);
+        average(m, layer, stride, s, n, sums);
     qsort(s, n, sizeof(*s), by_score);
     for (uint32_t i = 0; i < n; i++)
         clusters[i] = s[i].cluster;
     free(s);
     free(sums);
     return PV_OK;
+}
+
+/* Small masks first: the direction of an order is arbitrary otherwise. */
+static void small_first(const struct pv_maskset *m, uint32_t layer, uint32_t *clusters, uint32_t n)
+{
+    double lean = 0.0;
+
+    for (uint32_t i = 0; i < n; i++)
+        lean += (2.0 * i - n + 1.0) * pv_maskset_size(m, layer, clusters[i]);
+    for (uint32_t i = 0; lean < 0.0 && i < n / 2; i++) {
+        uint32_t swap = clusters[i];
+
+        clusters[i] = clusters[n - 1 - i];
+        clusters[n - 1 - i] = swap;
+    }
+}
+
+enum pv_status pv_maskset_arrange(struct pv_maskset *m)
+{
+    size_t n_cells = (size_t)m->n_layers * m->n_clusters;
+    uint32_t *at = calloc(n_cells + 1, sizeof(*at)), *place = calloc(n_cells + 1, sizeof(*place));
+    enum pv_status status = at != NULL && place != NULL ? PV_OK : PV_ERR_NOMEM;
+
+    for (uint32_t l = 0; status == PV_OK && l < m->n_layers; l++) {
+        uint32_t *row = at + (size_t)l * m->n_clusters;
+
+        for (uint32_t k = 0; k < m->n_clusters; k++)
+            row[k] = k;
+        status = pv_maskset_order_clusters(m, l, row, m->n_clusters);
+        small_first(m, l, row, m->n_clusters);
+        for (uint32_t i = 0; i < m->n_clusters; i++)
+            place[(size_t)l * m->n_clusters + row[i]] = i;
+    }
+    if (status != PV_OK) {
+        free(at);
+        free(place);
+        return status;
+    }
+    free(m->at);
+    free(m->place);
+    m->at = at;
+    m->place = place;
+    return PV_OK;
+}
+
+uint32_t pv_maskset_place(const struct pv_maskset *m, uint32_t layer, uint32_t cluster)
+{
+    return m != NULL && m->place != NULL ? m->place[(size_t)layer * m->n_clusters + cluster] : cluster;
+}
+
+uint32_t pv_maskset_at(const struct pv_maskset *m, uint32_t layer, uint32_t place)
+{
+    return m != NULL && m->at != NULL ? m->at[(size_t)layer * m->n_clusters + place] : place;
 }
 
 struct place {

@@ -5,9 +5,11 @@
 #include "parts.h"
 
 enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_maskset *masks,
-                                     uint32_t layer, uint32_t n_clusters, struct pv_neuron_view *out)
+                                     uint32_t layer, uint32_t n_clusters, bool spread,
+                                     struct pv_neuron_view *out)
 {
-    uint32_t n_used;
+    uint32_t n_used, most = pv_maskset_n_clusters(masks);
+    uint32_t *c;
     enum pv_status status;
 
     *out = (struct pv_neuron_view){.layer = layer};
@@ -17,11 +19,19 @@ enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv
         pv_neuron_view_free(out);
         return PV_ERR_NOMEM;
     }
-    n_used = pv_by_use(heat, layer, out->clusters);
+    n_clusters = n_clusters < most ? n_clusters : most;
+    n_used = spread ? pv_spread(heat, masks, layer, out->clusters, n_clusters)
+                    : pv_by_use(heat, layer, out->clusters);
     out->n_clusters = n_used < n_clusters ? n_used : n_clusters;
-    status = pv_maskset_order_clusters(masks, layer, out->clusters, out->n_clusters);
-    if (status == PV_OK)
-        status = pv_maskset_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
+    c = out->clusters;
+    for (uint32_t i = 1; i < out->n_clusters; i++) { /* few, and often in order: by insertion */
+        uint32_t cluster = c[i], place = pv_maskset_place(masks, layer, cluster), j = i;
+
+        for (; j > 0 && pv_maskset_place(masks, layer, c[j - 1]) > place; j--)
+            c[j] = c[j - 1];
+        c[j] = cluster;
+    }
+    status = pv_maskset_order_neurons(masks, layer, out->clusters, out->n_clusters, out->neurons);
     if (status != PV_OK)
         pv_neuron_view_free(out);
     return status;
@@ -36,11 +46,9 @@ void pv_neuron_view_free(struct pv_neuron_view *view)
 
 struct mask_cells {
     const struct pv_draw *d;
-    const struct pv_heat *heat;
     const struct pv_maskset *masks;
     const struct pv_neuron_view *view;
     const uint32_t *mask, *active; /* of the pattern row */
-    double top_share;
     uint32_t n_columns;
 };
 
@@ -57,8 +65,7 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
     const struct mask_cells *c = user;
     uint32_t cluster = c->view->clusters[row], first, end, n = 0;
     const uint32_t *mask = pv_maskset_row(c->masks, c->view->layer, cluster);
-    double share = (double)pv_heat_uses(c->heat, c->view->layer, cluster) / (double)pv_heat_n_tokens(c->heat);
-    struct pv_rgb full = pv_palette_at(c->d->palette, 0.45 + 0.5 * pv_brightness(share, c->top_share));
+    struct pv_rgb full = pv_cluster_colour(c->d, c->masks, c->view->layer, cluster);
 
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++)
@@ -66,29 +73,18 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
     return pv_mix(c->d->theme->panel, full, (double)n / (end - first));
 }
 
-void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                   const struct pv_neuron_view *view, struct pv_box box)
+void pv_part_masks(const struct pv_draw *d, const struct pv_maskset *masks, const struct pv_neuron_view *view,
+                   struct pv_box box)
 {
-    struct mask_cells cells = {.d = d, .heat = heat, .masks = masks, .view = view};
-    double height;
+    struct mask_cells cells = {.d = d, .masks = masks, .view = view};
 
     cells.n_columns = pv_maskset_d_ffn(masks) < (uint32_t)box.w ? pv_maskset_d_ffn(masks) : (uint32_t)box.w;
     if (view->n_clusters == 0 || cells.n_columns == 0)
         return;
-    for (uint32_t i = 0; i < view->n_clusters; i++) {
-        double share =
-            (double)pv_heat_uses(heat, view->layer, view->clusters[i]) / (double)pv_heat_n_tokens(heat);
-
-        cells.top_share = share > cells.top_share ? share : cells.top_share;
-    }
     pv_draw_cells(d, box, cells.n_columns, view->n_clusters, mask_colour, &cells);
-    height = box.h / view->n_clusters;
-    if (height >= 5.0) {
-        for (uint32_t i = 1; i < view->n_clusters; i++)
-            pv_draw_rect(
-                d, (struct pv_box){box.x, pv_cell_edge(box.y, box.h, i, view->n_clusters) - 1, box.w, 1},
-                d->theme->background);
-    }
+    for (uint32_t i = 1; box.h / view->n_clusters >= 5.0 && i < view->n_clusters; i++)
+        pv_draw_rect(d, (struct pv_box){box.x, pv_cell_edge(box.y, box.h, i, view->n_clusters) - 1, box.w, 1},
+                     d->theme->background);
 }
 
 static struct pv_rgb pattern_colour(void *user, uint32_t column, uint32_t row)
@@ -163,7 +159,8 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     uint32_t n_layers = pv_heat_header(heat)->n_layers, n = pv_heat_n_recent(heat),
              fit = (uint32_t)(s->box.w / 3.0);
     struct pv_box plot = {s->box.x, s->box.y + 20, s->box.w, s->box.h - 20};
-    double max = s->max, last = 0.0;
+    struct pv_font value = {.size = 12, .colour = d->theme->strong, .align = PV_RIGHT, .bold = true};
+    double max = s->max, last = 0.0, used = 0.0;
     char text[64], number[32];
 
     n = n > back ? n - back : 0;
@@ -174,8 +171,13 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
         max = v > max ? v : max;
     }
     pv_draw_rect(d, plot, d->theme->panel);
+    if (n > 0)
+        last = s->value(pv_heat_recent(heat, back), n_layers);
+    snprintf(text, sizeof(text), "%s%s", pv_number(last * s->factor, number, sizeof(number)), s->unit);
+    if (n > 0 && max > 0.0)
+        used = pv_draw_text(d, s->box.x + s->box.w, s->box.y + 13, &value, text) + 8.0;
     pv_draw_text(d, s->box.x, s->box.y + 13,
-                 &(struct pv_font){.size = 12, .colour = d->theme->text, .max_width = s->box.w - 74},
+                 &(struct pv_font){.size = 12, .colour = d->theme->text, .max_width = s->box.w - used},
                  s->label);
     if (n == 0 || max <= 0.0)
         return;
@@ -188,13 +190,12 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
             cairo_move_to(d->cr, x, y);
         else
             cairo_line_to(d->cr, x, y);
-        last = v;
     }
     pv_draw_colour(d, d->theme->hit);
     cairo_set_line_width(d->cr, 1.5);
     cairo_stroke(d->cr);
-    snprintf(text, sizeof(text), "%s%s", pv_number(last * s->factor, number, sizeof(number)), s->unit);
-    pv_draw_text(d, s->box.x + s->box.w, s->box.y + 13,
-                 &(struct pv_font){.size = 12, .colour = d->theme->strong, .align = PV_RIGHT, .bold = true},
-                 text);
+    snprintf(text, sizeof(text), "%s%s", pv_number(max * s->factor, number, sizeof(number)), s->unit);
+    pv_draw_text(d, plot.x + 3, plot.y + 11, &(struct pv_font){.size = 9.5, .colour = d->theme->faint}, text);
+    pv_draw_text(d, plot.x + 3, plot.y + plot.h - 3,
+                 &(struct pv_font){.size = 9.5, .colour = d->theme->faint}, "0");
 }

@@ -184,6 +184,16 @@ struct pv_rgb pv_palette_cluster(uint32_t cluster, bool light)
     return to_screen(lab);
 }
 
+struct pv_rgb pv_palette_place(double place, bool light)
+{
+    struct stop stop = {.lightness = (light ? 0.82 : 0.90) - 0.40 * place, .chroma = 0.125};
+    double lab[3];
+
+    stop.hue = fmod(100.0 + 290.0 * place, 360.0); /* yellow, green, blue, violet, red */
+    stop_lab(stop, lab);
+    return to_screen(lab);
+}
+
 const struct pv_theme *pv_theme_get(bool light)
 {
     static const struct pv_theme themes[2] = {

@@ -32,6 +32,9 @@ void pv_palette_init(struct pv_palette *palette, uint32_t index, bool light);
 struct pv_rgb pv_palette_at(const struct pv_palette *palette, double value);
 /* A colour for a cluster, so that neighbours in number differ in hue and in lightness. */
 struct pv_rgb pv_palette_cluster(uint32_t cluster, bool light);
+/* A colour for a place 0..1 in an order of similarity: places side by side look alike, and lightness falls
+ * from 0 to 1, so that eyes that see few hues can follow too. */
+struct pv_rgb pv_palette_place(double place, bool light);
 const struct pv_theme *pv_theme_get(bool light);
 /* OKLab of a colour: lightness 0..1, a, b. */
 void pv_oklab(struct pv_rgb colour, double lab[3]);

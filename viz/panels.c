@@ -60,6 +60,26 @@ static bool inside(struct pv_box box, double x, double y)
     return x >= box.x && y >= box.y && x < box.x + box.w && y < box.y + box.h;
 }
 
+/* The cluster at a column of the map; of those within two pixels the one used most, since cells may be finer
+ * than a hand. */
+static uint32_t nearest_cluster(const struct pv_panels *p, uint32_t layer, double x)
+{
+    const struct pv_heat *heat = p->player->heat;
+    uint32_t n = pv_heat_header(heat)->n_clusters, found;
+    double per_pixel = n / p->heat.w, at = (x - p->heat.x) * per_pixel;
+    uint32_t first = at > 2 * per_pixel ? (uint32_t)(at - 2 * per_pixel) : 0;
+    uint32_t last = (uint32_t)(at + 2 * per_pixel);
+
+    found = pv_maskset_at(p->masks, layer, at < n ? (uint32_t)at : n - 1);
+    for (uint32_t k = first; k <= last && k < n; k++) {
+        uint32_t cluster = pv_maskset_at(p->masks, layer, k);
+
+        if (pv_heat_share(heat, layer, cluster) > pv_heat_share(heat, layer, found))
+            found = cluster;
+    }
+    return found;
+}
+
 static struct spot find(const struct pv_panels *p, double x, double y)
 {
     const struct pv_heat *heat = p->player->heat;
@@ -70,9 +90,9 @@ static struct spot find(const struct pv_panels *p, double x, double y)
 
     cells.h = rows * p->waterfall.row_height;
     if (inside(p->heat, x, y) && h->n_clusters > 0) {
-        s = (struct spot){.what = HEAT,
-                          .layer = (uint32_t)((y - p->heat.y) / p->heat.h * h->n_layers),
-                          .cluster = (uint32_t)((x - p->heat.x) / p->heat.w * h->n_clusters)};
+        s = (struct spot){.what = HEAT, .layer = (uint32_t)((y - p->heat.y) / p->heat.h * h->n_layers)};
+        if (s.layer < h->n_layers)
+            s.cluster = nearest_cluster(p, s.layer, x);
     } else if (inside(cells, x, y)) {
         uint32_t row = (uint32_t)((y - cells.y) / p->waterfall.row_height);
 
@@ -119,7 +139,7 @@ struct pv_box pv_panels_heat_box(const struct pv_panels *panels)
 }
 
 /* Lines of text on a spot; returns how many. */
-enum { LINES = 8, LINE = 160 };
+enum { LINES = 9, LINE = 160 };
 struct line {
     char text[LINE];
 };
@@ -154,6 +174,7 @@ static uint32_t explain(const struct pv_panels *p, const struct spot *s, struct 
 {
     const struct pv_heat *heat = p->player->heat;
     uint32_t n = 0, holders = 0;
+    size_t n_used;
 
     if (s->what == HEAT)
         return cluster_lines(p, s->layer, s->cluster, lines);
@@ -165,6 +186,14 @@ static uint32_t explain(const struct pv_panels *p, const struct spot *s, struct 
                  s->cluster == PV_TRACE_NO_CLUSTER ? ", dense" : "");
         if (row->margin != NULL && !isnan(row->margin[s->layer]))
             snprintf(lines[n++].text, LINE, "router's margin %.2f", (double)row->margin[s->layer]);
+        if (row->n_active != NULL && row->n_hit != NULL && row->n_active[s->layer] > 0) {
+            n_used = (size_t)snprintf(lines[n].text, LINE, "%u of its %u active neurons computed",
+                                      row->n_hit[s->layer], row->n_active[s->layer]);
+            if (row->energy_kept != NULL && !isnan(row->energy_kept[s->layer]))
+                snprintf(lines[n].text + n_used, LINE - n_used, ", %.1f %% of the energy",
+                         100.0 * (double)row->energy_kept[s->layer]);
+            n++;
+        }
         if (s->cluster != PV_TRACE_NO_CLUSTER)
             n += cluster_lines(p, s->layer, s->cluster, lines + n);
         return n;
@@ -258,13 +287,17 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
     double top_share = pv_heat_max_share(heat), row;
 
     panel_title(d, box.x, box.y + 14, box.w, "Layers and their clusters",
-                p->player->light ? "dark: picked by many of the last tokens"
-                                 : "bright: picked by many of the last tokens");
+                p->masks != NULL
+                    ? (p->player->light
+                           ? "dark: picked by many of the last tokens; alike ones side by side"
+                           : "bright: picked by many of the last tokens; alike ones side by side")
+                : p->player->light ? "dark: picked by many of the last tokens"
+                                   : "bright: picked by many of the last tokens");
     p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 66)};
     row = floor(p->heat.h / n_layers);
     p->heat.h = row >= 1.0 ? (row > 56 ? 56 : row) * n_layers : p->heat.h;
     if (with_heat || pv_heat_header(heat)->n_clusters == 0) {
-        pv_part_heat(d, heat, p->heat, top_share);
+        pv_part_heat(d, heat, p->masks, p->heat, top_share);
     } else { /* a hole for the shader */
         cairo_set_operator(d->cr, CAIRO_OPERATOR_CLEAR);
         cairo_rectangle(d->cr, p->heat.x, p->heat.y, p->heat.w, p->heat.h);
@@ -272,9 +305,9 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
         cairo_set_operator(d->cr, CAIRO_OPERATOR_OVER);
     }
     pv_part_layer_names(d, heat, p->heat);
-    pv_part_cluster_axis(d, heat, p->heat);
-    pv_part_scale(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 28, 240, 12}, top_share,
-                  "of the last tokens picked it");
+    pv_part_cluster_axis(d, heat, p->masks, p->heat);
+    pv_part_scale(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 28, p->heat.w > 420 ? 240 : 160, 12},
+                  top_share, p->heat.w > 420 ? "of the last tokens picked it" : "of the last tokens");
 }
 
 static void outline(const struct pv_panels *p, const struct pv_draw *d, const struct spot *s,
@@ -282,11 +315,13 @@ static void outline(const struct pv_panels *p, const struct pv_draw *d, const st
 {
     const struct pv_trace_header *h = pv_heat_header(p->player->heat);
     double x, y, w, row;
+    uint32_t place;
 
     if (s->what == NOTHING || s->cluster >= h->n_clusters)
         return;
-    x = pv_cell_edge(p->heat.x, p->heat.w, s->cluster, h->n_clusters);
-    w = pv_cell_edge(p->heat.x, p->heat.w, s->cluster + 1, h->n_clusters) - x;
+    place = pv_maskset_place(p->masks, s->layer, s->cluster);
+    x = pv_cell_edge(p->heat.x, p->heat.w, place, h->n_clusters);
+    w = pv_cell_edge(p->heat.x, p->heat.w, place + 1, h->n_clusters) - x;
     y = pv_cell_edge(p->heat.y, p->heat.h, s->layer, h->n_layers);
     row = pv_cell_edge(p->heat.y, p->heat.h, s->layer + 1, h->n_layers) - y;
     pv_draw_frame(d, (struct pv_box){x - 2, y - 1, w + 4, row + 2}, colour);
@@ -307,7 +342,7 @@ static enum pv_status make_view(struct pv_panels *p)
     if (p->view_made)
         pv_neuron_view_free(&p->view);
     p->view_made = false;
-    status = pv_neuron_view_create(heat, p->masks, p->player->layer, SHOWN, &p->view);
+    status = pv_neuron_view_create(heat, p->masks, p->player->layer, SHOWN, false, &p->view);
     p->view_made = status == PV_OK;
     p->view_tokens = n;
     return status;
@@ -342,7 +377,7 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
         return;
     }
     panel_title(d, box.x, box.y + 14, box.w, title,
-                "above: this token's; below: each row a cluster, each column a neuron");
+                "this token's; under it, each row a cluster and a word for it, each column a neuron");
     row = pv_heat_recent(heat, p->player->back);
     p->pattern = (struct pv_box){box.x + 58, box.y + 28, floor(box.w - 58), 20};
     pv_part_pattern(d, p->masks, &p->view, row, p->pattern);
@@ -353,16 +388,21 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
     p->masks_box = (struct pv_box){box.x + 58, box.y + 58, floor(box.w - 58), floor(box.h - 58 - 24)};
     if (p->masks_box.h < 10)
         return;
-    pv_part_masks(d, heat, p->masks, &p->view, p->masks_box);
+    pv_part_masks(d, p->masks, &p->view, p->masks_box);
     for (uint32_t i = 0; i < p->view.n_clusters; i++) {
         double cell = p->masks_box.h / p->view.n_clusters;
 
-        if (cell < 11 || (p->view.clusters[i] != row->cluster[p->view.layer] && cell < 13))
-            continue;
+        struct pv_heat_top top;
+
+        if (cell < 10.5)
+            break;
         snprintf(text, sizeof(text), "%u", p->view.clusters[i]);
+        if (pv_telling_tokens(heat, p->view.layer, p->view.clusters[i], &top, 1) > 0)
+            snprintf(text, sizeof(text), "%s", top.text);
         pv_draw_text(d, box.x + 50, p->masks_box.y + cell * (i + 0.5) + 4,
                      &(struct pv_font){.size = 10.5,
                                        .align = PV_RIGHT,
+                                       .max_width = 54,
                                        .colour = p->view.clusters[i] == row->cluster[p->view.layer]
                                                      ? d->theme->accent
                                                      : d->theme->faint},
@@ -378,12 +418,15 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
     struct pv_box cells;
     char name[32];
 
-    panel_title(d, box.x, box.y + 14, box.w, "Tokens", "colour and number: the cluster picked in each layer");
+    panel_title(d, box.x, box.y + 14, box.w, "Tokens",
+                p->masks != NULL ? "the cluster picked in each layer; like colours: like neurons"
+                                 : "colour and number: the cluster picked in each layer");
     p->waterfall = (struct pv_waterfall){.box = {box.x, box.y + 46, box.w, box.h - 46},
                                          .text_width = box.w > 400 ? 110 : 80,
                                          .row_height = 20,
                                          .bar_width = box.w > 420 ? 150 : 110,
-                                         .back = p->player->back};
+                                         .back = p->player->back,
+                                         .masks = p->masks};
     cells = pv_waterfall_cells(&p->waterfall, heat);
     for (uint32_t l = 0; l < n_layers; l++) {
         double cell = cells.w / n_layers;
@@ -402,15 +445,18 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
 static void draw_strips(const struct pv_panels *p, const struct pv_draw *d, struct pv_box box)
 {
     const struct pv_strip strips[3] = {
-        {.label = "computed", .unit = " %", .max = 0, .factor = 100.0, .value = pv_strip_density},
-        {.label = "router's margin", .unit = "", .max = 0, .factor = 1.0, .value = pv_strip_margin},
+        {.label = "share", .unit = " %", .max = 0, .factor = 100.0, .value = pv_strip_density},
+        {.label = "margin", .unit = "", .max = 0, .factor = 1.0, .value = pv_strip_margin},
         {.label = "speed", .unit = " tok/s", .max = 0, .factor = 1.0, .value = pv_strip_speed},
     };
+    static const char *const wide[3] = {"neurons computed", "router's margin", "speed"};
     double w = (box.w - 2 * GAP) / 3;
 
     for (int i = 0; i < 3; i++) {
         struct pv_strip strip = strips[i];
 
+        strip.label = w >= 160 ? wide[i] : strip.label;
+        strip.unit = w >= 110 || i == 0 ? strip.unit : "";
         strip.box = (struct pv_box){floor(box.x + i * (w + GAP)), box.y, floor(w), box.h};
         pv_part_strip(d, p->player->heat, &strip, p->player->back);
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Uses are spread over orders of magnitude: the square root keeps the rare ones visible. */
 double pv_brightness(double share, double top_share)
@@ -13,11 +14,22 @@ double pv_brightness(double share, double top_share)
     return share >= top_share ? 1.0 : sqrt(share / top_share);
 }
 
+struct pv_rgb pv_cluster_colour(const struct pv_draw *d, const struct pv_maskset *masks, uint32_t layer,
+                                uint32_t cluster)
+{
+    double n = masks != NULL ? pv_maskset_n_clusters(masks) : 1.0;
+
+    if (masks == NULL || cluster >= pv_maskset_n_clusters(masks))
+        return pv_palette_cluster(cluster, d->palette->light);
+    return pv_palette_place((pv_maskset_place(masks, layer, cluster) + 0.5) / n, d->palette->light);
+}
+
 struct heat_cells {
     const struct pv_draw *d;
     const struct pv_heat *heat;
+    const struct pv_maskset *masks;
     double top_share;
-    uint32_t n_columns, n_clusters;
+    uint32_t layer, n_columns, n_clusters; /* layer: of row 0 */
 };
 
 static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
@@ -28,17 +40,28 @@ static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
     double most = 0.0;
 
     for (uint32_t k = first; k < end; k++) {
-        double share = pv_heat_share(c->heat, row, k);
+        double share = pv_heat_share(c->heat, c->layer + row, pv_maskset_at(c->masks, c->layer + row, k));
 
         most = share > most ? share : most;
     }
     return pv_palette_at(c->d->palette, pv_brightness(most, c->top_share));
 }
 
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share)
+static void heat_rows(const struct heat_cells *heat, struct pv_box box, uint32_t n_rows)
+{
+    struct heat_cells cells = *heat;
+
+    cells.n_columns = cells.n_clusters = pv_heat_header(heat->heat)->n_clusters;
+    if (cells.n_columns > (uint32_t)box.w)
+        cells.n_columns = box.w >= 1.0 ? (uint32_t)box.w : 1;
+    pv_draw_cells(cells.d, box, cells.n_columns, n_rows, heat_colour, &cells);
+}
+
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                  struct pv_box box, double top_share)
 {
     const struct pv_trace_header *h = pv_heat_header(heat);
-    struct heat_cells cells = {d, heat, top_share, h->n_clusters, h->n_clusters};
+    const struct heat_cells cells = {.d = d, .heat = heat, .masks = masks, .top_share = top_share};
 
     if (h->n_clusters == 0) {
         pv_draw_rect(d, box, d->theme->panel);
@@ -47,9 +70,16 @@ void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv
                      "a dense run: every neuron computed, no clusters");
         return;
     }
-    if (cells.n_columns > (uint32_t)box.w)
-        cells.n_columns = box.w >= 1.0 ? (uint32_t)box.w : 1;
-    pv_draw_cells(d, box, cells.n_columns, h->n_layers, heat_colour, &cells);
+    heat_rows(&cells, box, h->n_layers);
+}
+
+void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                      uint32_t layer, struct pv_box box, double top_share)
+{
+    const struct heat_cells cells = {
+        .d = d, .heat = heat, .masks = masks, .top_share = top_share, .layer = layer};
+
+    heat_rows(&cells, box, 1);
 }
 
 static uint32_t label_step(uint32_t n, double length, double room)
@@ -74,7 +104,16 @@ void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, st
     }
 }
 
-void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box)
+static struct pv_rgb place_colour(void *user, uint32_t column, uint32_t row)
+{
+    const struct pv_draw *d = user;
+
+    (void)row;
+    return pv_palette_place((column + 0.5) / 128, d->palette->light);
+}
+
+void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                          struct pv_box box)
 {
     uint32_t n = pv_heat_header(heat)->n_clusters, step;
     struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
@@ -82,6 +121,12 @@ void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, s
 
     if (n == 0)
         return;
+    if (masks != NULL) {
+        struct pv_draw copy = *d;
+
+        pv_draw_cells(d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5}, 128, 1, place_colour, &copy);
+        return;
+    }
     step = label_step(n, box.w, 44.0);
     for (uint32_t k = 0; k < n; k += step) {
         double x = floor(box.x + box.w * (k + 0.5) / n) + 0.5;
@@ -168,7 +213,7 @@ static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, c
         struct pv_rgb colour = d->theme->panel;
 
         if (row->cluster[l] != PV_TRACE_NO_CLUSTER)
-            colour = pv_palette_cluster(row->cluster[l], d->palette->light);
+            colour = pv_cluster_colour(d, w->masks, l, row->cluster[l]);
         box.w -= cell > 8 ? 1 : 0;
         box.h -= height > 8 ? 1 : 0;
         pv_draw_rect(d, box, colour);
@@ -246,11 +291,72 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
                            struct pv_heat_top *tops, uint32_t n)
 {
     struct pv_heat_top all[64];
-    uint32_t n_all = pv_heat_tops(heat, layer, cluster, all, 64);
+    uint32_t n_all = pv_heat_tops(heat, layer, cluster, all, 64), n_kinds = 0, n_often = 0;
+    uint64_t uses = pv_heat_uses(heat, layer, cluster), least = uses / 100 > 2 ? uses / 100 : 2;
 
-    qsort(all, n_all, sizeof(all[0]), by_telling);
-    n = n < n_all ? n : n_all;
+    for (uint32_t i = 0; i < n_all; i++) { /* "the" with and without a space in front is one word */
+        uint32_t j = 0;
+
+        while (j < n_kinds && strcmp(all[j].text, all[i].text) != 0)
+            j++;
+        if (j == n_kinds) {
+            all[n_kinds++] = all[i];
+            continue;
+        }
+        all[j].count += all[i].count;
+        all[j].error += all[i].error;
+        all[j].count_all += all[i].count_all;
+    }
+    for (uint32_t i = 0; i < n_kinds; i++) {
+        if (all[i].count - all[i].error >= least) {
+            struct pv_heat_top swap = all[n_often];
+
+            all[n_often++] = all[i];
+            all[i] = swap;
+        }
+    }
+    if (n_often > 0)
+        n_kinds = n_often;
+    qsort(all, n_kinds, sizeof(all[0]), by_telling);
+    n = n < n_kinds ? n : n_kinds;
     for (uint32_t i = 0; i < n; i++)
         tops[i] = all[i];
     return n;
+}
+
+double pv_telling_score(const struct pv_heat *heat, uint32_t layer, uint32_t cluster)
+{
+    struct pv_heat_top tops[8];
+    uint32_t n = pv_telling_tokens(heat, layer, cluster, tops, 8);
+    double score = 0.0;
+
+    for (uint32_t i = 1; i < n; i++)
+        score += (double)tops[i].count * (double)tops[i].count / (double)tops[i].count_all;
+    return score;
+}
+
+uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, uint32_t layer,
+                   uint32_t *clusters, uint32_t n)
+{
+    uint32_t n_clusters = pv_heat_header(heat)->n_clusters, found = 0;
+
+    n = n < n_clusters ? n : n_clusters;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t end = (uint32_t)((uint64_t)(i + 1) * n_clusters / n), best = UINT32_MAX;
+        double most = 0.0;
+
+        for (uint32_t k = (uint32_t)((uint64_t)i * n_clusters / n); k < end; k++) {
+            uint32_t cluster = pv_maskset_at(masks, layer, k);
+            uint64_t uses = pv_heat_uses(heat, layer, cluster);
+            double score = uses > 0 ? pv_telling_score(heat, layer, cluster) + 1e-9 * (double)uses : 0.0;
+
+            if (score > most) {
+                most = score;
+                best = cluster;
+            }
+        }
+        if (best != UINT32_MAX)
+            clusters[found++] = best;
+    }
+    return found;
 }

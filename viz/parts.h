@@ -6,14 +6,24 @@
 #include "heat.h"
 #include "masks.h"
 
+/* What places clusters: with masks (arranged, see pv_maskset_arrange) alike ones stand side by side and have
+ * like colours; without, they stand by number. `masks` may be NULL wherever it goes together with a heat. */
+struct pv_rgb pv_cluster_colour(const struct pv_draw *d, const struct pv_maskset *masks, uint32_t layer,
+                                uint32_t cluster);
 /* Layers x clusters, brightness by share of recent tokens; `top_share` is the brightest. Clusters narrower
  * than a pixel share a column, which then shows the largest of them. */
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share);
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                  struct pv_box box, double top_share);
+/* The same for one layer, over the whole box. */
+void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                      uint32_t layer, struct pv_box box, double top_share);
 /* Brightness 0..1 of a share. */
 double pv_brightness(double share, double top_share);
-/* Names of layers left of a box of rows, numbers of clusters below it. */
+/* Names of layers left of a box of rows; below it the numbers of clusters or, with masks, the colours that
+ * their places have. */
 void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
-void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
+void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                          struct pv_box box);
 /* The colour scale of pv_part_heat with its labels; about 34 pixels high. */
 void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label);
 
@@ -23,6 +33,7 @@ struct pv_waterfall {
     struct pv_box box;
     double text_width, row_height, bar_width;
     uint32_t back;
+    const struct pv_maskset *masks; /* NULL: colours by number */
 };
 uint32_t pv_waterfall_rows(const struct pv_waterfall *w,
                            const struct pv_heat *heat); /* that fit and are there */
@@ -32,15 +43,16 @@ void pv_part_waterfall(const struct pv_draw *d, const struct pv_heat *heat, cons
 /* Masks of a layer's clusters over its neurons, ordered so that masks form blocks. */
 struct pv_neuron_view {
     uint32_t layer, n_clusters;
-    uint32_t *clusters; /* most used ones, in order of similarity */
+    uint32_t *clusters; /* in order of similarity */
     uint32_t *neurons;  /* [d_ffn] place -> neuron */
 };
+/* Of the n_clusters most used clusters or, with `spread`, of those that pv_spread finds. */
 PV_MUST_USE enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_maskset *masks,
-                                                 uint32_t layer, uint32_t n_clusters,
+                                                 uint32_t layer, uint32_t n_clusters, bool spread,
                                                  struct pv_neuron_view *out);
 void pv_neuron_view_free(struct pv_neuron_view *view);
-void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                   const struct pv_neuron_view *view, struct pv_box box);
+void pv_part_masks(const struct pv_draw *d, const struct pv_maskset *masks, const struct pv_neuron_view *view,
+                   struct pv_box box);
 /* One row: the mask of the token's cluster and, where the trace has the true pattern, hit, missed and wasted.
  */
 void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
@@ -62,8 +74,16 @@ double pv_strip_speed(const struct pv_heat_row *row, uint32_t n_layers);
 
 /* Sorted by use, most used first; returns how many of [n_clusters] were used. */
 uint32_t pv_by_use(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters);
-/* The tokens of a cluster, those that come often and come nowhere else first. */
+/* The tokens of a cluster, those that come often and come nowhere else first; tokens that look alike count as
+ * one, strays are left out where there is something better. */
 uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t cluster,
                            struct pv_heat_top *tops, uint32_t n);
+/* How much a cluster tells that its first token alone does not: uses by other tokens that pick little else.
+ */
+double pv_telling_score(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
+/* Of each of n stretches of places (see pv_maskset_place) the used cluster that tells most, in order of
+ * places; returns how many there are. Room for n. */
+uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, uint32_t layer,
+                   uint32_t *clusters, uint32_t n);
 
 #endif

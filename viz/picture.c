@@ -92,11 +92,11 @@ static enum pv_status check(const struct pv_heat *heat, const struct pv_picture_
                            params->layer, h->n_layers - 1);
     if (h->n_clusters == 0 && (params->kind == PV_PICTURE_NEURONS || params->kind == PV_PICTURE_TOKENS))
         return pv_say_fail(log, PV_ERR_ARG, "the run was dense: it has no clusters to draw");
-    if (params->kind != PV_PICTURE_NEURONS)
-        return PV_OK;
-    if (params->masks == NULL)
+    if (params->masks == NULL && params->kind == PV_PICTURE_NEURONS)
         return pv_say_fail(log, PV_ERR_ARG,
                            "a picture of neurons needs the masks: give the run's cluster file with -c");
+    if (params->masks == NULL)
+        return PV_OK;
     if (pv_maskset_n_layers(params->masks) != h->n_layers ||
         pv_maskset_n_clusters(params->masks) != h->n_clusters || pv_maskset_d_ffn(params->masks) != h->d_ffn)
         return pv_say_fail(log, PV_ERR_MISMATCH, "the cluster file and the trace are not of the same shape");
@@ -151,7 +151,7 @@ enum pv_status pv_picture_bytes(const struct pv_heat *heat, const struct pv_pict
     p.d = (struct pv_draw){.theme = pv_theme_get(params->light), .palette = &palette};
     if (params->kind == PV_PICTURE_NEURONS)
         status = pv_neuron_view_create(heat, params->masks, p.layer, params->n_rows > 0 ? params->n_rows : 32,
-                                       &view);
+                                       true, &view);
     if (status == PV_OK)
         status = to_surface(&p, svg, scale, &bytes);
     pv_neuron_view_free(&view);

@@ -20,12 +20,13 @@ struct pv_picture_params {
     enum pv_picture_kind kind;
     uint32_t palette; /* see pv_palette_name */
     bool light;
-    uint32_t layer;                 /* neurons and tokens: UINT32_MAX: the middle one */
-    uint32_t n_rows;                /* waterfall: tokens; neurons, tokens: clusters; 0: what reads well */
-    uint32_t back;                  /* waterfall: tokens left out at the end */
-    double width;                   /* pixels at scale 1; 0: 1200; at least 600 */
-    double scale;                   /* of a PNG; 0: 2 */
-    const struct pv_maskset *masks; /* NULL: none */
+    uint32_t layer;  /* neurons and tokens: UINT32_MAX: the middle one */
+    uint32_t n_rows; /* waterfall: tokens; neurons, tokens: clusters; 0: what reads well */
+    uint32_t back;   /* waterfall: tokens left out at the end */
+    double width;    /* pixels at scale 1; 0: 1200; at least 600 */
+    double scale;    /* of a PNG; 0: 2 */
+    const struct pv_maskset
+        *masks; /* arranged, see pv_maskset_arrange; NULL: none, clusters stand by number */
 };
 
 /* "layers", "waterfall", "neurons", "tokens"; -1 if it is none. */

@@ -87,7 +87,7 @@ static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t
     if (layer >= f->n_layers)
         return 0.0;
     for (uint32_t k = first; k < (end > first ? end : first + 1); k++) {
-        double share = pv_heat_share(f->heat, layer, k);
+        double share = pv_heat_share(f->heat, layer, pv_maskset_at(f->player->masks, layer, k));
 
         most = share > most ? share : most;
     }
@@ -155,7 +155,7 @@ static uint32_t heat_rows(const struct frame *f, uint32_t top)
 }
 
 static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column, uint32_t width,
-                           uint32_t cluster)
+                           uint32_t layer, uint32_t cluster)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct pv_rgb paper = f->theme->panel, ink = f->theme->text;
@@ -163,7 +163,7 @@ static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column,
     bool dense = cluster == PV_TRACE_NO_CLUSTER;
 
     if (!dense && f->caps->colour != PV_TERM_MONO) {
-        paper = pv_palette_cluster(cluster, f->palette->light);
+        paper = pv_cluster_colour(&(struct pv_draw){.palette = f->palette}, f->player->masks, layer, cluster);
         ink = pv_ink_on(paper);
     }
     snprintf(text, sizeof(text), "%u", cluster);
@@ -215,7 +215,7 @@ static void waterfall(const struct frame *f, uint32_t top, uint32_t bottom)
             *c = (unsigned char)*c < 0x80 ? *c : '?';
         text_at(f, top + i, 16 - pv_text_width(text), 16, f->theme->strong, text);
         for (uint32_t l = 0; l < n_layers; l++)
-            waterfall_cell(f, top + i, 18 + l * width, width, row->cluster[l]);
+            waterfall_cell(f, top + i, 18 + l * width, width, l, row->cluster[l]);
         density_bar(f, top + i, 19 + n_layers * width, row->density);
     }
 }

@@ -4,24 +4,28 @@
 # shellcheck source=tests/apps/lib.sh
 . "$(dirname "$0")/lib.sh"
 refs=$SOURCE/tests/apps/window
-clusters=$SOURCE/models/fables-5m.clusters.gguf
+fitted=$SOURCE/models/fables-5m.clusters.gguf
+clusters=scene.clusters.gguf # a part of a file that once came with the model: a new fit changes no picture here
 unset WAYLAND_DISPLAY XDG_SESSION_TYPE
 DISPLAY=:4095 # nobody's
 export DISPLAY
 gunzip -c "$refs/scene.jsonl.gz" >scene.jsonl
+gunzip -c "$refs/scene.clusters.gguf.gz" >scene.clusters.gguf
 
 parvin view scene.jsonl --view window
 if grep -qF 'built without the window' err; then
 	expect_failure libglfw3-dev PV_WINDOW '--view term'
-	parvin run "$MODEL" -c "$clusters" -p a -n 2 --view window
+	parvin run "$MODEL" -c "$fitted" -p a -n 2 --view window
 	expect_failure libglfw3-dev PV_WINDOW '--view term'
 	finish
 fi
 expect_failure 'no display' '--view term'
-parvin run "$MODEL" -c "$clusters" -p a -n 2 --view window
+parvin run "$MODEL" -c "$fitted" -p a -n 2 --view window
 expect_code 1
 expect_in err 'no display' '--view term'
 { head -n 5 scene.jsonl; sed -n '6s/"cluster":\[[0-9]*/"cluster":[9999/p' scene.jsonl; } >hostile.jsonl
+parvin view scene.jsonl -c "$fitted" --view window
+expect_failure 'clusters a layer' 'give the file it was made with'
 parvin heatmap hostile.jsonl -o hostile.png
 expect_failure 'hostile.jsonl:6:' cluster
 head -c 20000 scene.jsonl >cut.jsonl
@@ -165,14 +169,14 @@ close_window
 
 # A live run, then its replay.
 rm -f parvin-*.png
-open_window run "$MODEL" -c "$clusters" -p 'Once upon a time' -n 64 --temp 0 --view window --trace live.jsonl
+open_window run "$MODEL" -c "$fitted" -p 'Once upon a time' -n 64 --temp 0 --view window --trace live.jsonl
 sleep 3
 shot live.png
 close_window
 [ "$(wc -l <live.jsonl)" -ge 60 ] || wrong 'the run did not go on to its end'
 expect_in out 'eldest'
 mv live.png live-run.png
-open_window view live.jsonl -c "$clusters"
+open_window view live.jsonl -c "$fitted"
 last='the replay of a live run'
 n=9999999
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

@@ -139,6 +139,101 @@ START_TEST(mask_orders)
 }
 END_TEST
 
+/* Places are a permutation both ways, families stand together, small masks come first, and like places look
+ * alike. */
+START_TEST(arrangement)
+{
+    struct synth s;
+    uint32_t changes = 0;
+    double near = 0.0, far = 0.0, size[2] = {0.0, 0.0};
+
+    ck_assert_uint_eq(pv_maskset_place(NULL, 0, 7), 7);
+    ck_assert_uint_eq(pv_maskset_at(NULL, 0, 7), 7);
+    synth_init(&s);
+    ck_assert_uint_eq(pv_maskset_place(s.masks, 2, 7), 7);
+    for (uint16_t j = 100; j < 200; j++) { /* two clusters grow: the order must turn so that they come late */
+        pv_maskset_add(s.masks, 2, 1, &j, 1);
+        pv_maskset_add(s.masks, 2, 9, &j, 1);
+    }
+    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
+    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK); /* again: the same, and nothing is lost */
+    for (uint32_t l = 0; l < SYNTH_LAYERS; l++) {
+        bool seen[SYNTH_CLUSTERS] = {false};
+
+        for (uint32_t i = 0; i < SYNTH_CLUSTERS; i++) {
+            uint32_t k = pv_maskset_at(s.masks, l, i);
+
+            ck_assert(k < SYNTH_CLUSTERS && !seen[k]);
+            seen[k] = true;
+            ck_assert_uint_eq(pv_maskset_place(s.masks, l, k), i);
+            if (l == 2)
+                size[i * 2 / SYNTH_CLUSTERS] += pv_maskset_size(s.masks, l, k);
+            changes += l != 2 && i > 0 && k % 8 != pv_maskset_at(s.masks, l, i - 1) % 8;
+        }
+    }
+    ck_assert_uint_lt(changes, 5 * 24); /* by number it would be 47 a layer */
+    ck_assert_double_lt(size[0], size[1]);
+    for (uint32_t i = 0; i + 24 < SYNTH_CLUSTERS; i++) {
+        double a[3], b[3], c[3];
+
+        pv_oklab(pv_palette_place((i + 0.5) / SYNTH_CLUSTERS, false), a);
+        pv_oklab(pv_palette_place((i + 1.5) / SYNTH_CLUSTERS, false), b);
+        pv_oklab(pv_palette_place((i + 24.5) / SYNTH_CLUSTERS, false), c);
+        ck_assert_double_gt(a[0], b[0]); /* lightness falls */
+        near += hypot(hypot(a[0] - b[0], a[1] - b[1]), a[2] - b[2]);
+        far += hypot(hypot(a[0] - c[0], a[1] - c[1]), a[2] - c[2]);
+    }
+    ck_assert_double_lt(near * 4, far);
+    synth_free(&s);
+}
+END_TEST
+
+/* Words that look alike are one, strays go, and a spread takes one cluster of each stretch. */
+START_TEST(telling)
+{
+    static const char *const words[] = {" the", "The", " The", " a", " cat"};
+    static const uint32_t times[] = {30, 5, 7, 20, 1};
+    const struct pv_trace_header header = {.model = "m", .n_layers = 1, .n_clusters = 4, .d_ffn = 8};
+    uint32_t cluster = 2, n_neurons = 1, clusters[4];
+    struct pv_heat_top tops[8];
+    struct pv_heat *heat;
+
+    ck_assert_int_eq(pv_heat_create(&header, NULL, &heat), PV_OK);
+    for (uint32_t w = 0; w < 5; w++) {
+        for (uint32_t i = 0; i < times[w]; i++) {
+            struct pv_trace_token token = {.token = w,
+                                           .text = words[w],
+                                           .text_bytes = strlen(words[w]),
+                                           .cluster = &cluster,
+                                           .n_neurons = &n_neurons};
+
+            ck_assert_int_eq(pv_heat_push(heat, &token), PV_OK);
+        }
+    }
+    ck_assert_uint_eq(pv_telling_tokens(heat, 0, 2, tops, 8), 3);
+    ck_assert_str_eq(tops[0].text, "the");
+    ck_assert_str_eq(tops[1].text, "a");
+    ck_assert_str_eq(tops[2].text, "The");
+    ck_assert_uint_eq(tops[2].count, 12);
+    ck_assert_double_eq_tol(pv_telling_score(heat, 0, 2), 32.0, 1e-9);
+    ck_assert_uint_eq(pv_telling_tokens(heat, 0, 1, tops, 8), 0);
+    cluster = 0;
+    ck_assert_int_eq(pv_heat_push(heat, &(struct pv_trace_token){.token = 4,
+                                                                 .text = " cat",
+                                                                 .text_bytes = 4,
+                                                                 .cluster = &cluster,
+                                                                 .n_neurons = &n_neurons}),
+                     PV_OK);
+    ck_assert_uint_eq(pv_telling_tokens(heat, 0, 0, tops, 8), 1); /* a stray is better than nothing */
+    ck_assert_uint_eq(pv_spread(heat, NULL, 0, clusters, 4), 2);
+    ck_assert_uint_eq(clusters[0], 0);
+    ck_assert_uint_eq(clusters[1], 2);
+    ck_assert_uint_eq(pv_spread(heat, NULL, 0, clusters, 1), 1);
+    ck_assert_uint_eq(clusters[0], 2);
+    pv_heat_destroy(heat);
+}
+END_TEST
+
 START_TEST(display)
 {
     static const struct {
@@ -179,6 +274,8 @@ int main(void)
     tcase_add_test(c, top_tokens);
     tcase_add_loop_test(c, palettes, 0, PV_N_PALETTES);
     tcase_add_test(c, mask_orders);
+    tcase_add_test(c, arrangement);
+    tcase_add_test(c, telling);
     tcase_add_test(c, display);
     suite_add_tcase(suite, c);
     return pv_test_main(suite);

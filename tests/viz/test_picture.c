@@ -1,0 +1,199 @@
+/* label: unit. Pictures: made twice they are the same bytes, PNG and SVG; what they say is in them; what they
+ * cannot draw is refused; the window's panels on any surface. */
+#include "viz/picture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "harness.h"
+#include "synth.h"
+#include "viz/panels.h"
+
+enum { N_STYLES = 4 }; /* dark and light, with masks and without */
+
+static struct pv_picture_params params_of(const struct synth *s, int kind, int style)
+{
+    return (struct pv_picture_params){.kind = (enum pv_picture_kind)kind,
+                                      .light = style % 2 != 0,
+                                      .layer = UINT32_MAX,
+                                      .scale = 1,
+                                      .masks = style / 2 == 0 ? s->masks : NULL};
+}
+
+/* A picture of a run that is made anew, so that nothing is left of one made before. */
+static char *make(int kind, int style, bool svg, size_t *n)
+{
+    struct pv_picture_params params;
+    struct pv_heat *heat;
+    struct synth s;
+    char *bytes = NULL;
+
+    synth_init(&s);
+    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
+    heat = synth_heat(&s, INFINITY, 300);
+    params = params_of(&s, kind, style);
+    ck_assert_int_eq(pv_picture_bytes(heat, &params, svg, NULL, &bytes, n), PV_OK);
+    pv_heat_destroy(heat);
+    synth_free(&s);
+    return bytes;
+}
+
+START_TEST(the_same_bytes)
+{
+    int kind = _i / N_STYLES, style = _i % N_STYLES;
+
+    if (kind == PV_PICTURE_NEURONS && style / 2 == 1)
+        return; /* neurons need masks */
+    for (int svg = 0; svg < 2; svg++) {
+        size_t n, m, k;
+        char *a = make(kind, style, svg != 0, &n), *b, *other;
+
+        other = make((kind + 1) % 2, 0, svg != 0, &k); /* one between them must not matter */
+        b = make(kind, style, svg != 0, &m);
+        ck_assert_uint_eq(n, m);
+        ck_assert_int_eq(memcmp(a, b, n), 0);
+        ck_assert(n != k || memcmp(a, other, n) != 0);
+        ck_assert_int_eq(memcmp(a, svg ? "<?xml" : "\x89PNG", svg ? 5 : 4), 0);
+        ck_assert_uint_lt(n, svg ? 900000 : 400000);
+        free(a);
+        free(b);
+        free(other);
+    }
+}
+END_TEST
+
+START_TEST(refused)
+{
+    struct synth s, other;
+    struct pv_test_log captured = {.n_messages = 0};
+    struct pv_log log = pv_test_log(&captured);
+    struct pv_picture_params params;
+    struct pv_maskset *masks;
+    struct pv_heat *heat, *empty;
+    char *bytes;
+    size_t n;
+
+    synth_init(&s);
+    synth_init(&other);
+    heat = synth_heat(&s, INFINITY, 20);
+    empty = synth_heat(&other, INFINITY, 0);
+    params = params_of(&s, PV_PICTURE_LAYERS, 0);
+    ck_assert_int_eq(pv_picture_bytes(empty, &params, true, &log, &bytes, &n), PV_ERR_ARG);
+    ck_assert(pv_test_logged(&captured, "no tokens"));
+    params = params_of(&s, PV_PICTURE_NEURONS, 2);
+    ck_assert_int_eq(pv_picture_bytes(heat, &params, true, &log, &bytes, &n), PV_ERR_ARG);
+    ck_assert(pv_test_logged(&captured, "with -c"));
+    params.layer = SYNTH_LAYERS;
+    ck_assert_int_eq(pv_picture_bytes(heat, &params, true, &log, &bytes, &n), PV_ERR_ARG);
+    ck_assert(pv_test_logged(&captured, "layers 0 to 5"));
+    ck_assert_int_eq(pv_maskset_create(SYNTH_LAYERS, SYNTH_CLUSTERS - 1, SYNTH_FFN, &masks), PV_OK);
+    params = params_of(&s, PV_PICTURE_WATERFALL, 0);
+    params.masks = masks;
+    ck_assert_int_eq(pv_picture_bytes(heat, &params, true, &log, &bytes, &n), PV_ERR_MISMATCH);
+    ck_assert(pv_test_logged(&captured, "same shape"));
+    ck_assert_int_eq(pv_picture_write(heat, &params, "picture.jpeg", &log), PV_ERR_ARG);
+    ck_assert(pv_test_logged(&captured, ".png or .svg"));
+    pv_maskset_destroy(masks);
+    pv_heat_destroy(heat);
+    pv_heat_destroy(empty);
+    synth_free(&s);
+    synth_free(&other);
+}
+END_TEST
+
+/* Every shape of model and every size of picture is drawn: one layer, many, thousands of clusters, none. */
+START_TEST(shapes)
+{
+    static const uint32_t layers[] = {1, 7, 61}, clusters[] = {0, 1, 3, 1024, 5000};
+    uint32_t n_layers = layers[_i % 3], n_clusters = clusters[_i / 3];
+    const struct pv_trace_header header = {
+        .model = "m", .device = "", .n_layers = n_layers, .n_clusters = n_clusters, .d_ffn = 70};
+    uint32_t cluster[61], n_neurons[61];
+    struct pv_trace_token token = {.text = "a", .text_bytes = 1, .cluster = cluster, .n_neurons = n_neurons};
+    struct pv_maskset *masks = NULL;
+    struct pv_heat *heat;
+
+    ck_assert_int_eq(pv_heat_create(&header, NULL, &heat), PV_OK);
+    if (n_clusters > 0) {
+        ck_assert_int_eq(pv_maskset_create(n_layers, n_clusters, 70, &masks), PV_OK);
+        for (uint32_t l = 0; l < n_layers; l++) {
+            for (uint16_t k = 0; k < n_clusters && k < 70; k++)
+                pv_maskset_add(masks, l, k, &k, 1);
+        }
+        ck_assert_int_eq(pv_maskset_arrange(masks), PV_OK);
+    }
+    for (uint32_t i = 0; i < 9; i++) {
+        for (uint32_t l = 0; l < n_layers; l++) {
+            cluster[l] = n_clusters > 0 ? (i * 31 + l) % n_clusters : PV_TRACE_NO_CLUSTER;
+            n_neurons[l] = n_clusters > 0 ? 1 : 70;
+        }
+        token.index++;
+        ck_assert_int_eq(pv_heat_push(heat, &token), PV_OK);
+    }
+    for (int kind = 0; kind < PV_N_PICTURES; kind++) {
+        for (double width = 600; width < 8192; width *= 3) {
+            const struct pv_picture_params params = {
+                .kind = (enum pv_picture_kind)kind, .layer = UINT32_MAX, .width = width, .masks = masks};
+            bool drawable = n_clusters > 0 || kind == PV_PICTURE_LAYERS || kind == PV_PICTURE_WATERFALL;
+            char *bytes = NULL;
+            size_t n;
+
+            ck_assert_int_eq(pv_picture_bytes(heat, &params, true, NULL, &bytes, &n),
+                             drawable ? PV_OK : PV_ERR_ARG);
+            free(bytes);
+        }
+    }
+    pv_heat_destroy(heat);
+    pv_maskset_destroy(masks);
+}
+END_TEST
+
+/* No panel, at no size and place of the mouse, draws outside its memory or fails. */
+START_TEST(panels)
+{
+    static const double sizes[][2] = {{1280, 800}, {820, 560}, {300, 90}, {1, 1}, {3000, 2000}};
+    struct synth s;
+    struct pv_heat *heat;
+    struct pv_player player;
+    struct pv_panels *p;
+
+    synth_init(&s);
+    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
+    heat = synth_heat(&s, 32, 100);
+    pv_player_init(&player, heat, (struct pv_source){0});
+    player.ended = true;
+    ck_assert_int_eq(pv_panels_create(&player, _i == 0 ? s.masks : NULL, &p), PV_OK);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        double w = sizes[i][0], h = sizes[i][1];
+        cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)w, (int)h);
+
+        player.light = i % 2 != 0;
+        player.help = i == 2;
+        for (double x = 5; x < w; x += 97) {
+            pv_panels_hover(p, x, fmod(x * 7, h));
+            pv_panels_click(p, fmod(x * 3, w), fmod(x * 5, h));
+            ck_assert_int_eq(pv_player_key(&player, PV_KEY_DOWN), PV_OK);
+            ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
+        }
+        cairo_surface_destroy(surface);
+    }
+    pv_panels_destroy(p);
+    pv_heat_destroy(heat);
+    synth_free(&s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("viz/picture");
+    TCase *c = tcase_create("pictures");
+
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, the_same_bytes, 0, PV_N_PICTURES * N_STYLES);
+    tcase_add_test(c, refused);
+    tcase_add_loop_test(c, shapes, 0, 15);
+    tcase_add_loop_test(c, panels, 0, 2);
+    suite_add_tcase(suite, c);
+    return pv_test_main(suite);
+}
