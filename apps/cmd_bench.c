@@ -1,4 +1,5 @@
 /* parvin bench: kernels against the device's own copy, then decode steps of a model if one is given. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +7,7 @@
 #include "learn_bench.h"
 #include "report.h"
 #include "setup.h"
+#include "view_bench.h"
 
 enum { TOKENS_PER_ROUND = 33 };
 
@@ -72,14 +74,19 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
     return status;
 }
 
-static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
+static enum pv_status encode_text(const struct setup *setup, uint32_t **tokens, size_t *n)
 {
     const struct pv_encode_params params = {.add_bos = pv_model_wants_bos(setup->model)};
+    return pv_encode(setup->model, bench_text, sizeof bench_text - 1, &params, tokens, n);
+}
+
+static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
+{
     uint32_t *tokens = NULL;
     size_t n = 0;
     enum pv_status status = setup_engine(app, setup);
     if (!status)
-        status = pv_encode(setup->model, bench_text, sizeof bench_text - 1, &params, &tokens, &n);
+        status = encode_text(setup, &tokens, &n);
     console_watch_interrupt();
     if (!status)
         status = decode_bench(setup->engine, tokens, n < TOKENS_PER_ROUND ? (uint32_t)n : TOKENS_PER_ROUND,
@@ -117,6 +124,62 @@ static int print_json(struct app *app, const struct setup *setup, const struct b
     return json_finish(&app->console, object);
 }
 
+static int report_view(struct app *app, const struct setup *setup, const struct view_bench *v)
+{
+    const char *view = app->options.view;
+    if (app->options.json) {
+        json_t *object = json_object(), *part = json_object();
+        json_put_string(object, "device", setup->device_names);
+        json_put_string(part, "kind", view);
+        json_put_number(part, "off_tok_s", v->off_tok_s);
+        json_put_number(part, "on_tok_s", v->on_tok_s);
+        json_put_number(part, "ratio", v->ratio);
+        json_put_number(part, "frames_s", v->frames_s);
+        json_put_count(part, "tokens_lost", v->n_lost);
+        json_put_count(part, "tokens_a_round", v->n_timed);
+        json_put_count(part, "rounds", v->n_rounds);
+        json_put(object, "view", part);
+        return json_finish(&app->console, object);
+    }
+    printf("view off     %8.1f tok/s\nview %-6s  %8.1f tok/s, %.0f frames a second\n", v->off_tok_s, view,
+           v->on_tok_s, v->frames_s);
+    printf("with the view %.1f %% of the speed without (median of %u pairs of rounds of %u tokens); "
+           "%" PRIu64 " tokens not shown\n",
+           100 * v->ratio, v->n_rounds, v->n_timed, v->n_lost);
+    return EXIT_GOOD;
+}
+
+static int bench_view(struct app *app)
+{
+    const struct options *o = &app->options;
+    struct setup setup = {0};
+    struct view_bench result;
+    enum view_kind kind = VIEW_NONE;
+    enum pv_status status = PV_OK;
+    uint32_t *tokens = NULL;
+    size_t n = 0;
+    if (!o->argument) {
+        console_error(&app->console, "--view needs a model: parvin bench MODEL.gguf -c FILE --view %s",
+                      o->view);
+        status = PV_ERR_ARG;
+    }
+    if (!status)
+        status = view_choose(app, VIEW_NONE, &kind);
+    if (!status)
+        status = setup_all(app, &setup);
+    if (!status)
+        status = encode_text(&setup, &tokens, &n);
+    console_watch_interrupt();
+    if (!status)
+        status = view_bench(app, &setup, kind, tokens, (uint32_t)n, o->reps, &result);
+    free(tokens);
+    int code = app_fail(app, status);
+    if (!code)
+        code = report_view(app, &setup, &result);
+    status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
+}
+
 int cmd_bench(struct app *app)
 {
     const struct options *o = &app->options;
@@ -124,9 +187,9 @@ int cmd_bench(struct app *app)
     struct bench bench = {.app = app, .rows = json_array()};
     struct decode_bench decode = {0};
     enum pv_status status = PV_OK;
-    if (o->learn) {
+    if (o->learn || o->view) {
         json_decref(bench.rows);
-        return learn_bench(app);
+        return o->learn ? learn_bench(app) : bench_view(app);
     }
     if (o->clusters_path && !o->argument) {
         console_error(&app->console, "--cluster-file needs its model: parvin bench MODEL.gguf -c FILE");

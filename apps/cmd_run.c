@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "generate.h"
+#include "observe.h"
 #include "setup.h"
 #include "watch.h"
 
 struct run {
     struct setup setup;
     struct pv_session *session;
+    struct oracle *oracle; /* with --oracle */
     struct text prompt;
     uint32_t *tokens; /* of the prompt */
     size_t n_tokens;
@@ -93,6 +95,25 @@ static void set_params(const struct options *o, struct run *run)
     };
 }
 
+static enum pv_status check_oracle(struct app *app)
+{
+    const struct options *o = &app->options;
+    if (!o->oracle)
+        return PV_OK;
+    if (!o->clusters_path)
+        console_error(&app->console, "--oracle says what the masks miss: give the cluster file with -c");
+    else if (!o->trace && !o->view)
+        console_error(&app->console, "--oracle goes with --trace FILE or --view, which show what it finds");
+    else if (o->prefill_dense)
+        console_error(&app->console,
+                      "--oracle feeds tokens like a prompt: it does not go with --prefill-dense");
+    else if (o->on_lost && !strcmp(o->on_lost, "continue"))
+        console_error(&app->console, "--oracle does not go with --on-lost continue");
+    else
+        return PV_OK;
+    return PV_ERR_ARG;
+}
+
 static enum pv_status check_on_lost(struct app *app)
 {
     const char *what = app->options.on_lost;
@@ -107,6 +128,8 @@ static enum pv_status start(struct app *app, struct run *run)
     const struct options *o = &app->options;
     enum pv_status status = check_on_lost(app);
     if (!status)
+        status = check_oracle(app);
+    if (!status)
         status = read_prompt(app, &run->prompt);
     if (!status)
         status = setup_all(app, &run->setup);
@@ -114,10 +137,14 @@ static enum pv_status start(struct app *app, struct run *run)
         status = encode_prompt(app, run);
     if (!status)
         status = check_fit(app, run);
+    if (!status && o->oracle)
+        status = oracle_create(app, &run->setup, &run->oracle);
     if (status)
         return status;
     const struct pv_session_params params = {.ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
-                                             .prefill_dense = o->prefill_dense};
+                                             .prefill_dense = o->prefill_dense,
+                                             .capture = o->oracle ? oracle_capture : NULL,
+                                             .capture_user = run->oracle};
     set_params(o, run);
     return pv_session_create(run->setup.engine, &params, &run->session);
 }
@@ -175,7 +202,7 @@ int cmd_run(struct app *app)
         if (run.params.stream && isatty(STDOUT_FILENO))
             fwrite(run.prompt.bytes, 1, run.prompt.n,
                    stdout); /* a reader wants the whole text, a pipe the new one */
-        status = watch_generate(app, &run.setup, run.session, &run.params, &run.result);
+        status = watch_generate(app, &run.setup, run.session, run.oracle, &run.params, &run.result);
     }
     if (status && !app->options.on_lost && run.setup.n_devices > 1 &&
         (status == PV_ERR_DEVICE_LOST || status == PV_ERR_DEVICE_MEMORY))
@@ -195,6 +222,7 @@ int cmd_run(struct app *app)
     }
     generate_result_free(&run.result);
     pv_session_destroy(run.session);
+    oracle_destroy(run.oracle);
     free(run.tokens);
     text_free(&run.prompt);
     status = setup_close(app, &run.setup);

@@ -73,8 +73,11 @@ int cmd_view(struct app *app)
         status = check_clusters(app, &view);
     if (!status) {
         late.shown = true;
-        status = view_run(app, view.kind, view.heat, pv_source_trace(view.reader, app->options.follow),
-                          view.masks);
+        const struct view_params params = {.kind = view.kind,
+                                           .heat = view.heat,
+                                           .source = pv_source_trace(view.reader, app->options.follow),
+                                           .masks = view.masks};
+        status = view_run(app, &params);
     }
     if (late.text[0])
         console_error(&app->console, "%s", late.text);

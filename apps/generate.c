@@ -49,11 +49,13 @@ static enum pv_status feed(struct pv_session *session, uint32_t token, const str
 {
     struct pv_token_stats stats;
     double started = console_seconds();
-    enum pv_status status = pv_session_decode(session, token);
+    enum pv_status status =
+        params->stats ? pv_session_prefill(session, &token, 1) : pv_session_decode(session, token);
     double seconds = console_seconds() - started;
     out->decode_s += seconds;
     if (!status)
-        status = pv_session_token_stats(session, &stats);
+        status = params->stats ? params->stats(params->stats_user, &stats)
+                               : pv_session_token_stats(session, &stats);
     if (status)
         return status;
     out->density += stats.density;

@@ -14,6 +14,9 @@ struct generate_params {
     /* Told of every decoded token; a failure ends the run. NULL: nobody asks. */
     enum pv_status (*token)(void *user, uint32_t token, const struct pv_token_stats *stats, double ms);
     void *token_user;
+    /* Set: tokens are fed as prompts of one, for a session with a capture; the statistics come from here. */
+    enum pv_status (*stats)(void *user, struct pv_token_stats *out);
+    void *stats_user;
 };
 struct generate_result {
     struct text text;   /* without the prompt */

@@ -69,9 +69,10 @@ static const struct entry entries[] = {
       "timed too.\n"
       "--learn times what fit does to one layer of real size, checks it against planted clusters, and says "
       "how each\n"
-      "stage grows with tokens, K and F.",
+      "stage grows with tokens, K and F. --view times decode with the heatmap shown and without.",
       "  parvin bench\n  parvin bench --d-model 2560 --d-ffn 18432 --density 0.1 --filter ffn\n"
       "  parvin bench model.gguf -c model.clusters.gguf\n"
+      "  parvin bench model.gguf -c model.clusters.gguf --view window\n"
       "  parvin bench --learn --tokens 8192 --d-model 512 --d-ffn 2048 -k 64\n"},
      cmd_bench},
     {{"conform", C_CONFORM, NULL, "Check every kernel on every device against the CPU reference",

@@ -175,6 +175,72 @@ enum pv_status observe(struct pv_engine *engine, const struct pv_model *model, c
     return status;
 }
 
+struct oracle {
+    struct observe_params params;
+    struct table table;
+    struct pv_maskset *masks;
+};
+
+enum pv_status oracle_create(struct app *app, const struct setup *setup, struct oracle **out)
+{
+    struct oracle *o = calloc(1, sizeof *o);
+    enum pv_status status = o ? PV_OK : PV_ERR_NOMEM;
+    *out = o;
+    if (!status)
+        status = view_masks(app, setup->clusters, &o->masks);
+    if (!status) {
+        o->params = (struct observe_params){.masks = o->masks, .active_layer = OBSERVE_ALL};
+        o->table = (struct table){.params = &o->params, .n_ctx = 1};
+        status = table_make(&o->table, setup->model);
+    }
+    return status;
+}
+
+void oracle_destroy(struct oracle *o)
+{
+    if (!o)
+        return;
+    table_free(&o->table);
+    pv_maskset_destroy(o->masks);
+    free(o);
+}
+
+enum pv_status oracle_capture(void *oracle, const struct pv_capture *capture)
+{
+    struct oracle *o = oracle;
+    struct pv_capture last = *capture;
+    last.first_pos = 0;
+    if (capture->n_tokens == 1) /* not the prompt */
+        see_token(&o->table, &last, 0);
+    return PV_OK;
+}
+
+enum pv_status oracle_stats(void *oracle, struct pv_token_stats *out)
+{
+    const struct oracle *o = oracle;
+    const struct table *t = &o->table;
+    uint64_t sum = 0;
+    for (uint32_t l = 0; l < t->n_layers; l++)
+        sum += t->n_neurons[l];
+    *out = (struct pv_token_stats){.n_layers = t->n_layers,
+                                   .cluster = t->cluster,
+                                   .n_neurons = t->n_neurons,
+                                   .margin = t->margin,
+                                   .density = (double)sum / t->n_layers / t->d_ffn};
+    return PV_OK;
+}
+
+void oracle_tell(const struct oracle *o, struct pv_trace_token *token)
+{
+    const struct table *t = &o->table;
+    for (uint32_t l = 0; l < t->n_layers; l++)
+        t->rows[l] = bits_at(t, 0, l);
+    token->energy_kept = t->energy;
+    token->n_active = t->n_active;
+    token->n_hit = t->n_hit;
+    token->active = t->rows;
+}
+
 struct pv_trace_header observe_header(const struct setup *setup)
 {
     const struct pv_hparams *h = pv_model_hparams(setup->model);

@@ -23,6 +23,16 @@ PV_MUST_USE enum pv_status observe(struct pv_engine *engine, const struct pv_mod
                                    const uint32_t *tokens, size_t n, const struct observe_params *params,
                                    enum pv_status (*token)(void *user, const struct pv_trace_token *token),
                                    void *user);
+/* Oracle statistics of a run: its session gets oracle_capture with the oracle as user, and feeds tokens one
+ * by one with pv_session_prefill; afterwards oracle_stats says what the token did and oracle_tell what its
+ * mask missed. */
+struct oracle;
+PV_MUST_USE enum pv_status oracle_create(struct app *app, const struct setup *setup, struct oracle **out);
+void oracle_destroy(struct oracle *oracle);
+enum pv_status oracle_capture(void *oracle, const struct pv_capture *capture);
+enum pv_status oracle_stats(void *oracle, struct pv_token_stats *out);
+/* Sets what is optional in a trace's token; valid until the next token is fed. */
+void oracle_tell(const struct oracle *oracle, struct pv_trace_token *token);
 /* The header of a trace of this model. */
 struct pv_trace_header observe_header(const struct setup *setup);
 /* Model, clusters and text as the options say, all tokens into a heat: what explain and heatmap start from.

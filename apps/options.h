@@ -71,8 +71,8 @@ struct options {
     bool list_variants;
     double minutes;
     /* run, view, heatmap and explain */
-    const char *view, *trace, *trace_format, *kind, *palette, *layer;
-    bool light, follow;
+    const char *view, *view_device, *trace, *trace_format, *kind, *palette, *layer;
+    bool light, follow, oracle;
     double half_life, scale;
     uint32_t rows, back, width;
 };

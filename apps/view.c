@@ -110,33 +110,38 @@ static bool stop_asked(void *user)
     return console_interrupted();
 }
 
-enum pv_status view_run(struct app *app, enum view_kind kind, struct pv_heat *heat, struct pv_source source,
-                        const struct pv_maskset *masks)
+enum pv_status view_run(struct app *app, const struct view_params *v)
 {
     struct kept kept = {.n = 0};
     const struct pv_log log = {.fn = keep_message, .user = &kept, .max_level = PV_LOG_ERROR};
     struct pv_player player;
     enum pv_status status;
-    pv_player_init(&player, heat, source);
-    player.masks = masks;
+    pv_player_init(&player, v->heat, v->source);
+    player.masks = v->masks;
     status = view_style(app, &player.palette, &player.light);
     if (status)
         return status;
     if (app->options.half_life > 0)
-        pv_heat_set_half_life(heat, app->options.half_life);
-    if (kind == VIEW_WINDOW) {
-        const struct pv_window_params params = {.masks = masks, .stop = stop_asked};
+        pv_heat_set_half_life(v->heat, app->options.half_life);
+    if (v->kind == VIEW_WINDOW) {
+        const struct pv_window_params params = {.masks = v->masks,
+                                                .device = app->options.view_device,
+                                                .quit_at_end = v->quit_at_end,
+                                                .stop = stop_asked};
         status = pv_window_run(&player, &params, &log);
     } else {
         const struct pv_tty_params params = {
             .fd_in = STDIN_FILENO,
             .fd_out = STDOUT_FILENO,
             .caps = pv_term_caps_of(getenv("TERM"), getenv("COLORTERM"), getenv("NO_COLOR"), locale_words()),
+            .quit_at_end = v->quit_at_end,
             .stop = stop_asked};
         fflush(stdout);
         status = pv_tty_run(&player, &params, &log);
     }
     if (kept.n)
         console_error(&app->console, "%s", kept.text);
+    if (v->n_frames)
+        *v->n_frames = player.n_frames;
     return status;
 }

@@ -16,9 +16,16 @@ PV_MUST_USE enum pv_status view_choose(struct app *app, enum view_kind otherwise
 enum view_kind view_best(void);
 /* Applies --half-life, --palette, --light. */
 PV_MUST_USE enum pv_status view_style(struct app *app, uint32_t *palette, bool *light);
-/* Shows until the user quits. `masks` may be NULL. */
-PV_MUST_USE enum pv_status view_run(struct app *app, enum view_kind kind, struct pv_heat *heat,
-                                    struct pv_source source, const struct pv_maskset *masks);
+struct view_params {
+    enum view_kind kind;
+    struct pv_heat *heat;
+    struct pv_source source;
+    const struct pv_maskset *masks; /* NULL: none */
+    bool quit_at_end;               /* leave when the last token has been shown; else the user quits */
+    uint64_t *n_frames;             /* set to how many were drawn; may be NULL */
+};
+/* Shows until it is left. */
+PV_MUST_USE enum pv_status view_run(struct app *app, const struct view_params *params);
 /* The masks of a cluster file. */
 PV_MUST_USE enum pv_status view_masks(struct app *app, const struct pv_clusters *clusters,
                                       struct pv_maskset **out);

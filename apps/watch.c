@@ -14,6 +14,7 @@
 struct watch {
     struct setup *setup;
     struct pv_session *session;
+    struct oracle *oracle;
     struct generate_params *params;
     struct generate_result *result;
     struct pv_trace_writer *writer;
@@ -37,6 +38,8 @@ static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_st
                                    .device_ms = stats->device_ms};
     token.text_bytes = pv_token_bytes(w->setup->model, id, true, &text);
     token.text = text;
+    if (w->oracle)
+        oracle_tell(w->oracle, &token);
     if (w->live)
         pv_live_push(w->live, &token);
     if (atomic_load(&w->closed))
@@ -58,7 +61,7 @@ static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_
     struct pv_heat *heat = NULL;
     struct pv_maskset *masks = NULL;
     pthread_t thread;
-    enum pv_status status = pv_live_create(&header, 0, &w->live);
+    enum pv_status status = pv_live_create(&header, 0, w->oracle != NULL, &w->live);
     if (!status)
         status = pv_heat_create(&header, NULL, &heat);
     if (!status && w->setup->clusters)
@@ -67,7 +70,9 @@ static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_
         console_error(&app->console, "cannot start a thread for the model");
         status = PV_ERR_NOMEM;
     } else if (!status) {
-        status = view_run(app, kind, heat, pv_live_source(w->live), masks);
+        const struct view_params params = {
+            .kind = kind, .heat = heat, .source = pv_live_source(w->live), .masks = masks};
+        status = view_run(app, &params);
         atomic_store(&w->closed, true);
         pthread_join(thread, NULL);
         if (w->status && w->status != PV_ERR_INTERRUPTED)
@@ -99,9 +104,10 @@ static enum pv_status open_trace(struct app *app, struct watch *w)
 }
 
 enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_session *session,
-                              struct generate_params *params, struct generate_result *out)
+                              struct oracle *oracle, struct generate_params *params,
+                              struct generate_result *out)
 {
-    struct watch w = {.setup = setup, .session = session, .params = params, .result = out};
+    struct watch w = {.setup = setup, .session = session, .oracle = oracle, .params = params, .result = out};
     enum view_kind kind = VIEW_NONE;
     enum pv_status status = view_choose(app, VIEW_NONE, &kind), finished;
     if (!status)
@@ -109,6 +115,10 @@ enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_se
     if (status)
         return status;
     atomic_init(&w.closed, false);
+    if (oracle) {
+        params->stats = oracle_stats;
+        params->stats_user = oracle;
+    }
     if (w.writer || kind != VIEW_NONE) {
         params->token = on_token;
         params->token_user = &w;

@@ -5,8 +5,12 @@
 #include "generate.h"
 #include "setup.h"
 
-/* As generate(), with the trace and the view that the options ask for. */
+struct oracle;
+
+/* As generate(), with the trace and the view that the options ask for. `oracle`: the session's, see
+ * observe.h, or NULL. */
 PV_MUST_USE enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_session *session,
-                                          struct generate_params *params, struct generate_result *out);
+                                          struct oracle *oracle, struct generate_params *params,
+                                          struct generate_result *out);
 
 #endif

@@ -13,27 +13,44 @@ struct slot {
     char text[TEXT_ROOM];
 };
 struct pv_live {
-    uint32_t n_layers, n_slots;
+    uint32_t n_layers, n_slots, n_words; /* n_words: of a layer's pattern; 0: no oracle statistics */
     struct slot *slots;
-    uint32_t *u32s; /* [n_slots][2][L] */
-    float *floats;  /* [n_slots][L] */
+    uint32_t *u32s;        /* [n_slots][4][L] */
+    float *floats;         /* [n_slots][2][L] */
+    uint32_t *bits;        /* [n_slots][L][n_words] */
+    const uint32_t **rows; /* [n_slots][L] */
     atomic_uint_fast64_t head, tail, lost;
     atomic_bool ended;
 };
 
-enum pv_status pv_live_create(const struct pv_trace_header *header, uint32_t n_slots, struct pv_live **out)
+static uint32_t default_slots(const struct pv_live *live)
+{
+    size_t bytes = (size_t)live->n_layers * live->n_words * sizeof(*live->bits);
+    size_t n = bytes > 0 ? ((size_t)64 << 20) / bytes : 8192;
+
+    return n < 64 ? 64 : n > 8192 ? 8192 : (uint32_t)n;
+}
+
+enum pv_status pv_live_create(const struct pv_trace_header *header, uint32_t n_slots, bool oracle,
+                              struct pv_live **out)
 {
     struct pv_live *live = calloc(1, sizeof(*live));
+    size_t n;
 
     *out = NULL;
     if (live == NULL)
         return PV_ERR_NOMEM;
     live->n_layers = header->n_layers;
-    live->n_slots = n_slots > 0 ? n_slots : 8192;
+    live->n_words = oracle ? (header->d_ffn + 31) / 32 : 0;
+    live->n_slots = n_slots > 0 ? n_slots : default_slots(live);
+    n = (size_t)live->n_slots * live->n_layers;
     live->slots = calloc(live->n_slots, sizeof(*live->slots));
-    live->u32s = calloc((size_t)live->n_slots * live->n_layers * 2, sizeof(*live->u32s));
-    live->floats = calloc((size_t)live->n_slots * live->n_layers, sizeof(*live->floats));
-    if (live->slots == NULL || live->u32s == NULL || live->floats == NULL) {
+    live->u32s = calloc(n * 4, sizeof(*live->u32s));
+    live->floats = calloc(n * 2, sizeof(*live->floats));
+    live->bits = calloc(n * live->n_words + 1, sizeof(*live->bits));
+    live->rows = calloc(n, sizeof(*live->rows));
+    if (live->slots == NULL || live->u32s == NULL || live->floats == NULL || live->bits == NULL ||
+        live->rows == NULL) {
         pv_live_destroy(live);
         return PV_ERR_NOMEM;
     }
@@ -52,7 +69,19 @@ void pv_live_destroy(struct pv_live *live)
     free(live->slots);
     free(live->u32s);
     free(live->floats);
+    free(live->bits);
+    free(live->rows);
     free(live);
+}
+
+static const uint32_t *copy_u32s(uint32_t *to, const uint32_t *from, size_t n)
+{
+    return from != NULL ? memcpy(to, from, n * sizeof(*to)) : NULL;
+}
+
+static const float *copy_floats(float *to, const float *from, size_t n)
+{
+    return from != NULL ? memcpy(to, from, n * sizeof(*to)) : NULL;
 }
 
 void pv_live_push(struct pv_live *live, const struct pv_trace_token *token)
@@ -60,29 +89,29 @@ void pv_live_push(struct pv_live *live, const struct pv_trace_token *token)
     uint64_t head = atomic_load_explicit(&live->head, memory_order_relaxed);
     size_t n = live->n_layers, i = (size_t)(head % live->n_slots);
     struct slot *slot = &live->slots[i];
-    uint32_t *u32s = live->u32s + i * 2 * n;
-    float *floats = live->floats + i * n;
+    struct pv_trace_token *t = &slot->token;
+    uint32_t *u32s = live->u32s + i * 4 * n, *bits = live->bits + i * n * live->n_words;
+    const uint32_t **rows = live->rows + i * n;
+    float *floats = live->floats + i * 2 * n;
 
     if (head - atomic_load_explicit(&live->tail, memory_order_acquire) >= live->n_slots) {
         atomic_fetch_add_explicit(&live->lost, 1, memory_order_relaxed);
         return;
     }
-    slot->token = *token;
-    slot->token.text_bytes = token->text_bytes < TEXT_ROOM ? token->text_bytes : TEXT_ROOM;
+    *t = *token;
+    t->text_bytes = token->text_bytes < TEXT_ROOM ? token->text_bytes : TEXT_ROOM;
     if (token->text != NULL)
-        memcpy(slot->text, token->text, slot->token.text_bytes);
-    slot->token.text = slot->text;
-    memcpy(u32s, token->cluster, n * sizeof(*u32s));
-    memcpy(u32s + n, token->n_neurons, n * sizeof(*u32s));
-    slot->token.cluster = u32s;
-    slot->token.n_neurons = u32s + n;
-    if (token->margin != NULL) {
-        memcpy(floats, token->margin, n * sizeof(*floats));
-        slot->token.margin = floats;
-    }
-    slot->token.energy_kept = NULL;
-    slot->token.n_active = slot->token.n_hit = NULL;
-    slot->token.active = NULL;
+        memcpy(slot->text, token->text, t->text_bytes);
+    t->text = slot->text;
+    t->cluster = copy_u32s(u32s, token->cluster, n);
+    t->n_neurons = copy_u32s(u32s + n, token->n_neurons, n);
+    t->n_active = copy_u32s(u32s + 2 * n, token->n_active, n);
+    t->n_hit = copy_u32s(u32s + 3 * n, token->n_hit, n);
+    t->margin = copy_floats(floats, token->margin, n);
+    t->energy_kept = copy_floats(floats + n, token->energy_kept, n);
+    t->active = live->n_words > 0 && token->active != NULL ? rows : NULL;
+    for (size_t l = 0; t->active != NULL && l < n; l++)
+        rows[l] = copy_u32s(bits + l * live->n_words, token->active[l], live->n_words);
     atomic_store_explicit(&live->head, head + 1, memory_order_release);
 }
 

@@ -48,6 +48,7 @@ struct pv_player {
     bool light, paused, help, ended, quit, save; /* save: asked for, the view clears it */
     char note[96];                               /* a short message for the user, shown for a while */
     double note_left;                            /* seconds */
+    uint64_t n_frames;                           /* drawn; the view counts */
 };
 /* The heat stays the caller's. Defaults for what is not in the arguments are set. */
 void pv_player_init(struct pv_player *player, struct pv_heat *heat, struct pv_source source);

@@ -219,6 +219,7 @@ static enum pv_status loop(struct pv_player *player, const struct pv_tty_params 
             status = pv_term_frame(term, player, &bytes, &n);
             if (status == PV_OK)
                 send(bytes, n);
+            player->n_frames++;
             changed = false;
         }
         if (status == PV_OK)

@@ -1,5 +1,7 @@
 /* The window's loop: take what is new, redraw the panels at most 30 times a second and the heatmap 60 times,
- * present. Nothing here waits for the model, and the model never waits for this. */
+ * present. Nothing here waits for the model, and the model never waits for this. Where the window is drawn by
+ * the machine's own cores, a live run needs them more: then frames are left out, except for keys and mouse.
+ */
 #include "window.h"
 
 #include <stdio.h>
@@ -10,14 +12,17 @@
 #include "say.h"
 #include "window_vk.h"
 
+enum { REST = 8 }; /* times as long as a frame took, before the next, where the cores draw */
+
 struct view {
     struct pv_player *player;
     struct pv_panels *panels;
     const struct pv_window_params *params;
     GLFWwindow *window;
     struct window_vk vk;
-    double scale, drawn_at;
+    double scale, drawn_at, rest_until;
     bool changed; /* the panels are to be drawn again */
+    bool asked;   /* by a key or the mouse */
     enum pv_status status;
     struct pv_palette palette;
     uint32_t palette_index, n_saved;
@@ -55,7 +60,7 @@ static void press(struct view *v, enum pv_key key)
 
     if (v->status == PV_OK)
         v->status = status;
-    v->changed = true;
+    v->changed = v->asked = true;
 }
 
 static void on_key(GLFWwindow *window, int key, int code, int action, int mods)
@@ -81,7 +86,7 @@ static void on_mouse(GLFWwindow *window, double x, double y)
     /* mouse positions are in window units, panels in pixels / scale */
     pv_panels_hover(v->panels, width > 0 ? x * v->vk.width / width / v->scale : x,
                     height > 0 ? y * v->vk.height / height / v->scale : y);
-    v->changed = true;
+    v->changed = v->asked = true;
 }
 
 static void on_leave(GLFWwindow *window, int entered)
@@ -90,7 +95,7 @@ static void on_leave(GLFWwindow *window, int entered)
 
     if (!entered)
         pv_panels_hover(v->panels, -1.0, -1.0);
-    v->changed = true;
+    v->changed = v->asked = true;
 }
 
 static void on_button(GLFWwindow *window, int button, int action, int mods)
@@ -106,7 +111,7 @@ static void on_button(GLFWwindow *window, int button, int action, int mods)
     glfwGetWindowSize(window, &width, &height);
     if (width > 0 && height > 0)
         pv_panels_click(v->panels, x * v->vk.width / width / v->scale, y * v->vk.height / height / v->scale);
-    v->changed = true;
+    v->changed = v->asked = true;
 }
 
 static void on_size(GLFWwindow *window, int width, int height)
@@ -256,7 +261,14 @@ static enum pv_status frame(struct view *v)
     }
     if (status == PV_OK)
         status = draw_heat(v);
+    v->player->n_frames++;
     return status == PV_OK ? present(v) : status;
+}
+
+/* Whether a frame has to wait, so that a live run on the same cores goes on. */
+static bool resting(const struct view *v, double now)
+{
+    return v->vk.on_cpu && v->player->source.live && !v->player->ended && !v->asked && now < v->rest_until;
 }
 
 static enum pv_status loop(struct view *v)
@@ -272,12 +284,17 @@ static enum pv_status loop(struct view *v)
         last = now;
         if (v->params->stop != NULL && v->params->stop(v->params->stop_user))
             break;
+        if (v->params->quit_at_end && v->player->ended)
+            break;
         v->changed = v->changed || changed;
         if (v->status != PV_OK)
             break;
-        still = !v->changed && !v->vk.stale && v->vk.width > 0;
-        if (!still)
+        still = !v->vk.stale && v->vk.width > 0 && (!v->changed || resting(v, now));
+        if (!still) {
+            v->asked = false;
             v->status = frame(v);
+            v->rest_until = glfwGetTime() + REST * (glfwGetTime() - now);
+        }
         glfwWaitEventsTimeout(still ? 1.0 / 60.0 : 1.0 / 240.0);
     }
     return v->status;

@@ -9,6 +9,7 @@
 struct pv_window_params {
     const struct pv_maskset *masks; /* NULL: no neuron view */
     const char *device;             /* part of a device's name; NULL: the first that can show */
+    bool quit_at_end;               /* leave when the last token has been shown */
     uint32_t width, height;         /* 0: 1280 x 800 */
     const char *save_folder;        /* of the pictures that key s saves; NULL: the working folder */
     bool (*stop)(void *user);       /* asked every frame; true: leave. NULL: never */

@@ -100,11 +100,17 @@ static enum pv_status choose_device(struct window_vk *vk, const char *wanted)
             if (vk->family == UINT32_MAX)
                 continue;
             vk->physical = devices[i];
+            vk->on_cpu = order[kind] == VK_PHYSICAL_DEVICE_TYPE_CPU;
             snprintf(vk->device_name, sizeof(vk->device_name), "%s", properties.deviceName);
             vk->GetPhysicalDeviceMemoryProperties(vk->physical, &vk->memory);
             return PV_OK;
         }
     }
+    if (wanted != NULL)
+        return pv_say_fail(vk->log, PV_ERR_NO_DEVICE,
+                           "the window: no Vulkan device with '%s' in its name can draw to this display; "
+                           "'parvin devices' names them",
+                           wanted);
     return pv_say_fail(vk->log, PV_ERR_NO_DEVICE,
                        "the window: no Vulkan device can draw to this display; --view term needs none");
 }

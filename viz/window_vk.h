@@ -113,6 +113,7 @@ struct window_vk {
     VkSurfaceKHR surface;
     VkPhysicalDevice physical;
     char device_name[VK_MAX_PHYSICAL_DEVICE_NAME_SIZE];
+    bool on_cpu; /* a driver in software: what it draws, the machine's cores draw */
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t family;
     VkDevice device;
