@@ -231,10 +231,11 @@ static void title(const struct frame *f)
     if (pv_heat_n_recent(f->heat) > p->back)
         density = pv_heat_recent(f->heat, p->back)->density;
     snprintf(text, sizeof(text),
-             " Parvin  %.40s %s %llu tokens %s %s of neurons %s %s tok/s %s half-life %.0f %s %s",
-             pv_heat_header(f->heat)->model, dot, (unsigned long long)(pv_heat_n_tokens(f->heat) - p->back),
-             dot, pv_percent(density, percent, sizeof(percent)), dot, pv_number(speed, rate, sizeof(rate)),
-             dot, pv_heat_half_life(f->heat), dot, state);
+             " Parvin %s %s %s %.40s %s %llu tokens %s %s of neurons %s %s tok/s %s half-life %.0f", dot,
+             state, dot, pv_heat_header(f->heat)->model, dot,
+             (unsigned long long)(pv_heat_n_tokens(f->heat) - p->back), dot,
+             pv_percent(density, percent, sizeof(percent)), dot, pv_number(speed, rate, sizeof(rate)), dot,
+             pv_heat_half_life(f->heat));
     for (uint32_t c = 0; c < f->grid->columns; c++)
         term_grid_glyph(f->grid, 0, c, f->theme->strong, f->theme->panel, " ");
     term_grid_text(f->grid, 0, 0, f->grid->columns, f->theme->strong, f->theme->panel, text);
@@ -271,8 +272,8 @@ static void draw(const struct frame *f)
 
     term_grid_clear(f->grid, f->theme->text, f->theme->background);
     title(f);
-    snprintf(text, sizeof(text),
-             "layer, and its clusters from first to last: the %s, the more tokens picked it lately",
+    snprintf(text, sizeof(text), "layers and their clusters%s; %s: picked by more of the last tokens",
+             f->player->masks != NULL ? ", alike ones side by side" : "",
              f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
     text_at(f, 1, 0, f->grid->columns, f->theme->faint, text);
     below = heat_rows(f, 2);
@@ -347,6 +348,10 @@ size_t pv_term_key(const char *bytes, size_t n, enum pv_key *key)
             break;
         case 'F':
             *key = PV_KEY_END;
+            break;
+        case '~': /* End of the VT220 and what descends from it: tmux, screen, rxvt */
+            if (i == 3 && (bytes[2] == '4' || bytes[2] == '8'))
+                *key = PV_KEY_END;
             break;
         default:
             break;

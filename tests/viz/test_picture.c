@@ -1,5 +1,5 @@
 /* label: unit. Pictures: made twice they are the same bytes, PNG and SVG; what they say is in them; what they
- * cannot draw is refused; the window's panels on any surface. */
+ * cannot draw is refused; the window's panels on any surface; the terminal's keys. */
 #include "viz/picture.h"
 
 #include <math.h>
@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "synth.h"
 #include "viz/panels.h"
+#include "viz/term.h"
 
 enum { N_STYLES = 4 }; /* dark and light, with masks and without */
 
@@ -184,6 +185,28 @@ START_TEST(panels)
 }
 END_TEST
 
+/* Keys as terminals of several families send them, one at a time, whole or not yet. */
+START_TEST(keys)
+{
+    static const struct {
+        const char *bytes;
+        enum pv_key key;
+        size_t used;
+    } cases[] = {{"q", PV_KEY_QUIT, 1},       {"\x03", PV_KEY_QUIT, 1},     {"\x1b", PV_KEY_QUIT, 1},
+                 {"\x1b[A", PV_KEY_UP, 3},    {"\x1bOB", PV_KEY_DOWN, 3},   {"\x1b[1;5C", PV_KEY_FORWARD, 6},
+                 {"\x1b[Dq", PV_KEY_BACK, 3}, {"\x1b[F", PV_KEY_END, 3},    {"\x1b[4~", PV_KEY_END, 4},
+                 {"\x1b[8~", PV_KEY_END, 4},  {"\x1b[24~", PV_KEY_NONE, 5}, {"\x1b[", PV_KEY_NONE, 0},
+                 {"\x1b[12", PV_KEY_NONE, 0}, {"\xc3\xa9", PV_KEY_NONE, 1}, {"", PV_KEY_NONE, 0}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enum pv_key key;
+
+        ck_assert_uint_eq(pv_term_key(cases[i].bytes, strlen(cases[i].bytes), &key), cases[i].used);
+        ck_assert_int_eq(key, cases[i].key);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("viz/picture");
@@ -194,6 +217,7 @@ int main(void)
     tcase_add_test(c, refused);
     tcase_add_loop_test(c, shapes, 0, 15);
     tcase_add_loop_test(c, panels, 0, 2);
+    tcase_add_test(c, keys);
     suite_add_tcase(suite, c);
     return pv_test_main(suite);
 }
