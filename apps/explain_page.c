@@ -15,40 +15,46 @@
 enum { MAX_ROWS = 64, BEFORE = 8, AFTER = 4, NEIGHBOURS = 4 };
 
 static const char style[] =
-    ":root{color-scheme:dark;--bg:#0d101c;--panel:#161a2a;--line:#3a425e;--faint:#8c95b0;--text:#cdd4e6;--"
-    "strong:"
-    "#f5f7ff;--accent:#ffcd5c;--bar:#56b4e9}"
-    ":root.light{color-scheme:light;--bg:#fff;--panel:#f6f7fa;--line:#c6ccd8;--faint:#687082;--text:#343a4a;"
-    "--strong:#0e121e;--accent:#b25800;--bar:#0072b2}"
-    "body{background:var(--bg);color:var(--text);font:15px/1.55 'DejaVu Sans',system-ui,sans-serif;margin:0 "
-    "auto;"
-    "max-width:1200px;padding:24px}"
-    "h1,h2{color:var(--strong);line-height:1.25}h2{margin-top:2.2em}p{max-width:80ch}"
-    "img{width:100%;height:auto;border:1px solid var(--line);border-radius:6px}"
-    "table{border-collapse:collapse;width:100%;font-size:13px}"
-    "th{text-align:left;color:var(--faint);font-weight:normal}"
-    "th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}"
-    "td.n{text-align:right;white-space:nowrap}.bar{display:block;height:5px;background:var(--bar);border-"
-    "radius:2px}"
-    ".tok{display:inline-block;background:var(--panel);border:1px solid "
-    "var(--line);border-radius:4px;padding:0 "
-    "5px;margin:1px;color:var(--strong)}.tok small{color:var(--faint)}"
-    ".ctx{color:var(--faint);display:block}mark{background:none;color:var(--accent);font-weight:bold}"
-    "a{color:var(--bar)}summary{cursor:pointer;color:var(--strong);font-size:1.15em;margin:12px 0}"
-    "input{background:var(--panel);color:var(--text);border:1px solid "
-    "var(--line);border-radius:4px;padding:6px "
-    "10px;font:inherit;width:22em}";
+    ":root{color-scheme:dark;--bg:#0d101c;--panel:#161a2a;--line:#3a425e;--faint:#8c95b0;"
+    "--text:#cdd4e6;--strong:#f5f7ff;--accent:#ffcd5c;--bar:#56b4e9}"
+    ":root.light{color-scheme:light;--bg:#fff;--panel:#f6f7fa;--line:#c6ccd8;--faint:#687082;"
+    "--text:#343a4a;--strong:#0e121e;--accent:#b25800;--bar:#0072b2}"
+    "body{background:var(--bg);color:var(--text);font:15px/1.55 'DejaVu Sans',system-ui,sans-serif;"
+    "margin:0 auto;max-width:1200px;padding:24px}h1,h2{color:var(--strong);line-height:1.25;"
+    "overflow-wrap:anywhere}h2{margin-top:2.2em}p{max-width:80ch}.pic{overflow-x:auto;"
+    "margin:16px 0;border:1px solid var(--line);border-radius:6px}"
+    ".pic img{display:block;width:100%;height:auto}table{border-collapse:collapse;width:100%;"
+    "font-size:13px}th{text-align:left;color:var(--faint);font-weight:normal}"
+    "th,td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}"
+    "td:first-child{border-left:6px solid var(--c)}th:first-child{"
+    "border-left:6px solid transparent}.n{text-align:right;white-space:nowrap}"
+    ".bar{display:block;height:5px;background:var(--bar);border-radius:2px;margin-left:auto}"
+    ".alike{width:8.5em}.tokens{width:30%}.tok{display:inline-block;background:var(--panel);"
+    "border:1px solid var(--line);border-radius:4px;padding:0 5px;margin:1px;color:var(--strong)}"
+    ".tok small{color:var(--faint)}.ctx{color:var(--faint);display:block}"
+    "mark{background:none;color:var(--accent);font-weight:bold}a{color:var(--bar)}"
+    "summary{cursor:pointer;color:var(--strong);font-size:1.15em;margin:12px 0}"
+    "input{background:var(--panel);color:var(--text);border:1px solid var(--line);"
+    "border-radius:4px;padding:6px 10px;font:inherit;width:22em;max-width:100%;"
+    "box-sizing:border-box}@media(max-width:760px){body{padding:14px}"
+    ".pic img{width:900px}thead{display:none}table,tbody{display:block}"
+    "tr:not([hidden]){display:grid;grid-template-columns:repeat(3,auto);"
+    "border:1px solid var(--line);border-left:6px solid var(--c);border-radius:4px;margin:10px 0;"
+    "padding:6px 10px}td,td:first-child{border:0;padding:3px 0;width:auto}"
+    "td.n{text-align:left}.bar{margin-left:0}.alike,.tokens,.in{grid-column:1/-1;width:auto}"
+    "td::before{content:attr(data-is);color:var(--faint);display:block;font-size:12px}}";
 
 /* Shows the rows that have the word; a link to a cluster opens its layer. */
 static const char script[] =
-    "const f=document.getElementById('find');f.addEventListener('input',()=>{const "
-    "w=f.value.trim().toLowerCase();"
-    "for(const d of document.querySelectorAll('details')){let n=0;for(const r of d.querySelectorAll('tbody "
-    "tr'))"
-    "{const s=!w||r.textContent.toLowerCase().includes(w);r.hidden=!s;n+=s}if(w)d.open=n>0}});"
-    "const go=()=>{const r=document.getElementById(location.hash.slice(1));if(r){const "
-    "d=r.closest('details');"
-    "if(d)d.open=true;r.scrollIntoView({block:'center'})}};addEventListener('hashchange',go);go();";
+    "const f=document.getElementById('find');"
+    "f.addEventListener('input',()=>{const w=f.value.trim().toLowerCase();"
+    "for(const d of document.querySelectorAll('details')){let n=0;"
+    "for(const r of d.querySelectorAll('tbody tr')){"
+    "const s=!w||r.textContent.toLowerCase().includes(w);r.hidden=!s;n+=s}"
+    "if(w)d.open=n>0}});"
+    "const go=()=>{const r=document.getElementById(location.hash.slice(1));"
+    "if(r){const d=r.closest('details');if(d)d.open=true;r.scrollIntoView({block:'center'})}};"
+    "addEventListener('hashchange',go);go();";
 
 static void put_escaped(FILE *f, const char *text)
 {
@@ -97,10 +103,10 @@ static enum pv_status put_picture(struct app *app, FILE *f, const struct explain
     enum pv_status status = pv_picture_bytes(page->observed->heat, &params, svg, &log, &data, &n);
     if (status)
         return status;
-    fprintf(f, "<p style=\"max-width:none\"><img alt=\"%s\" src=\"data:image/%s;base64,", alt,
+    fprintf(f, "<div class=\"pic\"><img alt=\"%s\" src=\"data:image/%s;base64,", alt,
             svg ? "svg+xml" : "png");
     put_base64(f, data, n);
-    fputs("\"></p>\n", f);
+    fputs("\"></div>\n", f);
     free(data);
     return PV_OK;
 }
@@ -179,16 +185,19 @@ static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer
         page->spots + ((size_t)layer * n_clusters + cluster) * EXPLAIN_CONTEXTS;
     double share = (double)pv_heat_uses(heat, layer, cluster) / (double)pv_heat_n_tokens(heat);
     char percent[16];
+    const struct pv_palette palette = {.light = page->light};
+    struct pv_rgb c =
+        pv_cluster_colour(&(struct pv_draw){.palette = &palette}, page->observed->masks, layer, cluster);
     fprintf(f,
-            "<tr id=\"l%uc%u\"><td class=\"n\">%u</td><td class=\"n\">%s<span class=\"bar\" "
-            "style=\"width:%.0fpx\">"
-            "</span></td><td class=\"n\">%u</td><td>",
-            layer, cluster, cluster, pv_percent(share, percent, sizeof percent), 70 * share / most,
-            pv_maskset_size(page->observed->masks, layer, cluster));
+            "<tr id=\"l%uc%u\" style=\"--c:#%02x%02x%02x\"><td class=\"n\" data-is=\"cluster\">%u</td>"
+            "<td class=\"n\" data-is=\"picked by\">%s<span class=\"bar\" style=\"width:%.0fpx\"></span></td>"
+            "<td class=\"n\" data-is=\"neurons\">%u</td><td class=\"alike\" data-is=\"most alike\">",
+            layer, cluster, c.r, c.g, c.b, cluster, pv_percent(share, percent, sizeof percent),
+            70 * share / most, pv_maskset_size(page->observed->masks, layer, cluster));
     put_neighbours(f, page, layer, cluster);
-    fputs("</td><td>", f);
+    fputs("</td><td class=\"tokens\" data-is=\"tokens that pick it\">", f);
     put_tokens(f, page, layer, cluster);
-    fputs("</td><td>", f);
+    fputs("</td><td class=\"in\" data-is=\"in context\">", f);
     for (uint32_t i = 0; i < EXPLAIN_CONTEXTS; i++)
         if (spots[i].position != UINT64_MAX)
             put_context(f, page, spots[i].position);
@@ -216,9 +225,9 @@ static enum pv_status put_layer(struct app *app, FILE *f, const struct explain_p
             100 * page->precision[layer], 100 * page->recall[layer], 100 * page->energy[layer]);
     status = put_picture(app, f, page, PV_PICTURE_NEURONS, layer,
                          "the neurons that each cluster of this layer holds");
-    fputs("<table><thead><tr><th>cluster</th><th>picked by</th><th>neurons</th><th>most alike</th><th>tokens "
-          "that "
-          "pick it</th><th>in context</th></tr></thead><tbody>\n",
+    fputs("<table><thead><tr><th class=\"n\">cluster</th><th class=\"n\">picked by</th>"
+          "<th class=\"n\">neurons</th><th>most alike</th><th>tokens that pick it</th><th>in context</th>"
+          "</tr></thead><tbody>\n",
           f);
     for (uint32_t i = 0; !status && i < n; i++)
         put_cluster(f, page, layer, clusters[i],

@@ -218,6 +218,23 @@ void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_column
     free(runs);
 }
 
+void pv_draw_gradient(const struct pv_draw *d, struct pv_box box,
+                      struct pv_rgb (*colour)(void *user, double place), void *user)
+{
+    enum { STOPS = 64 };
+    cairo_pattern_t *pattern = cairo_pattern_create_linear(box.x, 0, box.x + box.w, 0);
+
+    for (int i = 0; i <= STOPS; i++) {
+        struct pv_rgb c = colour(user, (double)i / STOPS);
+
+        cairo_pattern_add_color_stop_rgb(pattern, (double)i / STOPS, c.r / 255.0, c.g / 255.0, c.b / 255.0);
+    }
+    cairo_set_source(d->cr, pattern);
+    cairo_rectangle(d->cr, box.x, box.y, box.w, box.h);
+    cairo_fill(d->cr);
+    cairo_pattern_destroy(pattern);
+}
+
 struct pv_rgb pv_mix(struct pv_rgb a, struct pv_rgb b, double t)
 {
     return (struct pv_rgb){(uint8_t)(a.r + (b.r - a.r) * t + 0.5), (uint8_t)(a.g + (b.g - a.g) * t + 0.5),

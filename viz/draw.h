@@ -43,6 +43,9 @@ double pv_draw_paragraph(const struct pv_draw *d, double x, double y, double wid
 /* A grid of cells that fills the box to whole pixels; colour(user, column, row). */
 void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_columns, uint32_t n_rows,
                    struct pv_rgb (*colour)(void *user, uint32_t column, uint32_t row), void *user);
+/* A smooth run of colours from left to right: colour(user, place) for places 0..1. */
+void pv_draw_gradient(const struct pv_draw *d, struct pv_box box,
+                      struct pv_rgb (*colour)(void *user, double place), void *user);
 /* Edge i of n cells along `length` from `start`, on a whole pixel. */
 double pv_cell_edge(double start, double length, uint32_t i, uint32_t n);
 struct pv_rgb pv_mix(struct pv_rgb a, struct pv_rgb b, double t);

@@ -160,6 +160,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
              fit = (uint32_t)(s->box.w / 3.0);
     struct pv_box plot = {s->box.x, s->box.y + 20, s->box.w, s->box.h - 20};
     struct pv_font value = {.size = 12, .colour = d->theme->strong, .align = PV_RIGHT, .bold = true};
+    struct pv_font small = {.size = 9.5, .colour = d->theme->faint};
     double max = s->max, last = 0.0, used = 0.0;
     char text[64], number[32];
 
@@ -195,7 +196,8 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     cairo_set_line_width(d->cr, 1.5);
     cairo_stroke(d->cr);
     snprintf(text, sizeof(text), "%s%s", pv_number(max * s->factor, number, sizeof(number)), s->unit);
-    pv_draw_text(d, plot.x + 3, plot.y + 11, &(struct pv_font){.size = 9.5, .colour = d->theme->faint}, text);
-    pv_draw_text(d, plot.x + 3, plot.y + plot.h - 3,
-                 &(struct pv_font){.size = 9.5, .colour = d->theme->faint}, "0");
+    pv_draw_rect(d, (struct pv_box){plot.x, plot.y, pv_text_extent(d, &small, text) + 6, 14},
+                 d->theme->panel);
+    pv_draw_text(d, plot.x + 3, plot.y + 11, &small, text);
+    pv_draw_text(d, plot.x + 3, plot.y + plot.h - 3, &small, "0");
 }

@@ -104,12 +104,18 @@ void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, st
     }
 }
 
-static struct pv_rgb place_colour(void *user, uint32_t column, uint32_t row)
+static struct pv_rgb place_colour(void *user, double place)
 {
-    const struct pv_draw *d = user;
+    const bool *light = user;
 
-    (void)row;
-    return pv_palette_place((column + 0.5) / 128, d->palette->light);
+    return pv_palette_place(place, *light);
+}
+
+void pv_part_places(const struct pv_draw *d, struct pv_box box)
+{
+    bool light = d->palette->light;
+
+    pv_draw_gradient(d, box, place_colour, &light);
 }
 
 void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
@@ -122,9 +128,7 @@ void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, c
     if (n == 0)
         return;
     if (masks != NULL) {
-        struct pv_draw copy = *d;
-
-        pv_draw_cells(d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5}, 128, 1, place_colour, &copy);
+        pv_part_places(d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5});
         return;
     }
     step = label_step(n, box.w, 44.0);
@@ -137,12 +141,9 @@ void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, c
     }
 }
 
-static struct pv_rgb scale_colour(void *user, uint32_t column, uint32_t row)
+static struct pv_rgb scale_colour(void *user, double place)
 {
-    const struct pv_draw *d = user;
-
-    (void)row;
-    return d->palette->colour[column];
+    return pv_palette_at(user, place);
 }
 
 void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label)
@@ -150,10 +151,11 @@ void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share,
     static const double marks[] = {0.001, 0.01, 0.05, 0.1, 0.25, 0.5};
     struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
     struct pv_box bar = {box.x, box.y, box.w, 12};
+    struct pv_palette palette = *d->palette;
     double last = box.x + 14;
     char text[16];
 
-    pv_draw_cells(d, bar, 256, 1, scale_colour, &(struct pv_draw){d->cr, d->theme, d->palette});
+    pv_draw_gradient(d, bar, scale_colour, &palette);
     pv_draw_frame(d, bar, d->theme->line);
     pv_draw_text(d, box.x, box.y + 26, &(struct pv_font){.size = 11, .colour = d->theme->faint}, "never");
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {

@@ -24,6 +24,8 @@ double pv_brightness(double share, double top_share);
 void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
 void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
                           struct pv_box box);
+/* The colours of places, from first to last. */
+void pv_part_places(const struct pv_draw *d, struct pv_box box);
 /* The colour scale of pv_part_heat with its labels; about 34 pixels high. */
 void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label);
 

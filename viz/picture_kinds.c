@@ -54,9 +54,7 @@ static void place_legend(struct picture *p)
     double x =
         floor(MARGIN + pv_draw_text(&p->d, MARGIN, p->y, &font, "colour: clusters of like neurons") + 16);
 
-    for (int i = 0; i < 48; i++)
-        pv_draw_rect(&p->d, (struct pv_box){x + 5 * i, p->y - 11, 5, 14},
-                     pv_palette_place((i + 0.5) / 48, p->params->light));
+    pv_part_places(&p->d, (struct pv_box){x, p->y - 11, 240, 14});
     pv_draw_text(&p->d, x + 254, p->y, &font,
                  p->width > 800 ? "have like colours; the number is the cluster's" : "have like colours");
     p->y += 34;

@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 c_files() { find "$@" \( -name '*.c' -o -name '*.h' \) 2>/dev/null | sort; }
-scripts() { printf '%s\n' bootstrap .ci/run && find tests -name '*.sh' | sort; }
+scripts() { printf '%s\n' bootstrap .ci/run && find docs tests -name '*.sh' | sort; }
 sources() {
 	find apps runtime shaders tests viz cmake CMakeLists.txt bootstrap .ci -type f \( -name '*.c' -o -name '*.h' \
 		-o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' -o -name '*.cmake' -o -name CMakeLists.txt \
