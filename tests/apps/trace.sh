@@ -101,6 +101,18 @@ expect_usage '.png or .svg'
 parvin heatmap run.jsonl -o nowhere/no.png
 expect_failure nowhere/no.png
 
+# The documentation's pictures can be made anew, and those in the repository are small.
+if command -v Xvfb >/dev/null && command -v xdotool >/dev/null && command -v convert >/dev/null &&
+	! "$PARVIN" view run.jsonl --view window 2>&1 | grep -q 'built without the window'; then
+	last=docs/make-pictures.sh
+	TOKENS=600 "$SOURCE/docs/make-pictures.sh" pictures >out 2>err || wrong 'it fails'
+	for kind in $kinds window; do
+		[ -s "pictures/$kind.png" ] || wrong "there is no $kind.png"
+		grep -q "pictures/$kind.png" "$SOURCE/docs/clusters.md" || wrong "docs/clusters.md does not show $kind.png"
+	done
+fi
+[ -z "$(find "$SOURCE/docs/pictures" -size +300k)" ] || wrong 'a picture is larger than 300 KB'
+
 # A trace that was cut or tampered with: the line is named.
 head -c "$(($(wc -c <run.jsonl) - 20))" run.jsonl >cut.jsonl
 parvin heatmap cut.jsonl -o no.png
