@@ -144,6 +144,8 @@ static enum pv_status start(struct app *app, struct run *run)
     const struct pv_session_params params = {.ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
                                              .prefill_dense = o->prefill_dense,
                                              .capture = o->oracle ? oracle_capture : NULL,
+                                             .time_dispatches = o->trace && o->trace_format &&
+                                                                !strcmp(o->trace_format, "perfetto"),
                                              .capture_user = run->oracle};
     set_params(o, run);
     return pv_session_create(run->setup.engine, &params, &run->session);

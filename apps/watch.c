@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,9 +21,30 @@ struct watch {
     struct pv_trace_writer *writer;
     struct pv_live *live;
     uint64_t index;
+    struct pv_dispatch_time *times; /* room for n_times */
+    uint32_t n_times;
     atomic_bool closed; /* the view was */
     enum pv_status status;
 };
+
+/* What the device did for the last token, dispatch by dispatch; nothing if the session does not time them. */
+static enum pv_status write_dispatches(struct watch *w)
+{
+    uint32_t n = pv_session_dispatches(w->session, w->times, w->n_times);
+    enum pv_status status = PV_OK;
+    if (n > w->n_times) {
+        struct pv_dispatch_time *times = realloc(w->times, n * sizeof *times);
+        if (!times)
+            return PV_ERR_NOMEM;
+        w->times = times;
+        w->n_times = n;
+        n = pv_session_dispatches(w->session, times, n);
+    }
+    for (uint32_t i = 0; !status && i < n; i++)
+        status = pv_trace_slice(w->writer, w->times[i].stage, w->times[i].shader, w->times[i].start_us,
+                                w->times[i].duration_us);
+    return status;
+}
 
 static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_stats *stats, double ms)
 {
@@ -44,7 +66,10 @@ static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_st
         pv_live_push(w->live, &token);
     if (atomic_load(&w->closed))
         return PV_ERR_INTERRUPTED;
-    return w->writer ? pv_trace_write(w->writer, &token) : PV_OK;
+    if (!w->writer)
+        return PV_OK;
+    enum pv_status status = write_dispatches(w);
+    return status ? status : pv_trace_write(w->writer, &token);
 }
 
 static void *run_model(void *user)
@@ -132,5 +157,6 @@ enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_se
             fwrite(out->text.bytes, 1, out->text.n, stdout);
     }
     finished = pv_trace_finish(w.writer);
+    free(w.times);
     return status ? status : finished;
 }

@@ -29,6 +29,7 @@ struct pv_trace_writer {
     size_t used, room;
     bool no_memory, failed;
     uint64_t last_index;
+    uint32_t n_tracks; /* of slices, named so far */
     bool any;
     double now_us; /* Perfetto: where the next token starts */
 };
@@ -374,6 +375,14 @@ enum pv_status pv_trace_slice(struct pv_trace_writer *w, uint32_t track, const c
 {
     if (w->failed || w->format != PV_TRACE_PERFETTO)
         return PV_OK;
+    if (track >= w->n_tracks) { /* the first of its track */
+        put_str(w, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":");
+        put_u64(w, 3 + track);
+        put_str(w, ",\"name\":\"thread_name\",\"args\":{\"name\":\"dispatches, device ");
+        put_u64(w, track);
+        put_str(w, "\"}}");
+        w->n_tracks = track + 1;
+    }
     put_str(w, ",\n{\"name\":");
     put_quoted(w, name);
     put_str(w, ",");

@@ -369,6 +369,20 @@ enum pv_status pv_session_score(struct pv_session *session, const uint32_t *toke
     return pv_session_feed(session, &text, 0);
 }
 
+enum { TIMED_A_LAYER = 32 }; /* dispatches of a layer, at most */
+
+/* Begins a part of the decode recording, or cuts it: timestamps 0 and 1 are its ends, the others its
+ * dispatches'. */
+static enum pv_status begin_decode_part(struct pv_session *s, struct pv_stage_state *st, bool first)
+{
+    const uint32_t n = s->params.time_dispatches ? 2 + TIMED_A_LAYER * (st->stage->n_layers + 1) : 2;
+    PV_TRY(first ? pv_slot_begin(st, &st->decode, n) : pv_slot_cut(st, &st->decode, n));
+    if (s->params.time_dispatches)
+        pv_recorder_time_dispatches(st->batch, 2);
+    pv_recorder_timestamp(st->batch, 0);
+    return PV_OK;
+}
+
 /* The decode step of one stage, recorded once and submitted: position and token are read from host memory at
  * every submit. */
 static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state *st)
@@ -376,14 +390,12 @@ static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state 
     const bool routed = s->params.ffn == PV_FFN_ROUTED;
     struct pv_slot *slot = &st->decode;
     const uint32_t each = pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->token_ms);
-    PV_TRY(pv_slot_begin(st, slot, 2));
-    pv_recorder_timestamp(st->batch, 0);
+    PV_TRY(begin_decode_part(s, st, true));
     PV_TRY(pv_stage_take(s, st, PV_SLOTS, 1));
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
         if (i > 0 && i % each == 0) {
             pv_recorder_timestamp(st->batch, 1);
-            PV_TRY(pv_slot_cut(st, slot, 2));
-            pv_recorder_timestamp(st->batch, 0);
+            PV_TRY(begin_decode_part(s, st, false));
         }
         PV_TRY(pv_forward_attention(st->batch, s, st, i, 1));
         PV_TRY(pv_forward_ffn_decode(st->batch, s, st, i, routed));
@@ -475,6 +487,31 @@ const float *pv_session_logits(const struct pv_session *session)
 uint32_t pv_session_argmax(const struct pv_session *session)
 {
     return session->argmax;
+}
+
+uint32_t pv_session_dispatches(const struct pv_session *session, struct pv_dispatch_time *out, uint32_t n)
+{
+    uint32_t n_all = 0;
+    double part_us = 0.0; /* where the part begins */
+    if (!session->decoded || !session->params.time_dispatches)
+        return 0;
+    for (uint32_t i = 0; i < session->engine->n_stages; i++) {
+        const struct pv_slot *slot = &session->states[i].decode;
+        for (uint32_t j = 0; j < slot->n_parts; j++) {
+            struct pv_recorder *part = slot->parts[j];
+            double before = 0.0;
+            for (uint32_t k = 0; k < pv_recorder_n_timed(part); k++, n_all++) {
+                const double end = 1e3 * pv_recorder_ms(part, 0, 2 + k);
+                if (n_all < n)
+                    out[n_all] =
+                        (struct pv_dispatch_time){pv_recorder_timed_shader(part, k), i, part_us + before,
+                                                  end > before ? end - before : 0.0};
+                before = end > before ? end : before;
+            }
+            part_us += 1e3 * pv_recorder_ms(part, 0, 1);
+        }
+    }
+    return n_all;
 }
 
 enum pv_status pv_session_token_stats(const struct pv_session *session, struct pv_token_stats *out)

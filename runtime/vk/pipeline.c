@@ -207,6 +207,7 @@ static enum pv_status add(struct pv_pipelines *p, uint64_t key, const char *shad
     if (!entry)
         return pv_fail(device->log, PV_ERR_NOMEM, "out of memory making the pipeline %s", shader);
     entry->key = key;
+    entry->pipeline.shader = code->name;
     PV_TRY_GOTO(create_layouts(device, &reflection, &entry->pipeline));
     PV_TRY_GOTO(create_pipeline(p, code, &reflection, spec, n_spec, &entry->pipeline));
     if (p->n_entries == p->n_room) {

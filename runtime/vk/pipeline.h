@@ -9,6 +9,7 @@
 enum { PV_MAX_BINDINGS = 12, PV_MAX_SPEC = 12 };
 
 struct pv_pipeline {
+    const char *shader; /* its name in the SPIR-V table */
     VkPipeline handle;
     VkPipelineLayout layout;
     VkDescriptorSetLayout set_layout;

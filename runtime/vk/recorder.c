@@ -19,6 +19,9 @@ struct pv_recorder {
     VkQueryPool queries;
     uint32_t n_queries;    /* room in `queries` */
     uint32_t n_timestamps; /* of this recording */
+    const char **shaders;  /* [n_queries] of the dispatches that are timed */
+    uint32_t n_timed, first_timed;
+    bool timing;
     struct pv_descriptors descriptors;
     VkPipeline bound;
     enum state state;
@@ -78,6 +81,7 @@ void pv_recorder_destroy(struct pv_recorder *r)
     if (r->submitted == 0 || pv_device_wait(device, r->submitted) != PV_OK)
         pv_device_drain(device);
     pv_descriptors_destroy(device, &r->descriptors);
+    free(r->shaders);
     if (r->queries)
         device->vk.vkDestroyQueryPool(device->handle, r->queries, NULL);
     if (r->pool)
@@ -103,6 +107,11 @@ static enum pv_status need_queries(struct pv_recorder *r, uint32_t n)
             r->queries = VK_NULL_HANDLE;
             return pv_vk_fail(device, result, "vkCreateQueryPool");
         }
+        free(r->shaders);
+        r->shaders = pv_calloc(n, sizeof *r->shaders);
+        if (!r->shaders)
+            return pv_fail(device->log, PV_ERR_NOMEM, "out of memory timing dispatches on %s",
+                           device->caps.name);
         r->n_queries = n;
     }
     r->n_timestamps = n;
@@ -131,7 +140,8 @@ enum pv_status pv_recorder_begin(struct pv_recorder *r, uint32_t n_timestamps)
     r->state = RECORDING;
     r->bound = VK_NULL_HANDLE;
     r->since = ++device->hazard_stamp;
-    r->n_dispatches = r->n_barriers = 0;
+    r->n_dispatches = r->n_barriers = r->n_timed = 0;
+    r->timing = false;
     return PV_OK;
 }
 
@@ -275,6 +285,10 @@ enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispa
     else
         device->vk.vkCmdDispatch(r->commands, d->groups[0], d->groups[1], d->groups[2]);
     r->n_dispatches++;
+    if (r->timing && r->first_timed + r->n_timed < r->n_timestamps) {
+        pv_recorder_timestamp(r, r->first_timed + r->n_timed);
+        r->shaders[r->n_timed++] = p->shader;
+    }
     return PV_OK;
 }
 
@@ -332,6 +346,23 @@ void pv_recorder_timestamp(struct pv_recorder *r, uint32_t index)
     if (index < r->n_timestamps)
         r->device->vk.vkCmdWriteTimestamp(r->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, r->queries,
                                           index);
+}
+
+void pv_recorder_time_dispatches(struct pv_recorder *r, uint32_t first)
+{
+    assert(r->state == RECORDING);
+    r->timing = true;
+    r->first_timed = first;
+}
+
+uint32_t pv_recorder_n_timed(const struct pv_recorder *r)
+{
+    return r->n_timed;
+}
+
+const char *pv_recorder_timed_shader(const struct pv_recorder *r, uint32_t k)
+{
+    return k < r->n_timed ? r->shaders[k] : "";
 }
 
 enum pv_status pv_recorder_end(struct pv_recorder *r)

@@ -44,6 +44,13 @@ PV_MUST_USE enum pv_status pv_recorder_copy(struct pv_recorder *recorder, struct
 /* Takes timestamp `index` < n_timestamps after everything before it has finished. No-op without timestamps.
  */
 void pv_recorder_timestamp(struct pv_recorder *recorder, uint32_t index);
+/* From here to the end of the recording the k-th dispatch is followed by timestamp first + k, as far as
+ * n_timestamps goes. Dispatches that may overlap then finish one after the other in the times, not in truth.
+ */
+void pv_recorder_time_dispatches(struct pv_recorder *recorder, uint32_t first);
+/* How many dispatches have a timestamp, and the shader of the k-th. */
+uint32_t pv_recorder_n_timed(const struct pv_recorder *recorder);
+const char *pv_recorder_timed_shader(const struct pv_recorder *recorder, uint32_t k);
 /* Sets size_bytes (a multiple of 4) from dst_offset (likewise) to `word`. */
 PV_MUST_USE enum pv_status pv_recorder_fill(struct pv_recorder *recorder, struct pv_buffer *dst,
                                             uint64_t dst_offset, uint64_t size_bytes, uint32_t word);

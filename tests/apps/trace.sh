@@ -73,6 +73,14 @@ slices = [e for e in events if e["ph"] == "X"]
 tokens = [e for e in slices if "density" in e.get("args", {})]
 assert len(tokens) == 23, len(tokens)
 assert all(e["ts"] >= 0 and e["dur"] >= 0 for e in slices)
+names = {e["tid"]: e["args"]["name"] for e in events if e["ph"] == "M" and e["name"] == "thread_name"}
+dispatches = [e for e in slices if names[e["tid"]].startswith("dispatches")]
+per_token = len(dispatches) / len(tokens)
+assert per_token == int(per_token) and (per_token == 0 or per_token >= 8 * 4), per_token
+assert not dispatches or {"route", "ffn_up", "rmsnorm"} <= {e["name"].split(".")[0] for e in dispatches}
+if dispatches:
+    first = dispatches[: int(per_token)]
+    assert first[0]["ts"] >= tokens[0]["ts"] and sum(e["dur"] for e in first) <= tokens[0]["dur"] + 1
 for before, after in zip(tokens, tokens[1:]):
     assert before["ts"] + before["dur"] <= after["ts"] + 0.01
 PYTHON

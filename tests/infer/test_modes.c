@@ -52,6 +52,44 @@ START_TEST(token_statistics_name_the_mask)
 }
 END_TEST
 
+/* Times follow each other within the token's device time, the way of the token names them, and nothing is
+ * timed unasked. */
+START_TEST(dispatches_are_timed)
+{
+    struct rig rig;
+    struct pv_token_stats stats;
+    struct pv_dispatch_time times[512];
+    struct pv_session *timed;
+    const struct pv_session_params params = {.ffn = PV_FFN_ROUTED, .time_dispatches = true};
+    rig_open(&rig, &tiny, 6, 0.3, NULL);
+    ck_assert_int_eq(pv_session_decode(rig.session, 3), PV_OK);
+    ck_assert_uint_eq(pv_session_dispatches(rig.session, times, 512), 0);
+    ck_assert_int_eq(pv_session_create(rig.engine, &params, &timed), PV_OK);
+    ck_assert_uint_eq(pv_session_dispatches(timed, times, 512), 0); /* nothing decoded yet */
+    for (int round = 0; round < 3; round++) {
+        double end = 0.0;
+        bool routed = false;
+        ck_assert_int_eq(pv_session_decode(timed, 3), PV_OK);
+        ck_assert_int_eq(pv_session_token_stats(timed, &stats), PV_OK);
+        const uint32_t n = pv_session_dispatches(timed, times, 512);
+        if (stats.device_ms == 0.0) /* no timestamps here */
+            break;
+        ck_assert_uint_ge(n, 8 * stats.n_layers);
+        ck_assert_uint_eq(pv_session_dispatches(timed, times, 3), n);
+        for (uint32_t i = 0; i < n; i++) {
+            ck_assert(times[i].start_us >= end - 1e-6 && times[i].duration_us >= 0.0);
+            end = times[i].start_us + times[i].duration_us;
+            ck_assert_uint_eq(times[i].stage, 0);
+            routed = routed || strstr(times[i].shader, "rout") != NULL;
+        }
+        ck_assert(routed);
+        ck_assert_double_le(end, 1e3 * stats.device_ms * 1.001 + 1.0);
+    }
+    pv_session_destroy(timed);
+    rig_close(&rig);
+}
+END_TEST
+
 struct seen {
     uint32_t n_calls, n_rows;
     uint32_t d_ffn;
@@ -198,6 +236,7 @@ int main(void)
     TCase *tcase = tcase_create("modes");
     tcase_add_test(tcase, masks_of_all_neurons_give_the_dense_logits);
     tcase_add_test(tcase, token_statistics_name_the_mask);
+    tcase_add_test(tcase, dispatches_are_timed);
     tcase_add_test(tcase, capture_sees_every_row_of_every_layer_once);
     tcase_add_test(tcase, evaluation_orders_the_modes);
     tcase_add_test(tcase, callback_masks_are_applied_and_counted);

@@ -309,7 +309,22 @@ START_TEST(timestamps_measure)
     pv_recorder_timestamp(s.r, 0);
     end_and_run(&s);
     ck_assert(pv_recorder_ms(s.r, 0, 1) == 0.0);
+    begin(&s, 6); /* four dispatches of twenty have room */
+    pv_recorder_timestamp(s.r, 0);
+    pv_recorder_time_dispatches(s.r, 2);
+    for (int i = 0; i < 20; i++)
+        add(&s, s.y, s.x);
+    pv_recorder_timestamp(s.r, 1);
+    end_and_run(&s);
+    ck_assert_uint_eq(pv_recorder_n_timed(s.r), s.f.device->timestamp_bits > 0 ? 4 : 0);
+    for (uint32_t k = 0; k < pv_recorder_n_timed(s.r); k++) {
+        ck_assert_uint_gt(strlen(pv_recorder_timed_shader(s.r, k)), 0);
+        ck_assert(pv_recorder_ms(s.r, 0, 2 + k) <= pv_recorder_ms(s.r, 0, 1));
+        ck_assert(k == 0 || pv_recorder_ms(s.r, 0, 2 + k) >= pv_recorder_ms(s.r, 0, 1 + k));
+    }
+    ck_assert_str_eq(pv_recorder_timed_shader(s.r, 4), "");
     begin(&s, 40); /* more than before */
+    ck_assert_uint_eq(pv_recorder_n_timed(s.r), 0);
     pv_recorder_timestamp(s.r, 39);
     end_and_run(&s);
     close_scene(&s);

@@ -73,7 +73,8 @@ struct pv_session_params {
     void *capture_user;
     pv_mask_fn mask; /* for PV_FFN_CALLBACK */
     void *mask_user;
-    const float *tau; /* [n_layers] pattern thresholds; NULL: zeros */
+    const float *tau;     /* [n_layers] pattern thresholds; NULL: zeros */
+    bool time_dispatches; /* in decode, for pv_session_dispatches; slows it a little */
 };
 
 PV_MUST_USE enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,
@@ -110,6 +111,16 @@ struct pv_token_stats {
 };
 PV_MUST_USE enum pv_status pv_session_token_stats(const struct pv_session *session,
                                                   struct pv_token_stats *out);
+
+/* A dispatch of the last decoded token on its device's clock. */
+struct pv_dispatch_time {
+    const char *shader;           /* lives as long as the library */
+    uint32_t stage;               /* see pv_engine_device_index */
+    double start_us, duration_us; /* from the token's start; what passes between submits is not counted */
+};
+/* Fills out [n] in the order of the token's way through the stages; returns how many there are. 0 without
+ * time_dispatches, before the first decode, and on devices without timestamps. */
+uint32_t pv_session_dispatches(const struct pv_session *session, struct pv_dispatch_time *out, uint32_t n);
 
 /* Sampling. Zero in a field means off; temperature 0 is greedy. */
 struct pv_sampler_params {
