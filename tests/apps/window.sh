@@ -40,7 +40,7 @@ for tool in Xvfb xdotool import compare; do
 done
 need_device
 
-Xvfb -displayfd 3 -screen 0 1280x900x24 -noreset -nolisten tcp 3>display 2>xvfb.log &
+Xvfb -displayfd 3 -screen 0 1920x1200x24 -noreset -nolisten tcp 3>display 2>xvfb.log &
 server=$! viewer=
 trap 'kill $viewer $server 2>/dev/null; cd / && rm -rf "$work"' EXIT
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -60,6 +60,11 @@ open_window() {
 }
 close_window() {
 	key q
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		kill -0 $viewer 2>/dev/null || break
+		sleep 0.5
+	done
+	kill -KILL $viewer 2>/dev/null && wrong 'the window does not close'
 	wait $viewer || wrong "the window ended with code $?"
 	viewer=
 }
@@ -167,10 +172,50 @@ key Left Left Left Left Left Left Left Left Left Left
 shows stepped
 close_window
 
+# The surface is lost while the window is up (tests/layer): it goes on with another.
+if [ -e "$LAYERS/lost.json" ]; then
+	parvin devices --json
+	PV_LOST=$(json_field name | head -n 1):vkAcquireNextImageKHR:4
+	VK_LAYER_PATH=$LAYERS VK_INSTANCE_LAYERS=VK_LAYER_PARVIN_lost
+	export PV_LOST VK_LAYER_PATH VK_INSTANCE_LAYERS
+	open_window view scene.jsonl -c "$clusters" --view-device "${PV_LOST%%:*}"
+	shows scene
+	key t
+	key t
+	shows scene
+	close_window
+	expect_empty err
+	unset PV_LOST VK_LAYER_PATH VK_INSTANCE_LAYERS
+fi
+parvin view scene.jsonl --view-device 'No such device'
+expect_failure 'No such device' 'parvin devices'
+
+# A screen of half as much again as many pixels an inch: all is larger, nothing else is.
+if command -v xprop >/dev/null; then
+	xprop -root -f RESOURCE_MANAGER 8s -set RESOURCE_MANAGER 'Xft.dpi: 144'
+	open_window view scene.jsonl -c "$clusters"
+	last='a high-DPI window'
+	n=9999999
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		import -silent -window "$id" dense.png
+		[ "$(identify -format '%wx%h' dense.png)" = 1920x1200 ] && convert dense.png -resize 1280x800 dense.png
+		n=$(differ "$refs/scene.png" dense.png)
+		[ "$n" -gt 60000 ] || break
+		sleep 0.5
+	done
+	[ "$n" -le 60000 ] || wrong "$n pixels differ from $refs/scene.png"
+	close_window
+	xprop -root -remove RESOURCE_MANAGER
+fi
+
 # A live run, then its replay.
 rm -f parvin-*.png
 open_window run "$MODEL" -c "$fitted" -p 'Once upon a time' -n 64 --temp 0 --view window --trace live.jsonl
-sleep 3
+for _ in $(seq 120); do
+	[ "$(wc -l <live.jsonl)" -lt 64 ] || break
+	sleep 0.5
+done
+sleep 2
 shot live.png
 close_window
 [ "$(wc -l <live.jsonl)" -ge 60 ] || wrong 'the run did not go on to its end'

@@ -1,15 +1,17 @@
-/* A Vulkan layer that loses devices, for tests of the command from end to end. PV_LOST holds
+/* A Vulkan layer that loses devices and surfaces, for tests of the command from end to end. PV_LOST holds
  * "PART:CALL:N[,...]": the first opened device whose name has PART in it is lost at its N-th CALL
  * (vkQueueSubmit or vkWaitSemaphores), or is out of memory from its N-th vkAllocateMemory on. A second entry
- * of the same PART is for the second such device. A lost device stays lost. */
+ * of the same PART is for the second such device. A lost device stays lost. With vkAcquireNextImageKHR it is
+ * the window's surface that is lost, until another is made. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vulkan/vk_layer.h>
 #include <vulkan/vulkan.h>
 
-enum { MAX_DEVICES = 16, SUBMIT = 0, WAIT = 1, ALLOCATE = 2, N_CALLS = 3 };
-static const char *const call_names[N_CALLS] = {"vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory"};
+enum { MAX_DEVICES = 16, SUBMIT = 0, WAIT = 1, ALLOCATE = 2, ACQUIRE = 3, N_CALLS = 4 };
+static const char *const call_names[N_CALLS] = {"vkQueueSubmit", "vkWaitSemaphores", "vkAllocateMemory",
+                                                "vkAcquireNextImageKHR"};
 
 struct device {
     void *key;
@@ -17,6 +19,7 @@ struct device {
     PFN_vkQueueSubmit submit;
     PFN_vkWaitSemaphores wait;
     PFN_vkAllocateMemory allocate;
+    PFN_vkAcquireNextImageKHR acquire;
     PFN_vkDestroyDevice destroy;
     long left[N_CALLS]; /* until it fails; -1: never */
     int lost;
@@ -24,6 +27,9 @@ struct device {
 static struct device devices[MAX_DEVICES];
 static PFN_vkGetInstanceProcAddr next_instance;
 static VkInstance instance;
+static PFN_vkGetPhysicalDeviceSurfaceCapabilitiesKHR next_capabilities;
+static PFN_vkDestroySurfaceKHR next_destroy_surface;
+static int surface_lost;
 
 static void *key_of(const void *handle)
 {
@@ -74,6 +80,30 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkM
     return fails(d, ALLOCATE) ? VK_ERROR_OUT_OF_DEVICE_MEMORY : d->allocate(device, info, callbacks, out);
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL acquire_next_image(VkDevice device, VkSwapchainKHR swapchain,
+                                                         uint64_t timeout, VkSemaphore semaphore,
+                                                         VkFence fence, uint32_t *index)
+{
+    struct device *d = find(device);
+    if (d->left[ACQUIRE] > 0 && --d->left[ACQUIRE] == 0)
+        surface_lost = 1;
+    return surface_lost ? VK_ERROR_SURFACE_LOST_KHR
+                        : d->acquire(device, swapchain, timeout, semaphore, fence, index);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL surface_capabilities(VkPhysicalDevice physical, VkSurfaceKHR surface,
+                                                           VkSurfaceCapabilitiesKHR *out)
+{
+    return surface_lost ? VK_ERROR_SURFACE_LOST_KHR : next_capabilities(physical, surface, out);
+}
+
+static VKAPI_ATTR void VKAPI_CALL destroy_surface(VkInstance from, VkSurfaceKHR surface,
+                                                  const VkAllocationCallbacks *callbacks)
+{
+    surface_lost = 0;
+    next_destroy_surface(from, surface, callbacks);
+}
+
 static VKAPI_ATTR void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbacks *callbacks)
 {
     struct device *d = find(device);
@@ -97,7 +127,7 @@ static void read_plan(struct device *d, const char *name)
         const int n_read = sscanf(at, "%127[^:]:%63[^:]:%ld", part, call, &n);
         for (int i = 0; n_read == 3 && strstr(name, part) && i < N_CALLS; i++)
             if (!strcmp(call, call_names[i])) {
-                d->left[i] = n - 1;
+                d->left[i] = i == ACQUIRE ? n : n - 1;
                 memset(at, '-', length); /* it is taken */
                 return;
             }
@@ -134,6 +164,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
     d->submit = (PFN_vkQueueSubmit)get(*out, "vkQueueSubmit");
     d->wait = (PFN_vkWaitSemaphores)get(*out, "vkWaitSemaphores");
     d->allocate = (PFN_vkAllocateMemory)get(*out, "vkAllocateMemory");
+    d->acquire = (PFN_vkAcquireNextImageKHR)get(*out, "vkAcquireNextImageKHR");
     d->destroy = (PFN_vkDestroyDevice)get(*out, "vkDestroyDevice");
     read_plan(d, p.deviceName);
     return VK_SUCCESS;
@@ -152,8 +183,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo
     link->u.pLayerInfo = link->u.pLayerInfo->pNext;
     const PFN_vkCreateInstance create = (PFN_vkCreateInstance)next_instance(NULL, "vkCreateInstance");
     const VkResult result = create(info, callbacks, out);
-    if (result == VK_SUCCESS)
-        instance = *out;
+    if (result != VK_SUCCESS)
+        return result;
+    instance = *out;
+    /* now, for later the loader would give this layer's own */
+    next_capabilities = (PFN_vkGetPhysicalDeviceSurfaceCapabilitiesKHR)next_instance(
+        instance, "vkGetPhysicalDeviceSurfaceCapabilitiesKHR");
+    next_destroy_surface = (PFN_vkDestroySurfaceKHR)next_instance(instance, "vkDestroySurfaceKHR");
     return result;
 }
 
@@ -171,6 +207,9 @@ static PFN_vkVoidFunction own(const char *name)
         {"vkQueueSubmit", (PFN_vkVoidFunction)queue_submit},
         {"vkWaitSemaphores", (PFN_vkVoidFunction)wait_semaphores},
         {"vkAllocateMemory", (PFN_vkVoidFunction)allocate_memory},
+        {"vkAcquireNextImageKHR", (PFN_vkVoidFunction)acquire_next_image},
+        {"vkGetPhysicalDeviceSurfaceCapabilitiesKHR", (PFN_vkVoidFunction)surface_capabilities},
+        {"vkDestroySurfaceKHR", (PFN_vkVoidFunction)destroy_surface},
         {"vkDestroyDevice", (PFN_vkVoidFunction)destroy_device},
         {"vkGetInstanceProcAddr", (PFN_vkVoidFunction)lost_GetInstanceProcAddr},
         {"vkCreateInstance", (PFN_vkVoidFunction)create_instance},
