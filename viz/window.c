@@ -21,8 +21,9 @@ struct view {
     GLFWwindow *window;
     struct window_vk vk;
     double scale, drawn_at, rest_until;
-    bool changed; /* the panels are to be drawn again */
-    bool asked;   /* by a key or the mouse */
+    double mouse_x, mouse_y; /* in the units of the panels; negative: elsewhere */
+    bool changed;            /* the panels are to be drawn again */
+    bool asked;              /* by a key or the mouse */
     enum pv_status status;
     struct pv_palette palette;
     uint32_t palette_index, n_saved;
@@ -84,8 +85,9 @@ static void on_mouse(GLFWwindow *window, double x, double y)
 
     glfwGetWindowSize(window, &width, &height);
     /* mouse positions are in window units, panels in pixels / scale */
-    pv_panels_hover(v->panels, width > 0 ? x * v->vk.width / width / v->scale : x,
-                    height > 0 ? y * v->vk.height / height / v->scale : y);
+    v->mouse_x = width > 0 ? x * v->vk.width / width / v->scale : x;
+    v->mouse_y = height > 0 ? y * v->vk.height / height / v->scale : y;
+    pv_panels_hover(v->panels, v->mouse_x, v->mouse_y);
     v->changed = v->asked = true;
 }
 
@@ -93,24 +95,22 @@ static void on_leave(GLFWwindow *window, int entered)
 {
     struct view *v = glfwGetWindowUserPointer(window);
 
-    if (!entered)
+    if (!entered) {
+        v->mouse_x = v->mouse_y = -1.0;
         pv_panels_hover(v->panels, -1.0, -1.0);
+    }
     v->changed = v->asked = true;
 }
 
+/* Where the mouse was when the button went down, which need not be where it is by now. */
 static void on_button(GLFWwindow *window, int button, int action, int mods)
 {
     struct view *v = glfwGetWindowUserPointer(window);
-    double x, y;
-    int width, height;
 
     (void)mods;
     if (button != GLFW_MOUSE_BUTTON_LEFT || action != GLFW_PRESS)
         return;
-    glfwGetCursorPos(window, &x, &y);
-    glfwGetWindowSize(window, &width, &height);
-    if (width > 0 && height > 0)
-        pv_panels_click(v->panels, x * v->vk.width / width / v->scale, y * v->vk.height / height / v->scale);
+    pv_panels_click(v->panels, v->mouse_x, v->mouse_y);
     v->changed = v->asked = true;
 }
 
@@ -354,6 +354,7 @@ enum pv_status pv_window_run(struct pv_player *player, const struct pv_window_pa
     v->player = player;
     v->params = params;
     v->scale = 1.0;
+    v->mouse_x = v->mouse_y = -1.0;
     v->changed = true;
     status = pv_panels_create(player, params->masks, &v->panels);
     if (status == PV_OK)

@@ -40,7 +40,7 @@ for tool in Xvfb xdotool import compare; do
 done
 need_device
 
-Xvfb -displayfd 3 -screen 0 1920x1200x24 -noreset -nolisten tcp 3>display 2>xvfb.log &
+Xvfb -displayfd 3 -screen 0 1920x1200x24 -r -noreset -nolisten tcp 3>display 2>xvfb.log &
 server=$! viewer=
 trap 'kill $viewer $server 2>/dev/null; cd / && rm -rf "$work"' EXIT
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
