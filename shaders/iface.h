@@ -87,7 +87,7 @@
 #define PV_FLAG_FACTORS 8    /* rope: divide each frequency by factors[i] */
 #define PV_FLAG_VALUES 16    /* capture: write the float rows */
 #define PV_FLAG_BITS 32      /* capture: write the bit rows */
-#define PV_FLAG_SEQS 64      /* rope, kv_write: each row is a sequence of its own, all at pos */
+#define PV_FLAG_SEQS 64      /* rope, kv_write, attn_decode: each row is a sequence of its own, all at pos */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -156,16 +156,17 @@ struct pv_pc_kv_write {
 	PV_IFACE_UINT n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset, flags;
 };
 
-/* attn_decode.CACHE.ACCESS: one query at pos over positions 0..pos, for each of n_tokens sequences whose caches lie one
-   behind the other.   0 q  1 k_cache  2 v_cache  3 y  4 step.
+/* attn_decode.CACHE.ACCESS: query t, at pos + t, over positions 0..pos + t; with PV_FLAG_SEQS the one at pos of each of
+   n_tokens sequences, whose caches lie one behind the other.   0 q  1 k_cache  2 v_cache  3 y  4 step.
    Spec WG (a power of two >= head_dim / 4).   Dispatch (n_heads, n_tokens).
-   attn_decode_reg.CACHE.ACCESS: the same for CPU drivers.   Spec WG HEAD_DIM, WG * head_dim * 4 + WG * 8 bytes of shared
-   memory.   Dispatch (n_heads, n_tokens).
+   attn_decode_reg.CACHE.ACCESS: the same for CPU drivers, of one query or of sequences alone.   Spec WG HEAD_DIM, WG * head_dim
+   * 4 + WG * 8 bytes of shared memory.   Dispatch (n_heads, n_tokens).
    attn_prefill.CACHE.ACCESS: query t sees positions 0..pos + t.   Spec WG HEAD_DIM TOKENS.
    Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256. */
 struct pv_pc_attn {
 	PV_IFACE_UINT n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, q_stride, y_stride, q_offset, y_offset;
 	PV_IFACE_FLOAT scale; /* usually 1 / sqrt(head_dim) */
+	PV_IFACE_UINT flags;
 };
 
 /* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z); n = r dense, n = list[list_offset + r]

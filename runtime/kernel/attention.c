@@ -1,5 +1,4 @@
-/* Causal attention over the cache: one workgroup a head for one token, or one token of each of several
- * sequences; one invocation a query for a batch. */
+/* Causal attention over the cache, or of one token of each of several sequences over a cache each. */
 #include "kernel/attention.h"
 
 #include <math.h>
@@ -37,34 +36,36 @@ static uint32_t halve_to_fit(uint32_t workgroup, uint32_t bytes_each, uint32_t b
     return workgroup;
 }
 
-/* Decode: sums in registers where barriers are slow (the plan then reduces within an invocation), else a tile
- * of positions in shared memory. Prefill: an invocation a query. */
+/* An invocation may keep the sums of whole heads in registers: a query each for a batch, a share of the
+ * positions for one token where barriers are slow (the plan then reduces within an invocation). Where that is
+ * more than the plan allows, a workgroup shares a query, over tiles of positions in shared memory. */
 static void choose(const struct pv_device *device, const struct pv_attention_args *a, struct pv_call *call)
 {
     const struct pv_plan *plan = &device->plan;
-    const uint32_t widest =
-        plan->access == PV_ACCESS_TEXEL ? 256 : 64; /* wider takes drivers 10 s to compile */
+    const bool wide = plan->access != PV_ACCESS_TEXEL && a->head_dim > 64; /* 10 s to compile on drivers */
+    const bool in_registers = a->head_dim <= plan->attn_values;
     uint32_t workgroup = plan->attn_workgroup;
+    const bool one = a->n_tokens == 1 || a->sequences; /* a query for each cache */
+    call->groups[0] = a->n_heads;
     call->groups[1] = a->n_tokens;
-    if (a->n_tokens > 1 && !a->sequences) {
+    if (!one && in_registers) {
+        const uint32_t room = plan->attn_values / a->head_dim;
+        const uint32_t tokens = room < plan->attn_tokens ? room : plan->attn_tokens;
         call->kernel = "attn_prefill";
-        const uint32_t tokens =
-            a->head_dim <= 64 ? plan->attn_tokens : 1; /* registers hold the outputs of all */
+        call->spec[PV_SPEC_HEAD_DIM] = a->head_dim;
         call->spec[PV_SPEC_TOKENS] = tokens;
         call->groups[0] = pv_ceil_div(a->n_tokens, workgroup * tokens);
         call->groups[1] = a->n_heads;
-    } else if (plan->reduce == PV_REDUCE_INVOCATION && a->head_dim <= widest) {
+    } else if (one && plan->reduce == PV_REDUCE_INVOCATION && in_registers && !wide) {
         call->kernel = "attn_decode_reg";
+        call->spec[PV_SPEC_HEAD_DIM] = a->head_dim;
         workgroup = halve_to_fit(workgroup, a->head_dim * 4 + 8, device->caps.max_shared_bytes);
-        call->groups[0] = a->n_heads;
     } else {
         call->kernel = "attn_decode";
         while (workgroup < a->head_dim / 4)
             workgroup *= 2;
-        call->groups[0] = a->n_heads;
     }
     call->spec[PV_SPEC_WG] = workgroup;
-    call->spec[PV_SPEC_HEAD_DIM] = a->head_dim;
 }
 
 enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a)
@@ -80,7 +81,8 @@ enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attent
                                     .n_ctx = a->n_ctx,
                                     .q_stride = stride,
                                     .y_stride = stride,
-                                    .scale = (float)(1.0 / sqrt((double)a->head_dim))};
+                                    .scale = (float)(1.0 / sqrt((double)a->head_dim)),
+                                    .flags = a->sequences ? PV_FLAG_SEQS : 0};
     struct pv_call call = {.type = plan->kv_f16 ? "f16" : "f32",
                            .buffers = {a->q, a->cache_k, a->cache_v, a->out, a->step},
                            .push = &push,

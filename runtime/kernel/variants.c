@@ -44,8 +44,8 @@ static const struct row rows[] = {
      SMALL BASE "texel,reduce=workgroup", PV_AXIS_ACCESS | PV_AXIS_REDUCE},
     {"storage-kv-f16", "storage buffers, KV cache in float16", NOTHING,
      SMALL "kv_f16=1,access=storage,reduce=invocation", PV_AXIS_KV},
-    {"texel-kv-f16", "texel buffers, KV cache in float16", NOTHING,
-     SMALL "kv_f16=1,access=texel,reduce=invocation", PV_AXIS_KV | PV_AXIS_ACCESS},
+    {"texel-kv-f16", "texel buffers, KV cache in float16, few values of a head in registers", NOTHING,
+     SMALL "kv_f16=1,access=texel,reduce=invocation,attn_values=16", PV_AXIS_KV | PV_AXIS_ACCESS},
     {"storage-small", "storage buffers, workgroups of 16, the smallest tiles", NOTHING,
      BASE "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,"
           "ffn_down_words=1,ffn_down_splits=3,matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_"

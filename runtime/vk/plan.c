@@ -17,7 +17,7 @@ enum {
     MIN_TEXEL_BYTES = 64 << 20
 };                          /* R32G32B32A32; a smaller reach is useless for weights */
 enum { SHARED_BYTES = 32 }; /* shared memory an invocation takes at most (attn_decode: 20) */
-enum { MAX_BATCH = 4096, MAX_SPLITS = 1024, MAX_TILE = 16, MAX_WORKGROUP = 1024 };
+enum { MAX_BATCH = 4096, MAX_SPLITS = 1024, MAX_TILE = 16, MAX_HEAD = 256, MAX_WORKGROUP = 1024 };
 
 enum key_kind { ACCESS, REDUCE, COUNT, LIMIT, WORKGROUP, FLAG, BYTES };
 struct plan_key {
@@ -45,6 +45,7 @@ static const struct plan_key keys[] = {
     KEY(COUNT, matmul_tile_cols, MAX_TILE),
     KEY(WORKGROUP, attn_workgroup, 0),
     KEY(COUNT, attn_tokens, MAX_TILE),
+    KEY(COUNT, attn_values, MAX_HEAD),
     KEY(WORKGROUP, elementwise_workgroup, 0),
     KEY(COUNT, n_batch, MAX_BATCH),
     KEY(FLAG, kv_f16, 0),
@@ -270,6 +271,7 @@ static void decide_sizes_gpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matmul_tile_cols = 4;
     plan->attn_workgroup = workgroup(caps, 128);
     plan->attn_tokens = 1;
+    plan->attn_values = 32; /* twice that, and AMD's compiler spills: docs/devices.md has the registers */
     plan->elementwise_workgroup = workgroup(caps, 256);
 }
 
@@ -292,6 +294,7 @@ static void decide_sizes_cpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matmul_tile_cols = 8;
     plan->attn_workgroup = workgroup(caps, texel ? 8 : 16);
     plan->attn_tokens = 4;
+    plan->attn_values = 256;
     plan->elementwise_workgroup = workgroup(caps, 64);
 }
 

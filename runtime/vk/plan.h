@@ -21,7 +21,8 @@ struct pv_plan {
     uint32_t matmul_lanes; /* of a workgroup's invocations, how many lie along the weight rows */
     uint32_t matmul_tile_rows, matmul_tile_cols; /* outputs per invocation: tokens x weight rows */
     uint32_t attn_workgroup;
-    uint32_t attn_tokens; /* prompt tokens an invocation attends for, at head_dim <= 64 */
+    uint32_t attn_tokens; /* prompt tokens an invocation attends for at most */
+    uint32_t attn_values; /* of queries' heads that an invocation keeps in registers, at most */
     uint32_t elementwise_workgroup;
     uint32_t n_batch;           /* prefill tokens a submit */
     bool kv_f16;                /* KV cache in packed float16 */

@@ -156,7 +156,7 @@ START_TEST(overrides_force_every_key)
     struct pv_plan p = make(
         &caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
                "ffn_down_words=5,ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
-               "matmul_lanes=4,matvec_rows=2,attn_tokens=3,"
+               "matmul_lanes=4,matvec_rows=2,attn_tokens=3,attn_values=64,"
                "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
                "max_binding_bytes=4096,subgroup_size=32");
     ck_assert_int_eq(p.access, PV_ACCESS_TEXEL);
@@ -171,6 +171,7 @@ START_TEST(overrides_force_every_key)
     ck_assert_uint_eq(p.matmul_lanes, 4);
     ck_assert_uint_eq(p.matvec_rows, 2);
     ck_assert_uint_eq(p.attn_tokens, 3);
+    ck_assert_uint_eq(p.attn_values, 64);
     ck_assert_uint_eq(p.attn_workgroup, 64);
     ck_assert_uint_eq(p.elementwise_workgroup, 1);
     ck_assert_uint_eq(p.n_batch, 5);
@@ -223,6 +224,7 @@ static const struct {
     {"matmul_workgroup=8,matmul_lanes=16", "matmul_lanes"},
     {"matvec_rows=0", "matvec_rows"},
     {"attn_tokens=99", "attn_tokens"},
+    {"attn_values=257", "attn_values"},
     {"subgroup_size=64", "subgroup_size"},
     {"subgroup_size=0", "subgroup_size"},
     {"max_binding_bytes=0", "max_binding_bytes"},
