@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compile_report.h"
 #include "conform_report.h"
 #include "setup.h"
 
@@ -119,6 +120,75 @@ static enum pv_status check_device(struct app *app, struct pv_context *context, 
     return status;
 }
 
+/* ---- compiling only ---- */
+
+static void on_compiled(void *user, const struct pv_compile_row *row)
+{
+    struct conform *c = user;
+    const struct options *o = &c->app->options;
+    compile_report_row(c->device, row);
+    if (o->json || (row->compiled && !o->verbose))
+        return;
+    if (!row->compiled) {
+        printf("  FAILED %s [%s]: %s\n", row->shader, row->variant, row->detail);
+        return;
+    }
+    printf("  %s %s [%s] %.1f ms", row->shader, row->constants, row->variant, row->ms);
+    for (uint32_t i = 0; i < row->n_statistics; i++)
+        printf("; %s %.0f", row->statistics[i].name, row->statistics[i].value);
+    putchar('\n');
+}
+
+/* What got worse; the first of it, or with -v all. */
+static void print_rises(const struct app *app, const json_t *device)
+{
+    enum { SHOWN = 20 };
+    const json_t *rises = json_object_get(device, "rises");
+    const size_t n = json_array_size(rises);
+    const char *before = json_string_value(json_object_get(device, "against"));
+    if (!before)
+        return;
+    for (size_t i = 0; i < n && (i < SHOWN || app->options.verbose); i++)
+        printf("  rise: %s\n", json_string_value(json_array_get(rises, i)));
+    printf("  %zu numbers rose against the saved report", n);
+    if (strcmp(before, json_string_value(json_object_get(device, "driver"))) != 0)
+        printf(", which is of another driver: %s", before);
+    putchar('\n');
+}
+
+static enum pv_status compile_device(struct app *app, struct pv_context *context, uint32_t index,
+                                     json_t *devices, struct pv_conform_result *total)
+{
+    const struct options *o = &app->options;
+    struct conform c = {.app = app, .info = pv_context_device_info(context, index)};
+    const struct pv_conform_params params = {.filter = o->filter,
+                                             .variant = o->variant ? o->variant
+                                                        : o->plan  ? "plan"
+                                                                   : NULL,
+                                             .quick = o->quick};
+    struct pv_compile_result result = {0};
+    const double start = console_seconds();
+    c.device = compile_report_device(c.info);
+    json_array_append_new(devices, c.device);
+    if (!o->json)
+        printf("%s (%s)\n", c.info->name, c.info->driver);
+    enum pv_status status = pv_conform_compile(context, index, &params, on_compiled, &c, &result);
+    compile_report_finish(c.device, console_seconds() - start);
+    if (!status && o->against)
+        status = compile_report_against(&app->console, o->against, c.device);
+    if (!o->json) {
+        compile_report_table(c.device, stdout);
+        print_rises(app, c.device);
+        printf("%s: %u pipelines built, %u failed, %d spill\n", c.info->name, result.n_compiled,
+               result.n_failed, (int)json_integer_value(json_object_get(c.device, "spilling")));
+    }
+    total->n_passed += result.n_compiled;
+    total->n_failed += result.n_failed;
+    return status;
+}
+
+/* ---- variants ---- */
+
 static void on_variant(void *user, const struct pv_conform_variant *v)
 {
     json_t *list = user;
@@ -167,20 +237,30 @@ static enum pv_status verdict(struct app *app, const struct pv_conform_result *t
     return PV_OK;
 }
 
-/* The devices to check: the one that --device names, or every usable one. */
+static enum pv_status one_device(struct app *app, struct pv_context *context, uint32_t index, json_t *devices,
+                                 struct pv_conform_result *total)
+{
+    if (app->options.list_variants)
+        return list_device(app, context, index, devices);
+    return app->options.compile_only ? compile_device(app, context, index, devices, total)
+                                     : check_device(app, context, index, devices, total);
+}
+
+/* The devices to check: the one that --device names, or every one that can do what is asked. */
 static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
 {
+    const bool compile_only = app->options.compile_only;
     struct pv_conform_result total = {0};
     uint32_t only = UINT32_MAX, n_checked = 0;
     enum pv_status status = PV_OK, worst = PV_OK;
     if (app->options.device)
-        status = pv_context_find_device(setup->context, app->options.device, &only);
+        status = (compile_only ? pv_context_find_compiler
+                               : pv_context_find_device)(setup->context, app->options.device, &only);
     for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
-        if (only != UINT32_MAX ? i != only : !pv_context_device_info(setup->context, i)->usable)
+        const struct pv_device_info *info = pv_context_device_info(setup->context, i);
+        if (only != UINT32_MAX ? i != only : !(compile_only ? info->compiles : info->usable))
             continue;
-        enum pv_status checked = app->options.list_variants
-                                     ? list_device(app, setup->context, i, devices)
-                                     : check_device(app, setup->context, i, devices, &total);
+        enum pv_status checked = one_device(app, setup->context, i, devices, &total);
         worst = checked ? checked : worst;
         n_checked++;
     }
@@ -208,6 +288,14 @@ static enum pv_status write_reports(struct app *app, const json_t *report)
 int cmd_conform(struct app *app)
 {
     struct setup setup = {0};
+    if (app->options.against && !app->options.compile_only) {
+        console_error(&app->console, "--against goes with --compile-only");
+        return EXIT_USAGE;
+    }
+    if (app->options.compile_only && (app->options.junit || app->options.minutes > 0)) {
+        console_error(&app->console, "--compile-only runs nothing: no --junit, no --minutes");
+        return EXIT_USAGE;
+    }
     if (app->options.table)
         return app_fail(app, conform_report_folder(&app->console, app->options.table, stdout));
     json_t *report = json_object(), *devices = json_array();
@@ -226,7 +314,8 @@ int cmd_conform(struct app *app)
     if (app->options.json && (!status || status == PV_ERR_CHECK)) {
         if (!app->options.verbose)
             conform_report_shorten(report);
-        int printed = json_finish(&app->console, report);
+        int printed = app->options.compile_only ? json_finish_flat(&app->console, report)
+                                                : json_finish(&app->console, report);
         code = code ? code : printed;
     } else {
         json_decref(report);

@@ -5,6 +5,9 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "compile_report.h"
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -20,9 +23,8 @@ static uint64_t count_of(const json_t *object, const char *key)
 
 /* ---- gathering ---- */
 
-json_t *conform_report_device(const struct pv_device_info *info, uint64_t seed, bool quick)
+void conform_report_identity(json_t *device, const struct pv_device_info *info)
 {
-    json_t *device = json_object();
     char version[48];
     snprintf(version, sizeof version, "%u.%u.%u", info->api_major, info->api_minor, info->api_patch);
     json_put_string(device, "name", info->name);
@@ -30,6 +32,12 @@ json_t *conform_report_device(const struct pv_device_info *info, uint64_t seed, 
     json_put_string(device, "uuid", info->uuid);
     json_put_string(device, "type", info->type);
     json_put_string(device, "vulkan", version);
+}
+
+json_t *conform_report_device(const struct pv_device_info *info, uint64_t seed, bool quick)
+{
+    json_t *device = json_object();
+    conform_report_identity(device, info);
     json_put_count(device, "seed", seed);
     json_put(device, "quick", json_boolean(quick));
     json_put_count(device, "passed", 0);
@@ -245,12 +253,16 @@ static void put_detail(FILE *to, const json_t *device)
 
 static void put_markdown(FILE *to, const json_t *report)
 {
-    json_t *device;
+    json_t *device, *devices = json_object_get(report, "devices");
     size_t i;
     fprintf(to, "# parvin conform (%s)\n\n", text_of(report, "parvin"));
+    if (compile_report_is(json_array_get(devices, 0))) {
+        compile_report_markdown(devices, to);
+        return;
+    }
     put_device_head(to);
-    json_array_foreach(json_object_get(report, "devices"), i, device) put_device_row(to, device);
-    json_array_foreach(json_object_get(report, "devices"), i, device) put_detail(to, device);
+    json_array_foreach(devices, i, device) put_device_row(to, device);
+    json_array_foreach(devices, i, device) put_detail(to, device);
 }
 
 static enum pv_status write_with(struct console *console, const char *path, const json_t *report,
@@ -282,14 +294,11 @@ static int is_json(const struct dirent *entry)
     return dot && !strcmp(dot, ".json");
 }
 
-static enum pv_status load(struct console *console, const char *folder, const char *name, json_t *all)
+static enum pv_status load(struct console *console, const char *path, json_t *all)
 {
-    char path[4096];
     json_error_t error;
-    json_t *report, *device;
+    json_t *device, *report = json_load_file(path, 0, &error);
     size_t i;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    report = json_load_file(path, 0, &error);
     if (!json_is_array(json_object_get(report, "devices"))) {
         console_error(console, "%s is no report of 'parvin conform --json': %s", path,
                       report ? "it has no list of devices" : error.text);
@@ -301,23 +310,45 @@ static enum pv_status load(struct console *console, const char *folder, const ch
     return PV_OK;
 }
 
-enum pv_status conform_report_folder(struct console *console, const char *folder, FILE *to)
+enum pv_status conform_report_load(struct console *console, const char *path, json_t *all)
 {
     struct dirent **entries = NULL;
-    const int n = scandir(folder, &entries, is_json, alphasort);
-    json_t *all = json_array(), *device;
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+        return load(console, path, all);
+    const int n = scandir(path, &entries, is_json, alphasort);
     enum pv_status status = PV_OK;
-    size_t i;
     if (n <= 0) {
-        console_error(console, "%s: no saved reports (*.json) there", folder);
+        console_error(console, "%s: no saved reports (*.json) there", path);
         status = PV_ERR_IO;
     }
     for (int k = 0; k < n; k++) {
+        char name[4096];
+        snprintf(name, sizeof name, "%s/%s", path, entries[k]->d_name);
         if (!status)
-            status = load(console, folder, entries[k]->d_name, all);
+            status = load(console, name, all);
         free(entries[k]);
     }
     free(entries);
+    return status;
+}
+
+/* Both kinds of report live in one folder. */
+static json_t *only(const json_t *all, bool compile_only)
+{
+    json_t *some = json_array(), *device;
+    size_t i;
+    json_array_foreach(all, i, device) if (compile_report_is(device) == compile_only)
+        json_array_append(some, device);
+    return some;
+}
+
+enum pv_status conform_report_folder(struct console *console, const char *folder, FILE *to)
+{
+    json_t *all = json_array(), *device;
+    size_t i;
+    const enum pv_status status = conform_report_load(console, folder, all);
+    json_t *run = only(all, false), *compiled = only(all, true);
     if (!status) {
         fputs(
             "# Devices\n\nA row for each device and driver that `parvin conform` was run on and whose report "
@@ -325,8 +356,18 @@ enum pv_status conform_report_folder(struct console *console, const char *folder
             "docs/devices.md`. Yours is welcome:\n`parvin conform --json > docs/devices/NAME.json`.\n\n",
             to);
         put_device_head(to);
-        json_array_foreach(all, i, device) put_device_row(to, device);
+        json_array_foreach(run, i, device) put_device_row(to, device);
     }
+    if (!status && json_array_size(compiled) > 0) {
+        fputs(
+            "\n## Compiled without the hardware\n\nEvery pipeline of every variant, built by `parvin conform "
+            "--compile-only`; the numbers are what the driver's\ncompiler says, the worst of all pipelines "
+            "(spills: their sum). `--against docs/devices` reports what rose since.\n\n",
+            to);
+        compile_report_markdown(compiled, to);
+    }
+    json_decref(run);
+    json_decref(compiled);
     json_decref(all);
     return status;
 }

@@ -85,7 +85,8 @@ static const struct entry entries[] = {
       "failed.",
       "  parvin conform\n  parvin conform --quick --junit report.xml\n"
       "  parvin conform --device llvmpipe --filter ffn --variant texel-odd -v\n"
-      "  parvin conform --minutes 60 --json > report.json\n"},
+      "  parvin conform --minutes 60 --json > report.json\n"
+      "  parvin conform --compile-only --against docs/devices\n"},
      cmd_conform},
     {{"view", C_VIEW, "TRACE", "Show which clusters fire: replay a trace, in a window or in the terminal",
       "Key h explains what is shown and the keys. -c shows the neurons behind the clusters (window).",

@@ -177,6 +177,11 @@ static const struct option_row rows[] = {
      "only this variant of the plan; --list-variants names them"},
     {C_CONFORM, 0, "list-variants", FLAG, AT(list_variants), NULL, NULL, 0, 0,
      "say which variants each device can be forced into, and check nothing"},
+    {C_CONFORM, 0, "compile-only", FLAG, AT(compile_only), NULL, NULL, 0, 0,
+     "build every pipeline of every variant and run nothing, on drivers without a device too; show what the "
+     "compiler says of them"},
+    {C_CONFORM, 0, "against", TEXT, AT(against), "PATH", NULL, 0, 0,
+     "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
     {C_CONFORM, 0, "minutes", REAL, AT(minutes), "N", "one round", 0.001, 1e6,
      "go on with new seeds until the time is up"},
     {C_CONFORM, 0, "junit", TEXT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},

@@ -68,7 +68,8 @@ struct options {
     bool quick, learn;
     /* conform */
     const char *variant, *junit, *markdown, *table;
-    bool list_variants;
+    const char *against;
+    bool list_variants, compile_only;
     double minutes;
     /* run, view, heatmap and explain */
     const char *view, *view_device, *trace, *trace_format, *kind, *palette, *layer;

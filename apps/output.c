@@ -94,6 +94,65 @@ int json_finish(struct console *console, json_t *object)
     return 0;
 }
 
+/* Where the array at `text` ends, if nothing in it has parts of its own; else NULL. */
+static const char *end_of_flat_array(const char *text)
+{
+    bool quoted = false;
+    for (const char *c = text + 1; *c; c++) {
+        if (*c == '\\' && quoted)
+            c++;
+        else if (*c == '"')
+            quoted = !quoted;
+        else if (!quoted && *c == ']')
+            return c;
+        else if (!quoted && (*c == '[' || *c == '{'))
+            return NULL;
+    }
+    return NULL;
+}
+
+/* Jansson puts each element of an array on a line of its own. */
+static void print_flat(const char *text, FILE *to)
+{
+    const char *end = NULL;
+    bool quoted = false, escaped = false, first = false;
+    for (const char *c = text; *c; c++) {
+        if (!quoted && *c == '[' && !end) {
+            end = end_of_flat_array(c);
+            first = true;
+        }
+        if (c == end)
+            end = NULL;
+        if (end && !quoted && *c == '\n') {
+            while (c[1] == ' ')
+                c++;
+            if (c + 1 != end && !first)
+                fputc(' ', to);
+            first = false;
+            continue;
+        }
+        fputc(*c, to);
+        if (*c == '"' && !escaped)
+            quoted = !quoted;
+        escaped = *c == '\\' && !escaped;
+    }
+}
+
+int json_finish_flat(struct console *console, json_t *object)
+{
+    console_end_bar(console);
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    json_decref(object);
+    if (!text) {
+        console_error(console, "no memory for the JSON result");
+        return 1;
+    }
+    print_flat(text, stdout);
+    putchar('\n');
+    free(text);
+    return 0;
+}
+
 bool text_append(struct text *text, const char *bytes, size_t n)
 {
     if (text->capacity - text->n <= n) {

@@ -79,6 +79,21 @@ static enum pv_status check_limits(const struct pv_device *device, const struct 
     return PV_OK;
 }
 
+uint32_t pv_call_default(uint32_t constant)
+{
+    switch (constant) {
+    case PV_SPEC_WG:
+    case PV_SPEC_HEAD_DIM:
+        return 64;
+    case PV_SPEC_LANES:
+    case PV_SPEC_ROWS:
+    case PV_SPEC_TOKENS:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call)
 {
     const struct pv_device *device = pv_recorder_device(r);
@@ -86,11 +101,6 @@ enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call)
     if (!k || call->push_bytes != k->push_bytes)
         return pv_fail(device->log, PV_ERR_ARG,
                        "%s: no such kernel in shaders/iface.h, or other push constants", call->kernel);
-    static const uint32_t defaults[PV_CALL_N_SPEC] = {[PV_SPEC_WG] = 64,
-                                                      [PV_SPEC_LANES] = 1,
-                                                      [PV_SPEC_ROWS] = 1,
-                                                      [PV_SPEC_TOKENS] = 1,
-                                                      [PV_SPEC_HEAD_DIM] = 64};
     const uint32_t n = count_bindings(k, call->type);
     const bool has_access = strspn(k->letters, "B") != strlen(k->letters);
     const bool texel = has_access && use_texel(device, k, call, n);
@@ -107,7 +117,7 @@ enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call)
                             .indirect = call->indirect,
                             .indirect_offset = call->indirect_offset};
     for (uint32_t i = 0; i < PV_CALL_N_SPEC; i++)
-        d.spec[i] = call->spec[i] ? call->spec[i] : defaults[i];
+        d.spec[i] = call->spec[i] ? call->spec[i] : pv_call_default(i);
     for (uint32_t i = 0; i < n; i++) {
         d.buffers[i] = call->buffers[i];
         d.texel_format[i] = texel_format(k->letters[i], cache_f16);

@@ -22,6 +22,7 @@ struct pv_call {
     struct pv_buffer *indirect;
     uint64_t indirect_offset;
 };
+uint32_t pv_call_default(uint32_t constant); /* of a PV_SPEC_* that a call leaves at zero */
 /* Chooses storage or texel access (the plan's, but storage where a buffer is past the device's texel limit),
  * checks the dispatch against the device's limits and records it. */
 PV_MUST_USE enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call);

@@ -119,6 +119,11 @@ enum pv_status pv_case_begin(struct pv_case_run *run)
 enum pv_status pv_case_submit(struct pv_case_run *run)
 {
     PV_TRY(pv_recorder_end(run->recorder));
+    if (run->device->compile_only) {
+        run->skipped = true;
+        snprintf(run->detail, sizeof run->detail, "its pipelines were built, nothing more");
+        return PV_ERR_UNSUPPORTED;
+    }
     return pv_recorder_run(run->recorder);
 }
 

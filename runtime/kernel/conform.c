@@ -8,8 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "kernel/cases.h"
-#include "kernel/variants.h"
+#include "kernel/conform.h"
 
 struct conform {
     struct pv_context *context;
@@ -20,15 +19,16 @@ struct conform {
     struct pv_conform_result *result;
 };
 
-static bool wanted(const struct conform *run, const struct pv_case *c, const char *plan_name)
+bool pv_conform_wants(const struct pv_conform_params *params, const struct pv_case *c,
+                      const struct pv_variant *variant)
 {
     char name[sizeof((struct pv_conform_row *)0)->kernel + 2 * sizeof((struct pv_conform_row *)0)->name];
-    if (run->params->quick && c->large)
+    if ((c->axes & variant->axes) != variant->axes || (params->quick && c->large))
         return false;
-    if (!run->params->filter)
+    if (!params->filter)
         return true;
-    snprintf(name, sizeof name, "%s/%s [%s]", c->kernel, c->name, plan_name);
-    return strstr(name, run->params->filter) != NULL;
+    snprintf(name, sizeof name, "%s/%s [%s]", c->kernel, c->name, variant->name);
+    return strstr(name, params->filter) != NULL;
 }
 
 static void report(const struct conform *run, const char *plan_name, struct pv_conform_row *row)
@@ -46,9 +46,8 @@ static void report(const struct conform *run, const char *plan_name, struct pv_c
         run->row(run->user, row);
 }
 
-/* All cases that have `axes`, on one open device. */
-static enum pv_status run_cases(const struct conform *run, struct pv_device *device, const char *plan_name,
-                                uint32_t axes)
+static enum pv_status run_cases(const struct conform *run, struct pv_device *device,
+                                const struct pv_variant *variant)
 {
     enum pv_status status = PV_OK;
     struct pv_recorder *recorder = NULL;
@@ -56,61 +55,36 @@ static enum pv_status run_cases(const struct conform *run, struct pv_device *dev
     for (uint32_t i = 0; i < pv_case_count() && status == PV_OK; i++) {
         const struct pv_case *c = pv_case_at(i);
         struct pv_conform_row row;
-        if ((c->axes & axes) != axes || !wanted(run, c, plan_name))
+        if (!pv_conform_wants(run->params, c, variant))
             continue;
         status = pv_case_execute(recorder, c, run->params->seed ? run->params->seed : 1, &row);
-        report(run, plan_name, &row);
+        report(run, variant->name, &row);
     }
     pv_recorder_destroy(recorder);
     return status;
 }
 
-static enum pv_status run_variant(const struct conform *run, const struct pv_variant *variant)
+static enum pv_status run_variant(void *user, const struct pv_variant *variant, bool worth)
 {
+    const struct conform *run = user;
     struct pv_device *device = NULL;
     bool any = false;
-    for (uint32_t i = 0; i < pv_case_count() && !any; i++) {
-        const struct pv_case *c = pv_case_at(i);
-        any = (c->axes & variant->axes) == variant->axes && wanted(run, c, variant->name);
+    if (!worth) {
+        struct pv_conform_row skipped = {.kernel = "variant", .skipped = true};
+        snprintf(skipped.detail, sizeof skipped.detail, "%s", variant->detail);
+        if (!run->params->filter)
+            report(run, variant->name, &skipped);
+        return PV_OK;
     }
+    for (uint32_t i = 0; i < pv_case_count() && !any; i++)
+        any = pv_conform_wants(run->params, pv_case_at(i), variant);
     if (!any)
         return PV_OK;
     PV_TRY(pv_device_open(run->context, run->device, &variant->plan, &device));
     device->caps = variant->caps;
-    const enum pv_status status = run_cases(run, device, variant->name, variant->axes);
+    const enum pv_status status = run_cases(run, device, variant);
     pv_device_close(device);
     return status;
-}
-
-static enum pv_status run_named(const struct conform *run, const struct pv_variant *variants, uint32_t n)
-{
-    const struct pv_log *log = &run->context->log;
-    for (uint32_t i = 0; i < n; i++) {
-        if (strcmp(variants[i].name, run->params->variant) != 0)
-            continue;
-        if (variants[i].state == PV_VARIANT_IMPOSSIBLE)
-            return pv_fail(log, PV_ERR_ARG, "the variant %s cannot run here: %s", variants[i].name,
-                           variants[i].detail);
-        return run_variant(run, &variants[i]);
-    }
-    return pv_fail(log, PV_ERR_ARG,
-                   "there is no variant %s here; 'parvin conform --list-variants' lists them",
-                   run->params->variant);
-}
-
-static enum pv_status run_all(const struct conform *run, const struct pv_variant *variants, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        struct pv_conform_row skipped = {.kernel = "variant", .skipped = true};
-        if (variants[i].state == PV_VARIANT_RUNS) {
-            PV_TRY(run_variant(run, &variants[i]));
-            continue;
-        }
-        snprintf(skipped.detail, sizeof skipped.detail, "%s", variants[i].detail);
-        if (!run->params->filter)
-            report(run, variants[i].name, &skipped);
-    }
-    return PV_OK;
 }
 
 /* malloc'ed; NULL with a message if there is no such device or no memory. */
@@ -133,20 +107,49 @@ static struct pv_variant *variants_of(struct pv_context *context, uint32_t devic
     return variants;
 }
 
+static enum pv_status find_named(const struct pv_log *log, const struct pv_variant *variants, uint32_t n,
+                                 const char *name, uint32_t *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(variants[i].name, name) != 0)
+            continue;
+        if (variants[i].state == PV_VARIANT_IMPOSSIBLE)
+            return pv_fail(log, PV_ERR_ARG, "the variant %s cannot run here: %s", name, variants[i].detail);
+        *out = i;
+        return PV_OK;
+    }
+    return pv_fail(log, PV_ERR_ARG,
+                   "there is no variant %s here; 'parvin conform --list-variants' lists them", name);
+}
+
+enum pv_status
+pv_conform_each_variant(struct pv_context *context, uint32_t device, const struct pv_conform_params *params,
+                        enum pv_status (*one)(void *user, const struct pv_variant *variant, bool run),
+                        void *user)
+{
+    enum pv_status status = PV_OK;
+    uint32_t n = 0, named = 0;
+    struct pv_variant *variants = variants_of(context, device, &n, &status);
+    if (variants && params->variant) {
+        status = find_named(&context->log, variants, n, params->variant, &named);
+        if (status == PV_OK)
+            status = one(user, &variants[named], true);
+    } else {
+        for (uint32_t i = 0; variants && i < n && status == PV_OK; i++)
+            status = one(user, &variants[i], variants[i].state == PV_VARIANT_RUNS);
+    }
+    free(variants);
+    return status;
+}
+
 enum pv_status pv_conform(struct pv_context *context, uint32_t device, const struct pv_conform_params *params,
                           void (*row)(void *user, const struct pv_conform_row *row), void *user,
                           struct pv_conform_result *out)
 {
     static const struct pv_conform_params defaults = {0};
-    enum pv_status status = PV_OK;
-    uint32_t n = 0;
+    struct conform run = {context, device, params ? params : &defaults, row, user, out};
     *out = (struct pv_conform_result){0};
-    struct pv_variant *variants = variants_of(context, device, &n, &status);
-    const struct conform run = {context, device, params ? params : &defaults, row, user, out};
-    if (variants)
-        status = run.params->variant ? run_named(&run, variants, n) : run_all(&run, variants, n);
-    free(variants);
-    return status;
+    return pv_conform_each_variant(context, device, run.params, run_variant, &run);
 }
 
 enum pv_status pv_conform_variants(struct pv_context *context, uint32_t device,

@@ -67,9 +67,12 @@ static enum pv_status create_handle(struct pv_device *device)
     VkPhysicalDeviceSubgroupSizeControlFeatures size_control = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .subgroupSizeControl = VK_TRUE};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE};
     struct pv_extensions available;
     PV_TRY(pv_extensions_list(device->physical, device->log, &available));
-    const char *names[3];
+    const char *names[4];
     uint32_t n_names = 0;
     if (pv_extensions_has(&available, "VK_KHR_portability_subset"))
         names[n_names++] = "VK_KHR_portability_subset"; /* must be enabled where it is there */
@@ -77,6 +80,11 @@ static enum pv_status create_handle(struct pv_device *device)
         v12.pNext = &size_control;
         if (device->caps.api_version < VK_API_VERSION_1_3)
             names[n_names++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    }
+    if (device->compile_only && device->caps.executable_properties) {
+        statistics.pNext = v12.pNext;
+        v12.pNext = &statistics;
+        names[n_names++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     }
     if (device->caps.external_host_memory)
         names[n_names++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
@@ -114,15 +122,24 @@ static enum pv_status create_timeline(struct pv_device *device)
     return pv_vk_fail(device, result, "vkCreateSemaphore");
 }
 
-enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
-                              struct pv_device **out)
+/* What only a device that runs things needs. */
+static enum pv_status create_rest(struct pv_device *device)
+{
+    if (device->compile_only)
+        return PV_OK;
+    PV_TRY(create_timeline(device));
+    return pv_memory_create(device, &device->memory);
+}
+
+static enum pv_status open_device(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
+                                  bool compile_only, struct pv_device **out)
 {
     *out = NULL;
     if (index >= context->n_physical)
         return pv_fail(&context->log, PV_ERR_NO_DEVICE, "there is no device %u (there are %u)", index,
                        context->n_physical);
     const struct pv_physical *physical = &context->physical[index];
-    if (!physical->info.usable)
+    if (compile_only ? !physical->info.compiles : !physical->info.usable)
         return pv_fail(&context->log, PV_ERR_NO_DEVICE, "device %u (%s) cannot be used: %s", index,
                        physical->info.name, physical->info.why_not);
     struct pv_device *device = pv_calloc(1, sizeof *device);
@@ -134,19 +151,31 @@ enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const 
     device->physical = physical->handle;
     device->caps = physical->caps;
     device->plan = plan ? *plan : physical->plan;
+    device->compile_only = compile_only;
     if (!pv_queue_family_pick(device->physical, &device->queue_family, &device->timestamp_bits)) {
         status = pv_fail(device->log, PV_ERR_NO_DEVICE, "%s has no compute queue", device->caps.name);
         goto fail;
     }
     PV_TRY_GOTO(create_handle(device));
-    PV_TRY_GOTO(create_timeline(device));
-    PV_TRY_GOTO(pv_memory_create(device, &device->memory));
+    PV_TRY_GOTO(create_rest(device));
     PV_TRY_GOTO(pv_pipelines_create(device, &device->pipelines));
     *out = device;
     return PV_OK;
 fail:
     pv_device_close(device);
     return status;
+}
+
+enum pv_status pv_device_open(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
+                              struct pv_device **out)
+{
+    return open_device(context, index, plan, false, out);
+}
+
+enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t index, const struct pv_plan *plan,
+                                       struct pv_device **out)
+{
+    return open_device(context, index, plan, true, out);
 }
 
 void pv_device_drain(struct pv_device *device)

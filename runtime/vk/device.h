@@ -25,6 +25,7 @@ struct pv_device {
     uint64_t hazard_stamp;        /* grows with every barrier of any recorder: see vk/recorder.h */
     struct pv_recorder *transfer; /* staging copies */
     struct pv_buffer *staging;
+    bool compile_only; /* has neither memory nor commands: see pv_device_open_compiler */
     bool lost;
     bool drained; /* lost, and waited for all the same */
     bool failed;  /* a call that was needed has failed: lost, out of memory, or anything else */
@@ -32,6 +33,12 @@ struct pv_device {
 /* Opens device `index` of the context with its plan (`plan` NULL: the context's). */
 PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t index,
                                           const struct pv_plan *plan, struct pv_device **out);
+/* Opens it for building pipelines and nothing else, so that it works on a driver that has no device behind
+ * it. Buffers made on it have no memory, what is written to them is dropped, a recorder records nothing, and
+ * submitting is PV_ERR_UNSUPPORTED: code that records dispatches can be asked which pipelines it needs.
+ * Pipelines come from the compiler, not from a cache, and keep its statistics where the driver has any. */
+PV_MUST_USE enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t index,
+                                                   const struct pv_plan *plan, struct pv_device **out);
 void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-safe */
 /* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot
  * hang but may be slow) are reported as a lost device. */

@@ -54,7 +54,12 @@ static void list(const struct pv_context *context, char *out, size_t size_bytes)
     }
 }
 
-enum pv_status pv_context_find_device(const struct pv_context *context, const char *spec, uint32_t *out)
+static bool suits(const struct pv_device_info *info, bool compiler)
+{
+    return compiler ? info->compiles : info->usable;
+}
+
+static enum pv_status find(const struct pv_context *context, const char *spec, bool compiler, uint32_t *out)
 {
     char devices[768];
     const struct pv_device_info *found = NULL;
@@ -64,12 +69,12 @@ enum pv_status pv_context_find_device(const struct pv_context *context, const ch
         found = &context->physical[index].info;
     for (uint32_t i = 0; !found && i < context->n_physical; i++) {
         const struct pv_device_info *info = &context->physical[i].info;
-        if (any ? info->usable : matches(info, spec)) {
+        if (any ? suits(info, compiler) : matches(info, spec)) {
             found = info;
             index = i;
         }
     }
-    if (found && found->usable) {
+    if (found && suits(found, compiler)) {
         *out = index;
         return PV_OK;
     }
@@ -83,4 +88,14 @@ enum pv_status pv_context_find_device(const struct pv_context *context, const ch
         &context->log, PV_ERR_NO_DEVICE,
         "no device is called \"%.80s\" (give a number, a UUID, or a part of a name or driver); devices: %s",
         spec, devices);
+}
+
+enum pv_status pv_context_find_device(const struct pv_context *context, const char *spec, uint32_t *out)
+{
+    return find(context, spec, false, out);
+}
+
+enum pv_status pv_context_find_compiler(const struct pv_context *context, const char *spec, uint32_t *out)
+{
+    return find(context, spec, true, out);
 }

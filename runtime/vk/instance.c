@@ -204,6 +204,7 @@ static void explain(struct pv_physical *p)
     else if (c->device_heap_bytes == 0)
         why = "it reports no memory";
     p->info.usable = !why;
+    p->info.compiles = c->api_version >= VK_API_VERSION_1_2 && c->has_compute_queue;
     if (why)
         snprintf(p->info.why_not, sizeof p->info.why_not, "%s", why);
 }
@@ -245,7 +246,7 @@ static enum pv_status plan_all(struct pv_context *context)
             continue;
         }
         first = first == PV_OK ? status : first;
-        p->info.usable = false;
+        p->info.usable = p->info.compiles = false;
         snprintf(p->info.why_not, sizeof p->info.why_not, "it cannot follow the plan overrides");
     }
     return n_planned == 0 && context->n_physical > 0 ? first : PV_OK;

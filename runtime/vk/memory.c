@@ -62,6 +62,10 @@ enum pv_status pv_buffer_create(struct pv_device *device, uint64_t size_bytes, e
     buffer->size_bytes = size_bytes;
     uint64_t rounded = (size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
     uint64_t max = device->caps.max_allocation;
+    if (device->compile_only) {
+        *out = buffer;
+        return PV_OK;
+    }
     if (max > 0 && rounded > max) {
         device->failed = true;
         status = pv_fail(
@@ -125,6 +129,8 @@ static enum pv_status check_range(const struct pv_buffer *buffer, uint64_t offse
 
 static enum pv_status need_staging(struct pv_device *device)
 {
+    if (device->compile_only)
+        return pv_fail(device->log, PV_ERR_UNSUPPORTED, "%s is open for compiling only", device->caps.name);
     if (!device->transfer)
         PV_TRY(pv_recorder_create(device, &device->transfer));
     if (!device->staging)
@@ -148,7 +154,7 @@ enum pv_status pv_buffer_write(struct pv_buffer *buffer, uint64_t offset, const 
 {
     struct pv_device *device = buffer->device;
     PV_TRY(check_range(buffer, offset, size_bytes));
-    if (size_bytes == 0)
+    if (size_bytes == 0 || device->compile_only)
         return PV_OK;
     if (buffer->mapped) {
         memcpy((char *)buffer->mapped + offset, data, (size_t)size_bytes);
@@ -186,6 +192,8 @@ enum pv_status pv_buffer_fill(struct pv_buffer *buffer, uint32_t word)
 {
     struct pv_device *device = buffer->device;
     uint64_t n_words = (buffer->size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * (ROUND_BYTES / sizeof word);
+    if (device->compile_only)
+        return PV_OK;
     if (buffer->mapped) {
         uint32_t *words = buffer->mapped;
         for (uint64_t i = 0; i < n_words; i++)

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "vk/pipeline_cache.h"
 #include "vk/reflect.h"
 #include "vk/spirv.h"
@@ -31,6 +32,8 @@ enum pv_status pv_pipelines_create(struct pv_device *device, struct pv_pipelines
     if (!p)
         return pv_fail(device->log, PV_ERR_NOMEM, "out of memory opening %s", device->caps.name);
     p->device = device;
+    if (device->compile_only) /* statistics are of a compilation */
+        return PV_OK;
     return pv_pipeline_cache_load(device, &p->cache, &p->loaded);
 }
 
@@ -63,6 +66,11 @@ void pv_pipelines_destroy(struct pv_pipelines *p)
 uint32_t pv_pipelines_count(const struct pv_pipelines *p)
 {
     return (uint32_t)p->n_entries;
+}
+
+const struct pv_pipeline *pv_pipelines_at(const struct pv_pipelines *p, uint32_t index)
+{
+    return &p->entries[index]->pipeline;
 }
 
 static const struct pv_spirv *find_shader(const struct pv_context *context, const char *name)
@@ -170,18 +178,28 @@ static enum pv_status create_pipeline(struct pv_pipelines *pipelines, const stru
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = device->plan.subgroup_size};
+    const bool sized = wants_size(device, r);
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = device->compile_only && device->caps.executable_properties
+                     ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR
+                     : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                  .pNext = wants_size(device, r) ? &size : NULL,
+                  .pNext = sized ? &size : NULL,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
                   .pName = "main",
                   .pSpecializationInfo = n_spec > 0 ? &special : NULL},
         .layout = p->layout,
     };
+    const double start = pv_now_s();
     result =
         device->vk.vkCreateComputePipelines(device->handle, pipelines->cache, 1, &info, NULL, &p->handle);
+    p->compile_ms = (pv_now_s() - start) * 1e3;
+    p->subgroup_size = sized ? size.requiredSubgroupSize : 0;
+    p->n_spec = n_spec;
+    for (uint32_t i = 0; i < n_spec; i++)
+        p->spec[i] = spec[i];
     device->vk.vkDestroyShaderModule(device->handle, module, NULL);
     if (result == VK_SUCCESS)
         return PV_OK;

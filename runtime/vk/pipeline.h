@@ -20,10 +20,25 @@ struct pv_pipeline {
         types[PV_MAX_BINDINGS];   /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
     bool writes[PV_MAX_BINDINGS]; /* storage buffer not declared readonly */
     uint32_t push_bytes;
+    uint32_t spec[PV_MAX_SPEC], n_spec;
+    uint32_t subgroup_size; /* asked of the driver; 0: its own choice */
+    double compile_ms;
 };
 /* spec[i] is the value of constant_id i. The pointer lives as long as the device. A missing shader name is
  * PV_ERR_UNSUPPORTED. Workgroup sizes beyond the caps are caught here (PV_ERR_ARG). */
 PV_MUST_USE enum pv_status pv_pipeline_get(struct pv_device *device, const char *shader, const uint32_t *spec,
                                            uint32_t n_spec, const struct pv_pipeline **out);
+
+/* A number that the driver's compiler says about a pipeline, in its own words. */
+struct pv_statistic {
+    char name[64];
+    double value;
+};
+enum { PV_MAX_STATISTICS = 32 };
+/* Fills `out` and *n; 0 where the driver says nothing (caps.executable_properties), or on a device that is
+ * not open for compiling. */
+PV_MUST_USE enum pv_status pv_pipeline_statistics(struct pv_device *device,
+                                                  const struct pv_pipeline *pipeline,
+                                                  struct pv_statistic out[PV_MAX_STATISTICS], uint32_t *n);
 
 #endif

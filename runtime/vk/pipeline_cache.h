@@ -8,6 +8,8 @@ PV_MUST_USE enum pv_status pv_pipelines_create(struct pv_device *device, struct 
 /* Writes the cache file if anything was added; NULL-safe. */
 void pv_pipelines_destroy(struct pv_pipelines *pipelines);
 uint32_t pv_pipelines_count(const struct pv_pipelines *pipelines);
+/* In the order in which they were made; index < pv_pipelines_count. */
+const struct pv_pipeline *pv_pipelines_at(const struct pv_pipelines *pipelines, uint32_t index);
 
 /* A VkPipelineCache, filled from the context's cache folder where there is a sound file for this very device
  * and driver. Without a folder, or without a sound file, it is empty: *loaded says which. */

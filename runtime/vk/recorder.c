@@ -49,6 +49,10 @@ enum pv_status pv_recorder_create(struct pv_device *device, struct pv_recorder *
                        device->caps.name);
     enum pv_status status = PV_OK;
     r->device = device;
+    if (device->compile_only) {
+        *out = r;
+        return PV_OK;
+    }
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = device->queue_family};
     VkResult result = device->vk.vkCreateCommandPool(device->handle, &pool, NULL, &r->pool);
@@ -123,6 +127,10 @@ enum pv_status pv_recorder_begin(struct pv_recorder *r, uint32_t n_timestamps)
     struct pv_device *device = r->device;
     if (device->lost)
         return PV_ERR_DEVICE_LOST;
+    if (device->compile_only) {
+        r->state = RECORDING;
+        return PV_OK;
+    }
     if (r->submitted > 0)
         PV_TRY(pv_device_wait(device, r->submitted));
     r->state = EMPTY;
@@ -272,6 +280,8 @@ enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispa
         return PV_OK;
     PV_TRY(pv_pipeline_get(device, d->shader, d->spec, d->n_spec, &p));
     PV_TRY(check_dispatch(r, d, p));
+    if (device->compile_only)
+        return PV_OK;
     PV_TRY(bind_buffers(r, d, p));
     order(r, d, p);
     if (r->bound != p->handle)
@@ -311,7 +321,7 @@ enum pv_status pv_recorder_copy(struct pv_recorder *r, struct pv_buffer *src, ui
     PV_TRY(check_span(dst, dst_offset, size_bytes));
     if (src == dst && src_offset < dst_offset + size_bytes && dst_offset < src_offset + size_bytes)
         return pv_fail(r->device->log, PV_ERR_ARG, "copy: the two ranges of %s overlap", src->name);
-    if (size_bytes == 0)
+    if (size_bytes == 0 || r->device->compile_only)
         return PV_OK;
     if (conflicts(r, src, false) || conflicts(r, dst, true))
         barrier(r);
@@ -329,7 +339,7 @@ enum pv_status pv_recorder_fill(struct pv_recorder *r, struct pv_buffer *dst, ui
     PV_TRY(check_span(dst, dst_offset, size_bytes));
     if (dst_offset % 4 != 0 || size_bytes % 4 != 0)
         return pv_fail(r->device->log, PV_ERR_ARG, "fill: the range of %s is not in whole words", dst->name);
-    if (size_bytes == 0)
+    if (size_bytes == 0 || r->device->compile_only)
         return PV_OK;
     if (conflicts(r, dst, true))
         barrier(r);
@@ -369,6 +379,10 @@ enum pv_status pv_recorder_end(struct pv_recorder *r)
 {
     struct pv_device *device = r->device;
     assert(r->state == RECORDING);
+    if (device->compile_only) {
+        r->state = RECORDED;
+        return PV_OK;
+    }
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = all_writes,
                               .dstAccessMask =
@@ -390,6 +404,8 @@ enum pv_status pv_recorder_submit(struct pv_recorder *r, uint64_t *value)
     assert(r->state == RECORDED);
     if (device->lost)
         return PV_ERR_DEVICE_LOST;
+    if (device->compile_only)
+        return pv_fail(device->log, PV_ERR_UNSUPPORTED, "%s is open for compiling only", device->caps.name);
     if (r->submitted > 0) /* a command buffer may be in flight only once */
         PV_TRY(pv_device_wait(device, r->submitted));
     uint64_t signal = device->timeline_value + 1;

@@ -39,6 +39,35 @@ PV_MUST_USE enum pv_status pv_conform_models(struct pv_context *context, uint32_
                                              void (*row)(void *user, const struct pv_conform_row *row),
                                              void *user, struct pv_conform_result *out);
 
+/* One pipeline that the kernel cases need, built and not run. */
+enum { PV_COMPILE_STATISTICS = 32 };
+struct pv_compile_row {
+    const char *shader;     /* "matvec.f16.storage.sg": kernel, types, access */
+    char kernel[32];        /* its first word */
+    char constants[160];    /* specialization, defaults left out: "WG=128 LANES=64" */
+    char variant[32];       /* the first of the variants that need it */
+    uint32_t subgroup_size; /* asked of the driver; 0: its own choice */
+    bool compiled;          /* false: `constants` may be empty, `detail` says why */
+    double ms;              /* that the driver took */
+    char detail[256];
+    uint32_t n_statistics; /* 0: the driver gives none */
+    struct {
+        char name[64]; /* the driver's own words, such as "VGPRs" or "Spill Count" */
+        double value;  /* of several executables in a pipeline, the greatest */
+    } statistics[PV_COMPILE_STATISTICS];
+};
+struct pv_compile_result {
+    uint32_t n_compiled, n_failed;
+    bool has_statistics;
+};
+/* Builds every pipeline that the cases need, in every variant, each once; nothing is allocated on the device
+ * and nothing runs, so devices that only `compile` (pv_device_info) will do. `filter`, `variant` and `quick`
+ * of the params count. The row's strings live until the call returns. The status is as that of pv_conform. */
+PV_MUST_USE enum pv_status pv_conform_compile(struct pv_context *context, uint32_t device,
+                                              const struct pv_conform_params *params,
+                                              void (*row)(void *user, const struct pv_compile_row *row),
+                                              void *user, struct pv_compile_result *out);
+
 struct pv_conform_variant {
     const char *name, *about;
     bool runs;

@@ -27,6 +27,7 @@ struct pv_device_info {
     uint32_t api_major, api_minor, api_patch;
     uint64_t memory_bytes; /* largest device-local heap */
     bool usable;
+    bool compiles;     /* pipelines can be built for it, even where it cannot run them (pv_conform_compile) */
     char why_not[128]; /* reason, if not usable */
 };
 
@@ -41,6 +42,9 @@ const struct pv_device_info *pv_context_device_info(const struct pv_context *con
  * logged. */
 PV_MUST_USE enum pv_status pv_context_find_device(const struct pv_context *context, const char *spec,
                                                   uint32_t *out);
+/* The same among devices that pipelines can be built for. */
+PV_MUST_USE enum pv_status pv_context_find_compiler(const struct pv_context *context, const char *spec,
+                                                    uint32_t *out);
 /* Caps and plan as a JSON object; malloc'ed, the caller frees. NULL when memory is out. */
 char *pv_context_caps_json(const struct pv_context *context, uint32_t index);
 char *pv_context_plan_json(const struct pv_context *context, uint32_t index);
