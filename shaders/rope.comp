@@ -3,6 +3,7 @@
 // x [T][n_heads][head_dim], row stride x_stride.
 #version 450
 #include "access.glsl"
+#include "turn.glsl"
 layout(constant_id = PV_SPEC_NEOX) const uint NEOX = 0;
 BUF(0, float, x);
 BUF_IN(1, pv_step, step_info);
@@ -16,10 +17,10 @@ void main() {
 	float f = exp2(-pc.log2_theta * float(2 * i) / float(pc.rope_dim)) * pc.freq_scale;
 	if ((pc.flags & PV_FLAG_FACTORS) != 0) f /= factors[i];
 	float angle = float(step_info[0].pos + ((pc.flags & PV_FLAG_SEQS) != 0 ? 0 : t)) * f;
-	float c = cos(angle) * pc.amplitude, s = sin(angle) * pc.amplitude;
+	vec2 cs = cos_sin(angle) * pc.amplitude;
 	uint base = pc.x_offset + t * pc.x_stride + head * pc.head_dim;
 	uint i0 = NEOX != 0 ? base + i : base + 2 * i, i1 = NEOX != 0 ? i0 + half_dim : i0 + 1;
 	float x0 = x[i0], x1 = x[i1];
-	x[i0] = x0 * c - x1 * s;
-	x[i1] = x0 * s + x1 * c;
+	x[i0] = x0 * cs.x - x1 * cs.y;
+	x[i1] = x0 * cs.y + x1 * cs.x;
 }
