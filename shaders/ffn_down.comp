@@ -10,6 +10,7 @@
 #include "weights.glsl"
 layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
 layout(constant_id = PV_SPEC_ROWS) const uint WORDS = 1;
+layout(constant_id = PV_SPEC_PARTS) const uint PARTS = 0;
 IN_UVEC4(0, w);
 #ifdef W_SCALED
 IN_SCALES(5, s);
@@ -51,8 +52,21 @@ void add_eight(uvec4 row, uvec4 next, uint first, vec4 av, vec4 next_av) {
 	}
 }
 
-uvec4 listed(uint at, uint last) {
-	return min(LOADU4(list, at), uvec4(last));
+uvec4 listed(uint at) {
+	return min(LOADU4(list, at), uvec4(pc.n_rows - 1));
+}
+
+// Activations of neurons that lie in this part; the others count nothing.
+vec4 here(uvec4 neuron, vec4 av) {
+	return PARTS != 0 ? mix(vec4(0.0), av, lessThan(neuron - pc.part_first, uvec4(pc.part_rows))) : av;
+}
+uvec4 row_of(uvec4 neuron) {
+	return PARTS != 0 ? min(neuron - pc.part_first, uvec4(pc.part_rows - 1)) : neuron;
+}
+
+void add_listed_eight(uint at, uint a4, uint first) {
+	uvec4 i = listed(at), j = listed(at + 1);
+	add_eight(row_of(i), row_of(j), first, here(i, LOAD4(a, a4)), here(j, LOAD4(a, a4 + 1)));
 }
 
 void main() {
@@ -64,21 +78,28 @@ void main() {
 		list4 = routes[pc.route_index].list_offset / 4;
 	}
 	uint per = ((n + pc.n_splits - 1) / pc.n_splits + 3) / 4; // groups of four neurons in a slice
-	uint q = split * per, q_end = min(q + per, n / 4), last = pc.n_rows - 1;
+	uint q = split * per, q_end = min(q + per, n / 4);
+	bool tail = n % 4 != 0 && n / 4 >= split * per && n / 4 < (split + 1) * per; // the last one to three neurons
+	if (PARTS != 0 && MASKED == 0) { // a group of four neurons lies in one part
+		q = max(q, pc.part_first / 4);
+		q_end = min(q_end, (pc.part_first + pc.part_rows) / 4);
+		tail = tail && n / 4 * 4 >= pc.part_first && n / 4 * 4 < pc.part_first + pc.part_rows;
+	}
 	[[unroll]] for (uint i = 0; i < SUMS; i++) acc[i] = vec4(0.0);
+	if (PARTS != 0 && pc.part_first > 0)
+		[[unroll]] for (uint c = 0; c < WORDS; c++)
+			[[unroll]] for (uint i = 0; i < W_NV; i++)
+				acc[c * W_NV + i] = partials[split * (pc.p_stride / 4) + word(first, c) * W_NV + i];
 	if (MASKED != 0)
-		for (; q + 1 < q_end; q += 2)
-			add_eight(listed(list4 + q, last), listed(list4 + q + 1, last), first, LOAD4(a, q), LOAD4(a, q + 1));
+		for (; q + 1 < q_end; q += 2) add_listed_eight(list4 + q, q, first);
 	for (; q < q_end; q++) {
-		vec4 av = LOAD4(a, q);
-		uvec4 row = q * 4 + uvec4(0, 1, 2, 3);
-		if (MASKED != 0) row = listed(list4 + q, last);
+		uvec4 neuron = MASKED != 0 ? listed(list4 + q) : q * 4 + uvec4(0, 1, 2, 3), row = row_of(neuron);
+		vec4 av = here(neuron, LOAD4(a, q));
 		[[unroll]] for (uint k = 0; k < 4; k++) add_row(row[k], first, av[k]);
 	}
-	if (n % 4 != 0 && n / 4 >= split * per && n / 4 < (split + 1) * per) { // the last one to three neurons
-		vec4 av = LOAD4(a, n / 4);
-		uvec4 row = (n / 4) * 4 + uvec4(0, 1, 2, 3);
-		if (MASKED != 0) row = listed(list4 + n / 4, last);
+	if (tail) {
+		uvec4 neuron = MASKED != 0 ? listed(list4 + n / 4) : (n / 4) * 4 + uvec4(0, 1, 2, 3), row = row_of(neuron);
+		vec4 av = here(neuron, LOAD4(a, n / 4));
 		[[unroll]] for (uint k = 0; k < 3; k++)
 			if (k < n % 4) add_row(row[k], first, av[k]);
 	}

@@ -10,6 +10,7 @@
 #include "act.glsl"
 layout(constant_id = PV_SPEC_GATED) const uint GATED = 0;
 layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
+layout(constant_id = PV_SPEC_PARTS) const uint PARTS = 0;
 IN_UVEC4(0, w);
 IN_UVEC4(1, g);
 #ifdef W_SCALED
@@ -24,18 +25,21 @@ PUSH(pv_pc_ffn_up);
 #include "dot.glsl"
 
 void main() {
-	uint n = pc.n_rows, list_offset = 0;
+	uint n = PARTS != 0 ? pc.part_rows : pc.n_rows, list_offset = 0;
 	if (MASKED != 0) {
 		n = min(routes[pc.route_index].n_neurons, pc.n_rows);
 		list_offset = routes[pc.route_index].list_offset;
 	}
 	uint rows_per_wg = N_GROUPS * ROWS;
 	for (uint first = gl_WorkGroupID.x * rows_per_wg; first < n; first += gl_NumWorkGroups.x * rows_per_wg) {
-		uint row[ROWS];
+		uint row[ROWS]; // of w; with PARTS a listed neuron may lie in another part: its row is past the end
+		bool here[ROWS];
 		float up[ROWS], gate[ROWS];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			row[r] = min(first + GROUP * ROWS + r, n - 1);
-			if (MASKED != 0) row[r] = min(list[list_offset + row[r]], pc.n_rows - 1);
+			if (MASKED != 0) row[r] = min(list[list_offset + row[r]], pc.n_rows - 1) - (PARTS != 0 ? pc.part_first : 0);
+			here[r] = PARTS == 0 || row[r] < pc.part_rows;
+			if (PARTS != 0) row[r] = min(row[r], pc.part_rows - 1);
 			up[r] = 0.0;
 			gate[r] = 0.0;
 		}
@@ -46,7 +50,7 @@ void main() {
 			if (GATED != 0) v = phi(lanes_add(gate[r])) * u;
 			else v = phi(u);
 			uint i = first + GROUP * ROWS + r;
-			if (LANE == 0 && i < n) a[i] = v;
+			if (LANE == 0 && i < n && here[r]) a[PARTS != 0 && MASKED == 0 ? pc.part_first + i : i] = v;
 		}
 	}
 }

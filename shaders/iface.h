@@ -69,6 +69,7 @@
 #define PV_SPEC_NEOX 7     /* rope: 0 adjacent pairs (x0,x1), 1 halves (x_i, x_{i+n/2}) [0] */
 #define PV_SPEC_HEAD_DIM 8 /* attn_prefill, attn_decode_reg: head dimension, a multiple of 4 up to 256 [64] */
 #define PV_SPEC_NORM 9     /* rmsnorm: PV_NORM_* [0] */
+#define PV_SPEC_PARTS 10   /* ffn_up, ffn_down: 1: W holds rows part_first..part_first + part_rows only [0] */
 
 /* enum pv_act of parvin/model.h plus one, so that 0 means none. */
 #define PV_PHI_NONE 0
@@ -132,7 +133,7 @@ struct pv_pc_matvec {
 	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
 };
 
-/* matmul.TYPE.ACCESS: Y[t][i] (+)= phi(X[t] . W[i] + bias[i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
+/* matmul.TYPE.ACCESS: Y[t][y_offset + i] (+)= phi(X[t] . W[i] + bias[y_offset + i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
    Spec WG LANES ROWS TOKENS ACT: an invocation makes TOKENS x ROWS outputs; LANES invocations lie along the rows and
    WG / LANES along the tokens.   Dispatch (ceil(n_rows / (LANES * ROWS)), ceil(n_tokens / (WG / LANES * TOKENS))).
    matmul_t.TYPE.ACCESS: the same with W stored transposed [n_cols][w_stride]; an invocation makes TOKENS x W_E outputs.
@@ -171,18 +172,20 @@ struct pv_pc_attn {
 
 /* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z); n = r dense, n = list[list_offset + r]
    masked, r < route.n_neurons: a is compact in list order.
-   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 S up  7 S gate.   Spec WG LANES ROWS ACT GATED MASKED.
+   With PARTS a call makes the a[r] of its own rows only.
+   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 S up  7 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS.
    Dispatch dense as matvec; masked vkCmdDispatchIndirect at route_index * sizeof(pv_route) + PV_ROUTE_UP_OFFSET. */
 struct pv_pc_ffn_up {
-	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index;
+	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index, part_first, part_rows; /* n_rows: of all parts */
 };
 
 /* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
    Slice s holds r in [s * c, (s + 1) * c), c = ceil(n / n_splits) rounded up to 4. A dense call and an all-neurons list give
-   the same bits.   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 S.   Spec WG MASKED.
+   the same bits.   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 S.   Spec WG MASKED ROWS PARTS.
+   With PARTS a call adds the neurons of its own rows; the one with part_first 0 sets the partials, the others add to them.
    Dispatch (ceil(w_stride / WG), n_splits); masked indirect at PV_ROUTE_DOWN_OFFSET. */
 struct pv_pc_ffn_down {
-	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index; /* p_stride = w_stride * W_E floats */
+	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index, part_first, part_rows; /* p_stride = w_stride * W_E floats */
 };
 
 /* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order.   0 partials  1 y.   Spec WG.

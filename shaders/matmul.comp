@@ -52,7 +52,7 @@ void main() {
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			if (t_first + t >= pc.n_tokens || row_first + r >= pc.n_rows) continue;
 			float v = acc[t * ROWS + r];
-			if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[row_first + r];
+			if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[pc.y_offset + row_first + r];
 			v = phi(v);
 			uint o = pc.y_offset + (t_first + t) * pc.y_stride + row_first + r;
 			y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + v : v;

@@ -47,7 +47,7 @@ void main() {
 			uint col = chunk * W_E + i;
 			if (col >= pc.n_rows) break;
 			float v = acc[t * W_NV + i / 4][i % 4];
-			if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[col];
+			if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[pc.y_offset + col];
 			v = phi(v);
 			uint o = pc.y_offset + (t_first + t) * pc.y_stride + col;
 			y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + v : v;

@@ -50,7 +50,8 @@ static enum pv_status make_probe(struct pv_device *device, struct probe *p)
     PV_TRY(pv_tensor_create(device, PV_F16, n_rows, n_cols, "probe", &p->w));
     PV_TRY(pv_buffer_create(device, pv_rows_bytes(1, n_cols), PV_MEM_DEVICE, "probe x", &p->x));
     PV_TRY(pv_buffer_create(device, pv_rows_bytes(1, n_rows), PV_MEM_DEVICE, "probe y", &p->y));
-    PV_TRY(pv_buffer_fill(p->w.data, 0));
+    for (uint32_t i = 0; i < p->w.n_parts; i++)
+        PV_TRY(pv_buffer_fill(p->w.parts[i].data, 0));
     PV_TRY(pv_buffer_fill(p->x, 0));
     PV_TRY(pv_recorder_create(device, &p->recorder));
     PV_TRY(pv_recorder_begin(p->recorder, 0));

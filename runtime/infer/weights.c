@@ -174,9 +174,9 @@ enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *eng
 {
     const struct pv_model *model = engine->model;
     const bool tied = model->output == model->token_embd;
-    if (needs_embed(stage, model) && !stage->token_embd.data)
+    if (needs_embed(stage, model) && !stage->token_embd.n_parts)
         PV_TRY(upload_matrix(stage->device, model->token_embd, &stage->token_embd));
-    if (stage->has_output && !tied && !stage->output_own.data)
+    if (stage->has_output && !tied && !stage->output_own.n_parts)
         PV_TRY(upload_matrix(stage->device, model->output, &stage->output_own));
     if (stage->has_output && !stage->output_norm)
         PV_TRY(upload_vector(stage->device, model->output_norm, "output_norm", &stage->output_norm));

@@ -88,14 +88,6 @@ enum pv_status pv_case_matrix(struct pv_case_run *run, enum pv_type type, uint32
     if (run->n_tensors == PV_CASE_TENSORS)
         return pv_fail(run->device->log, PV_ERR_ARG, "a kernel case makes more than %d matrices",
                        PV_CASE_TENSORS);
-    struct pv_packed_size size;
-    if (pv_packed_size(type, n_cols, &size) &&
-        (uint64_t)n_rows * size.row_words * 16 > run->device->plan.max_binding_bytes) {
-        run->skipped = true;
-        snprintf(run->detail, sizeof run->detail,
-                 "%u x %u weights are more than one binding of the device can see", n_rows, n_cols);
-        return PV_ERR_UNSUPPORTED;
-    }
     PV_TRY(pv_case_random(run, (size_t)n_rows * n_cols, 1.0f / sqrtf((float)n_cols), &w));
     uint8_t *gguf = pv_arena_alloc(&run->arena, n_rows, row_bytes);
     if (!gguf)

@@ -41,8 +41,7 @@ PV_MUST_USE enum pv_status pv_case_buffer(struct pv_case_run *run, const void *w
                                           struct pv_buffer **out);
 /* struct pv_step. */
 PV_MUST_USE enum pv_status pv_case_step(struct pv_case_run *run, uint32_t pos, struct pv_buffer **out);
-/* A random weight matrix on the device and its dequantised floats. Skips the case (PV_ERR_UNSUPPORTED) where
- * the matrix is larger than a binding of the device can see. */
+/* A random weight matrix on the device and its dequantised floats. */
 PV_MUST_USE enum pv_status pv_case_matrix(struct pv_case_run *run, enum pv_type type, uint32_t n_rows,
                                           uint32_t n_cols, struct pv_tensor **out, struct pv_ref_matrix *ref);
 

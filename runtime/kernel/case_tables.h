@@ -24,5 +24,7 @@ extern const uint32_t pv_n_cases_linear, pv_n_cases_attention, pv_n_cases_ffn, p
 #define PV_CASE_TILES_q8_0 PV_AXIS_TILES
 #define PV_CASE_TILES_q4_0 0
 #define PV_CASE_TILES(t)   PV_CASE_TILES_##t
+/* Neither do parts of a matrix: the same types. */
+#define PV_CASE_PARTS(t) (PV_CASE_TILES_##t ? PV_AXIS_PARTS : 0)
 
 #endif

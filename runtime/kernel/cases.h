@@ -18,6 +18,7 @@ enum pv_case_axis {
     PV_AXIS_REDUCE = 2, /* who shares a row */
     PV_AXIS_KV = 4,     /* type of the KV cache */
     PV_AXIS_TILES = 8,  /* workgroups, tiles, slices */
+    PV_AXIS_PARTS = 16, /* weights in several bindings */
 };
 struct pv_case {
     const char *kernel, *name; /* "linear", "f16 33x172 T=1 bias" */

@@ -59,7 +59,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     {.kernel = "embed",                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_,                                                                  \
      .run = run_embed,                                                                                       \
-     .axes = PV_AXIS_ACCESS,                                                                                 \
+     .axes = PV_AXIS_ACCESS | PV_CASE_PARTS(ty),                                                             \
      .tolerance = 1e-11,                                                                                     \
      .type = PV_CASE_TYPE(ty),                                                                               \
      .t = t_,                                                                                                \
@@ -69,7 +69,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     {.kernel = kernel_,                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_ text,                                                             \
      .run = run_linear,                                                                                      \
-     .axes = axes_,                                                                                          \
+     .axes = (axes_) | PV_CASE_PARTS(ty),                                                                    \
      .tolerance = 1e-11,                                                                                     \
      .large = large_,                                                                                        \
      .type = PV_CASE_TYPE(ty),                                                                               \

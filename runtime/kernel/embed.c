@@ -1,4 +1,6 @@
 /* Rows of the embedding matrix for a batch of tokens; the tokens are read on the device. */
+#include <string.h>
+
 #include "base/log.h"
 #include "kernel/call.h"
 
@@ -10,19 +12,26 @@ enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *ta
     PV_TRY(pv_call_require(r, "embed", n_tokens >= 1, "n_tokens >= 1"));
     PV_TRY(pv_call_check(r, "embed", needs, 2));
     const uint32_t workgroup = pv_call_plan(r)->elementwise_workgroup;
-    const struct pv_pc_embed push = {.n_vocab = table->n_rows,
-                                     .n_cols = table->n_cols,
-                                     .n_tokens = n_tokens,
-                                     .w_stride = table->row_words,
-                                     .s_stride = table->scale_words * 2,
-                                     .y_stride = pv_row_stride(table->n_cols),
-                                     .scale = 1.0f};
-    const struct pv_call call = {.kernel = "embed",
-                                 .type = pv_type_name(table->type),
-                                 .spec = {[PV_SPEC_WG] = workgroup},
-                                 .buffers = {table->data, tokens, out, tokens, table->scales},
-                                 .push = &push,
-                                 .push_bytes = sizeof push,
-                                 .groups = {pv_ceil_div(table->row_words, workgroup), n_tokens, 1}};
-    return pv_call_record(r, &call);
+    struct pv_pc_embed push = {.n_vocab = table->n_rows,
+                               .n_cols = table->n_cols,
+                               .n_tokens = n_tokens,
+                               .w_stride = table->row_words,
+                               .s_stride = table->scale_words * 2,
+                               .y_stride = pv_row_stride(table->n_cols),
+                               .scale = 1.0f};
+    struct pv_call call = {.kernel = "embed",
+                           .type = pv_type_name(table->type),
+                           .spec = {[PV_SPEC_WG] = workgroup},
+                           .push = &push,
+                           .push_bytes = sizeof push,
+                           .groups = {pv_ceil_div(table->row_words, workgroup), n_tokens, 1}};
+    for (uint32_t i = 0; i < table->n_parts; i++) { /* each writes the tokens it holds */
+        const struct pv_tensor_part *part = &table->parts[i];
+        struct pv_buffer *const buffers[] = {part->data, tokens, out, tokens, part->scales};
+        push.row_first = part->first_row;
+        push.row_count = part->n_rows;
+        memcpy(call.buffers, buffers, sizeof buffers);
+        PV_TRY(pv_call_record(r, &call));
+    }
+    return PV_OK;
 }

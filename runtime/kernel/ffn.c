@@ -34,20 +34,20 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, 
     return pv_call_check(r, down ? "ffn_down" : "ffn_up", needs, sizeof needs / sizeof *needs);
 }
 
-enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args *a)
+/* Parts of gate are those of up: they have one shape. */
+static enum pv_status record_up(struct pv_recorder *r, const struct pv_ffn_args *a, uint32_t index)
 {
-    const struct pv_tensor *up = a->up, *gate = a->gate ? a->gate : a->up;
-    PV_TRY(check(r, a, up, false));
-    PV_TRY(pv_call_require(r, "ffn_up",
-                           gate->type == up->type && gate->n_rows == up->n_rows && gate->n_cols == up->n_cols,
-                           "up and gate of one type and shape"));
+    const struct pv_tensor *up = a->up;
+    const struct pv_tensor_part *part = &up->parts[index], *gate = a->gate ? &a->gate->parts[index] : part;
     const struct pv_row_split split = pv_row_split(pv_call_plan(r));
     const uint32_t max_groups = pv_recorder_device(r)->caps.max_workgroup_count[0];
-    const uint32_t groups = pv_ceil_div(up->n_rows, split.rows_per_workgroup);
+    const uint32_t groups = pv_ceil_div(part->n_rows, split.rows_per_workgroup);
     const struct pv_pc_ffn_up push = {.n_rows = up->n_rows,
                                       .n_cols = up->n_cols,
                                       .w_stride = up->row_words,
-                                      .s_stride = up->scale_words * 2};
+                                      .s_stride = up->scale_words * 2,
+                                      .part_first = part->first_row,
+                                      .part_rows = part->n_rows};
     const struct pv_call call = {.kernel = "ffn_up",
                                  .type = pv_type_name(up->type),
                                  .subgroup = split.subgroup,
@@ -56,9 +56,10 @@ enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args 
                                           [PV_SPEC_ROWS] = split.rows,
                                           [PV_SPEC_ACT] = pv_call_phi(a->act),
                                           [PV_SPEC_GATED] = a->gate != NULL,
-                                          [PV_SPEC_MASKED] = a->masks != NULL},
-                                 .buffers = {up->data, gate->data, a->z, a->a, a->masks ? a->route : a->z,
-                                             a->masks ? a->masks->neurons : a->z, up->scales, gate->scales},
+                                          [PV_SPEC_MASKED] = a->masks != NULL,
+                                          [PV_SPEC_PARTS] = up->n_parts > 1},
+                                 .buffers = {part->data, gate->data, a->z, a->a, a->masks ? a->route : a->z,
+                                             a->masks ? a->masks->neurons : a->z, part->scales, gate->scales},
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {groups < max_groups ? groups : max_groups, 1, 1},
@@ -67,7 +68,20 @@ enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args 
     return pv_call_record(r, &call);
 }
 
-static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_args *a, uint32_t p_stride)
+enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args *a)
+{
+    const struct pv_tensor *up = a->up, *gate = a->gate ? a->gate : a->up;
+    PV_TRY(check(r, a, up, false));
+    PV_TRY(pv_call_require(r, "ffn_up",
+                           gate->type == up->type && gate->n_rows == up->n_rows && gate->n_cols == up->n_cols,
+                           "up and gate of one type and shape"));
+    for (uint32_t i = 0; i < up->n_parts; i++)
+        PV_TRY(record_up(r, a, i));
+    return PV_OK;
+}
+
+static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_args *a,
+                                  const struct pv_tensor_part *part, uint32_t p_stride)
 {
     const struct pv_plan *plan = pv_call_plan(r);
     const struct pv_tensor *w = a->down_t;
@@ -75,7 +89,9 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
                                         .w_stride = w->row_words,
                                         .s_stride = w->scale_words * 2,
                                         .p_stride = p_stride,
-                                        .n_splits = plan->ffn_down_splits};
+                                        .n_splits = plan->ffn_down_splits,
+                                        .part_first = part->first_row,
+                                        .part_rows = part->n_rows};
     const uint32_t widest = pv_ceil_div(w->row_words, plan->ffn_down_workgroup);
     const uint32_t words = plan->ffn_down_words < widest ? plan->ffn_down_words : widest;
     const struct pv_call call = {
@@ -83,9 +99,10 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
         .type = pv_type_name(w->type),
         .spec = {[PV_SPEC_WG] = plan->ffn_down_workgroup,
                  [PV_SPEC_MASKED] = a->masks != NULL,
-                 [PV_SPEC_ROWS] = words},
-        .buffers = {w->data, a->a, a->partial, a->masks ? a->route : a->a,
-                    a->masks ? a->masks->neurons : a->a, w->scales},
+                 [PV_SPEC_ROWS] = words,
+                 [PV_SPEC_PARTS] = w->n_parts > 1},
+        .buffers = {part->data, a->a, a->partial, a->masks ? a->route : a->a,
+                    a->masks ? a->masks->neurons : a->a, part->scales},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {pv_ceil_div(w->row_words, plan->ffn_down_workgroup * words), plan->ffn_down_splits, 1}};
@@ -98,7 +115,8 @@ enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_arg
     const struct pv_tensor *w = a->down_t;
     const uint32_t p_stride = w->row_words * word_elements(w->type);
     PV_TRY(check(r, a, w, true));
-    PV_TRY(record_down(r, a, p_stride));
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        PV_TRY(record_down(r, a, &w->parts[i], p_stride));
     const struct pv_pc_ffn_reduce push = {.n_cols = w->n_cols,
                                           .n_splits = plan->ffn_down_splits,
                                           .p_stride = p_stride,

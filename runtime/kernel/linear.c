@@ -16,27 +16,31 @@ static enum pv_status check(struct pv_recorder *r, const char *kernel, const str
     return pv_call_check(r, kernel, needs, 3);
 }
 
-static uint32_t linear_flags(const struct pv_linear *a)
+/* y is written by the first part of w that has a say in it. */
+static uint32_t linear_flags(const struct pv_linear *a, bool first)
 {
-    return (a->bias ? (uint32_t)PV_FLAG_BIAS : 0) | (a->accumulate ? (uint32_t)PV_FLAG_ACCUMULATE : 0);
+    const uint32_t bias = a->bias && first ? PV_FLAG_BIAS : 0;
+    return bias | (a->accumulate || !first ? (uint32_t)PV_FLAG_ACCUMULATE : 0);
 }
 
-static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linear *a)
+static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linear *a,
+                                    const struct pv_tensor_part *part)
 {
     const struct pv_row_split split = pv_row_split(pv_call_plan(r));
     const uint32_t max_groups = pv_recorder_device(r)->caps.max_workgroup_count[0];
-    const uint32_t groups = pv_ceil_div(a->w->n_rows, split.rows_per_workgroup);
-    const struct pv_pc_matvec push = {.n_rows = a->w->n_rows,
+    const uint32_t groups = pv_ceil_div(part->n_rows, split.rows_per_workgroup);
+    const struct pv_pc_matvec push = {.n_rows = part->n_rows,
                                       .n_cols = a->w->n_cols,
                                       .w_stride = a->w->row_words,
                                       .s_stride = a->w->scale_words * 2,
-                                      .flags = linear_flags(a)};
+                                      .y_offset = part->first_row,
+                                      .flags = linear_flags(a, true)};
     const struct pv_call call = {
         .kernel = "matvec",
         .type = pv_type_name(a->w->type),
         .subgroup = split.subgroup,
         .spec = {[PV_SPEC_WG] = split.workgroup, [PV_SPEC_LANES] = split.lanes, [PV_SPEC_ROWS] = split.rows},
-        .buffers = {a->w->data, a->x, a->y, a->bias ? a->bias : a->x, a->w->scales},
+        .buffers = {part->data, a->x, a->y, a->bias ? a->bias : a->x, part->scales},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {groups < max_groups ? groups : max_groups, 1, 1}};
@@ -52,11 +56,13 @@ static uint32_t tokens_transposed(const struct pv_plan *plan, enum pv_type type)
     return tokens > 0 ? tokens : 1;
 }
 
-static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linear *a, bool transposed)
+/* A part of w makes some of the outputs, or transposed has some of the inputs. */
+static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linear *a,
+                                    const struct pv_tensor_part *part, bool transposed)
 {
     const struct pv_plan *plan = pv_call_plan(r);
-    const uint32_t n_in = transposed ? a->w->n_rows : a->w->n_cols;
-    const uint32_t n_out = transposed ? a->w->n_cols : a->w->n_rows;
+    const uint32_t n_in = transposed ? part->n_rows : a->w->n_cols;
+    const uint32_t n_out = transposed ? a->w->n_cols : part->n_rows;
     const uint32_t lanes = plan->matmul_lanes;
     const uint32_t tokens = transposed ? tokens_transposed(plan, a->w->type) : plan->matmul_tile_rows;
     const uint32_t rows = transposed ? 1 : plan->matmul_tile_cols;
@@ -65,9 +71,11 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
                                       .n_tokens = a->n_tokens,
                                       .w_stride = a->w->row_words,
                                       .s_stride = a->w->scale_words * 2,
-                                      .x_stride = pv_row_stride(n_in),
-                                      .y_stride = pv_row_stride(n_out),
-                                      .flags = linear_flags(a)};
+                                      .x_stride = pv_row_stride(transposed ? a->w->n_rows : n_in),
+                                      .y_stride = pv_row_stride(transposed ? n_out : a->w->n_rows),
+                                      .x_offset = transposed ? part->first_row : 0,
+                                      .y_offset = transposed ? 0 : part->first_row,
+                                      .flags = linear_flags(a, !transposed || part->first_row == 0)};
     const uint32_t tokens_per_group = plan->matmul_workgroup / lanes * tokens;
     const uint32_t groups_x = pv_ceil_div(transposed ? a->w->row_words : n_out, lanes * rows);
     const struct pv_call call = {.kernel = transposed ? "matmul_t" : "matmul",
@@ -76,7 +84,7 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
                                           [PV_SPEC_LANES] = lanes,
                                           [PV_SPEC_ROWS] = rows,
                                           [PV_SPEC_TOKENS] = tokens},
-                                 .buffers = {a->w->data, a->x, a->y, a->bias ? a->bias : a->x, a->w->scales},
+                                 .buffers = {part->data, a->x, a->y, a->bias ? a->bias : a->x, part->scales},
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {groups_x, pv_ceil_div(a->n_tokens, tokens_per_group), 1}};
@@ -86,11 +94,17 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
 enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct pv_linear *a)
 {
     PV_TRY(check(r, a->n_tokens == 1 ? "matvec" : "matmul", a, a->w->n_cols, a->w->n_rows));
-    return a->n_tokens == 1 ? record_matvec(r, a) : record_matmul(r, a, false);
+    for (uint32_t i = 0; i < a->w->n_parts; i++) {
+        const struct pv_tensor_part *part = &a->w->parts[i];
+        PV_TRY(a->n_tokens == 1 ? record_matvec(r, a, part) : record_matmul(r, a, part, false));
+    }
+    return PV_OK;
 }
 
 enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a)
 {
     PV_TRY(check(r, "matmul_t", a, a->w->n_rows, a->w->n_cols));
-    return record_matmul(r, a, true);
+    for (uint32_t i = 0; i < a->w->n_parts; i++)
+        PV_TRY(record_matmul(r, a, &a->w->parts[i], true));
+    return PV_OK;
 }

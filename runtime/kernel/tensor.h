@@ -1,4 +1,6 @@
-/* A weight matrix on a device, in the layout of format/types.h: rows of whole uvec4, block scales apart. */
+/* A weight matrix on a device, in the layout of format/types.h: rows of whole uvec4, block scales apart. A
+ * matrix larger than one binding of the device can see lies in several parts of whole rows; a kernel is
+ * dispatched once for each. */
 #ifndef PV_KERNEL_TENSOR_H
 #define PV_KERNEL_TENSOR_H
 
@@ -9,11 +11,17 @@ struct pv_tensor {
     enum pv_type type;
     uint32_t n_rows, n_cols;
     uint32_t row_words, scale_words; /* uvec4 and uint32 a row */
+    struct pv_tensor_part *parts;
+    uint32_t n_parts; /* 0: not created */
+};
+struct pv_tensor_part {
+    uint32_t first_row, n_rows; /* both multiples of 4, but for the last part's n_rows */
     struct pv_buffer *data;
     struct pv_buffer
         *scales; /* a one-word dummy for types without scales, so that bindings are never empty */
 };
-/* Fails with PV_ERR_UNSUPPORTED (naming the limit) past plan.max_binding_bytes. */
+/* Parts are of at most plan.max_binding_bytes; PV_ERR_UNSUPPORTED (naming the limit) if four rows are more.
+ */
 PV_MUST_USE enum pv_status pv_tensor_create(struct pv_device *device, enum pv_type type, uint32_t n_rows,
                                             uint32_t n_cols, const char *name, struct pv_tensor *out);
 void pv_tensor_destroy(struct pv_tensor *tensor); /* safe on a zeroed struct */

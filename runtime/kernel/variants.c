@@ -58,6 +58,10 @@ static const struct row rows[] = {
           "tile_cols=1,"
           "attn_workgroup=4,attn_tokens=3,elementwise_workgroup=128",
      PV_AXIS_TILES | PV_AXIS_ACCESS},
+    {"storage-parts", "storage buffers of at most 8 KiB: weights lie in several", NOTHING,
+     SMALL BASE "storage,reduce=invocation,max_binding_bytes=8192", PV_AXIS_PARTS},
+    {"texel-parts", "texel buffers of at most 8 KiB, a row for each workgroup", NOTHING,
+     SMALL BASE "texel,reduce=workgroup,max_binding_bytes=8192", PV_AXIS_PARTS | PV_AXIS_ACCESS},
     {"no-subgroups", "the plan of a device without subgroup arithmetic", SUBGROUPS, NULL, PV_AXIS_REDUCE},
     {"no-fp16-storage", "the plan of a device without 16-bit storage", F16_STORAGE, NULL, 0},
     {"no-fp16-arithmetic", "the plan of a device without float16 arithmetic", F16_ARITHMETIC, NULL, 0},

@@ -64,7 +64,7 @@ static enum pv_status create_buffers(struct pv_accel_router *a, const float *bia
     if (a->host_z == NULL || a->host_weight == NULL || a->host_choice == NULL)
         return pv_fail(a->device->log, PV_ERR_NOMEM, "no memory to train on %s", a->device->caps.name);
     /* the padding of rows goes through Adam too: zero there, it stays zero */
-    PV_TRY(pv_buffer_fill(a->weight.data, 0));
+    PV_TRY(pv_buffer_fill(a->weight.parts[0].data, 0));
     PV_TRY(pv_buffer_fill(a->moment, 0));
     PV_TRY(pv_buffer_fill(a->square, 0));
     PV_TRY(pv_buffer_fill(a->gradient, 0));
@@ -147,15 +147,16 @@ enum pv_status pv_accel_router_step(struct pv_accel_router *a, const float *z, c
                                     uint32_t n, const struct pv_accel_step *step)
 {
     /* the batch as the matrix of the gradient's product: gradient[k] = sum over t of g[k][t] z[t] */
+    struct pv_tensor_part whole = {.n_rows = n, .data = a->z, .scales = a->z};
     const struct pv_tensor batch = {.type = PV_F32,
                                     .n_rows = n,
                                     .n_cols = a->n_in,
                                     .row_words = a->stride / 4,
-                                    .data = a->z,
-                                    .scales = a->z};
+                                    .parts = &whole,
+                                    .n_parts = 1};
     const struct pv_linear product = {
         .w = &batch, .x = a->gradient_t, .y = a->gradient, .n_tokens = a->n_clusters};
-    const struct pv_adam_args adam = {.w = a->weight.data,
+    const struct pv_adam_args adam = {.w = a->weight.parts[0].data,
                                       .moment = a->moment,
                                       .square = a->square,
                                       .gradient = a->gradient,
@@ -177,7 +178,7 @@ enum pv_status pv_accel_router_read(struct pv_accel_router *a, float *weight, fl
 {
     const size_t d = a->n_in - 1;
 
-    PV_TRY(pv_buffer_read(a->weight.data, 0, a->host_weight,
+    PV_TRY(pv_buffer_read(a->weight.parts[0].data, 0, a->host_weight,
                           (uint64_t)a->n_clusters * a->stride * sizeof(float)));
     for (size_t k = 0; k < a->n_clusters; k++) {
         memcpy(weight + k * d, a->host_weight + k * a->stride, d * sizeof(*weight));

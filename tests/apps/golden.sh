@@ -20,8 +20,22 @@ same_text() {
 }
 same_text "$MODEL" "$golden/fables.txt"
 same_text "$MODEL" "$golden/fables.txt" --plan access=storage
+same_text "$MODEL" "$golden/fables.txt" --plan max_binding_bytes=65536 # every matrix in several bindings
 same_text "$SHARED/models/stories260k-f32.gguf" "$golden/stories260k.txt"
 same_text "$SHARED/models/babyllama105-f32.gguf" "$golden/babyllama105.txt"
+
+# Split matrices, masked too: the same perplexities.
+json_number() { sed -n "s/^ *\"$1\": \([-0-9.e]*\).*/\1/p" out | head -n 1; }
+measure() {
+	parvin eval "$MODEL" -c "$SOURCE/models/fables-5m.clusters.gguf" --text "$SOURCE/models/tales.txt" --ctx 128 --windows 2 \
+		--json "$@"
+	expect_code 0
+}
+measure
+dense=$(json_number ppl_dense) routed=$(json_number ppl_routed)
+measure --plan max_binding_bytes=65536
+expect_number 'x > 1 && x < 1.00001 * y && y < 1.00001 * x' x "$dense" y "$(json_number ppl_dense)"
+expect_number 'x > 1 && x < 1.00001 * y && y < 1.00001 * x' x "$routed" y "$(json_number ppl_routed)"
 
 # A seed gives a text back; text arrives on a pipe as UTF-8.
 parvin run "$MODEL" -p 'The fox' -n 40 --seed 5

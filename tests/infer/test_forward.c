@@ -6,6 +6,7 @@
 
 #include "infer/reference.h"
 #include "rig.h"
+#include "vk/instance.h"
 
 enum { n_text = 21 };
 
@@ -99,6 +100,47 @@ START_TEST(two_stages_match_the_reference)
 }
 END_TEST
 
+/* What an engine needs of a device beside weights fits into this much for the model below. */
+enum { SMALL_BYTES = 16384 };
+
+/* Makes one limit of the device small, and its plan anew; false if the device cannot do without. */
+static bool lower(struct pv_physical *p, int limit)
+{
+    static const char *const overrides[] = {"access=storage", "access=texel", ""};
+    struct pv_caps *caps = &p->caps;
+    if (limit == 0)
+        caps->max_storage_range = SMALL_BYTES;
+    else if (limit == 1)
+        caps->max_texel_elements = SMALL_BYTES / 16;
+    else
+        caps->max_allocation = SMALL_BYTES;
+    const bool good = pv_plan_make(caps, p->quirks, overrides[limit], NULL, &p->plan) == PV_OK;
+    ck_assert(!good || p->plan.max_binding_bytes == SMALL_BYTES);
+    return good;
+}
+
+/* With limits far below its matrices the model is the same: storage range, texel elements, allocation. */
+START_TEST(matrices_beyond_a_limit_are_split)
+{
+    static const struct form form = {
+        "arcee f32 split",
+        {.arch = "arcee", .type = PV_F32, .d_model = 64, .d_ffn = 300, .untied = true},
+        1e-7};
+    uint32_t devices[8];
+    const uint32_t n = rig_devices(devices, 8);
+    for (uint32_t i = 0; i < n; i++) {
+        struct pv_physical *p = &rig_context()->physical[devices[i]];
+        const struct pv_physical own = *p;
+        if (lower(p, _i)) {
+            compare(&form, devices[i], 1, 0);
+            compare(&form, devices[i], 2, 7);
+        }
+        p->caps = own.caps;
+        p->plan = own.plan;
+    }
+}
+END_TEST
+
 int main(void)
 {
     if (!rig_start())
@@ -108,6 +150,7 @@ int main(void)
     tcase_add_loop_test(tcase, dense_matches_the_reference, 0, n_forms);
     tcase_add_loop_test(tcase, routed_matches_the_reference, 0, n_forms);
     tcase_add_loop_test(tcase, two_stages_match_the_reference, 0, n_forms);
+    tcase_add_loop_test(tcase, matrices_beyond_a_limit_are_split, 0, 3);
     tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);

@@ -231,11 +231,23 @@ START_TEST(tensors_and_masks_are_checked)
     ck_assert_int_eq(pv_tensor_create(f.device, PV_I32, 4, 32, "integers", &t), PV_ERR_UNSUPPORTED);
     ck_assert_int_eq(pv_tensor_create(f.device, PV_F32, 0, 32, "empty", &t), PV_ERR_UNSUPPORTED);
     f.device->plan.max_binding_bytes = 1024;
-    ck_assert_int_eq(pv_tensor_create(f.device, PV_F32, 9, 32, "large", &t), PV_ERR_UNSUPPORTED);
-    ck_assert(pv_test_logged(&f.log, "large: 1152 bytes of weights"));
     ck_assert_int_eq(pv_tensor_create(f.device, PV_F32, 8, 32, "fits", &t), PV_OK);
     ck_assert_uint_eq(pv_tensor_bytes(&t), 1024);
+    ck_assert_uint_eq(t.n_parts, 1);
     pv_tensor_destroy(&t);
+    ck_assert_int_eq(pv_tensor_create(f.device, PV_F32, 21, 32, "large", &t), PV_OK);
+    ck_assert_uint_eq(t.n_parts, 3);
+    ck_assert_uint_eq(pv_tensor_bytes(&t), 21 * 128);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(t.parts[i].first_row, 8 * i);
+        ck_assert_uint_eq(t.parts[i].n_rows, i < 2 ? 8 : 5);
+        ck_assert_uint_le(t.parts[i].data->size_bytes, 1024);
+    }
+    pv_tensor_destroy(&t);
+    f.device->plan.max_binding_bytes = 511;
+    ck_assert_int_eq(pv_tensor_create(f.device, PV_F32, 9, 32, "wide", &t), PV_ERR_UNSUPPORTED);
+    ck_assert(pv_test_logged(&f.log, "wide: 4 rows of 128 bytes"));
+    ck_assert_uint_eq(t.n_parts, 0);
     pv_tensor_destroy(&t); /* safe on a zeroed struct */
     ck_assert_int_eq(pv_masks_create_lists(f.device, 1, 9, (const uint16_t *[]){list}, (uint32_t[]){2}, &m),
                      PV_ERR_ARG);
