@@ -1,4 +1,5 @@
 /* parvin devices: what is there, what it can do, what Parvin makes of it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
@@ -26,9 +27,26 @@ static json_t *device_json(const struct pv_context *context, uint32_t index)
     return object;
 }
 
+static int plan_for_saved(struct app *app)
+{
+    struct text caps = {0};
+    char *plan = NULL;
+    const struct pv_log log = console_log(&app->console);
+    enum pv_status status = text_read(&app->console, app->options.caps, &caps);
+    if (!status)
+        status = pv_plan_for_caps(caps.bytes ? caps.bytes : "", app->options.plan, &log, &plan);
+    if (!status)
+        puts(plan);
+    free(plan);
+    text_free(&caps);
+    return app_fail(app, status);
+}
+
 int cmd_devices(struct app *app)
 {
     struct setup setup = {0};
+    if (app->options.caps)
+        return plan_for_saved(app);
     if (app->options.fit)
         return cmd_devices_fit(app);
     if (app->options.devices || app->options.split || app->options.clusters_path || app->options.ctx) {

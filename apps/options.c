@@ -195,6 +195,8 @@ static const struct option_row rows[] = {
      "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
     {C_DEVICES, 0, "fit", TEXT, AT(fit), "MODEL", NULL, 0, 0,
      "say what the model takes and what fits where, and load nothing"},
+    {C_DEVICES, 0, "caps", TEXT, AT(caps), "FILE", NULL, 0, 0,
+     "print the plan for a saved device (the caps of 'parvin devices --json'), here or not"},
     {SPLIT | C_DEVICES, 0, "devices", TEXT, AT(devices), "A,B,...", NULL, 0, 0,
      "split the layers over several devices"},
     {SPLIT | C_DEVICES, 0, "split", TEXT, AT(split), "X,Y,...", "by measured speed and free memory", 0, 0,

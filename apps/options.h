@@ -37,7 +37,8 @@ struct options {
     /* device */
     const char *device, *devices, *split, *plan;
     bool no_cache, validation;
-    const char *fit; /* devices: a model to place */
+    const char *fit;  /* devices: a model to place */
+    const char *caps; /* devices: a saved device to plan for */
     /* model and text */
     const char *clusters_path, *ffn_act, *text;
     uint32_t ctx;

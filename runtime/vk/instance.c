@@ -359,3 +359,15 @@ char *pv_context_plan_json(const struct pv_context *context, uint32_t index)
 {
     return index < context->n_physical ? pv_plan_to_json(&context->physical[index].plan) : NULL;
 }
+
+enum pv_status pv_plan_for_caps(const char *caps_json, const char *plan_overrides, const struct pv_log *log,
+                                char **out)
+{
+    struct pv_caps caps;
+    struct pv_plan plan;
+    *out = NULL;
+    PV_TRY(pv_caps_from_json(caps_json, log, &caps));
+    PV_TRY(pv_plan_make(&caps, pv_quirks_find(&caps), plan_overrides, log, &plan));
+    *out = pv_plan_to_json(&plan);
+    return *out ? PV_OK : pv_fail(log, PV_ERR_NOMEM, "out of memory making a plan");
+}

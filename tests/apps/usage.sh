@@ -123,6 +123,16 @@ parvin info --json "$MODEL"
 expect_in out '"d_ffn": 1536'
 [ "$(head -c 1 out)" = '{' ] || wrong 'the JSON result is not one object'
 
+# The plan of a saved device needs no device.
+caps=$SOURCE/tests/data/caps
+parvin devices --caps "$caps/nvidia_rtx2080.json"
+expect_code 0
+cmp -s out "$caps/nvidia_rtx2080.plan.json" || wrong 'not the plan in tests/data/caps'
+parvin devices --caps "$caps/nvidia_rtx2080.json" --plan n_batch=7
+expect_in out '"n_batch": 7'
+parvin devices --caps "$SOURCE/models/tales.txt"
+expect_failure 'caps: line 1'
+
 if [ -w /dev/full ]; then
 	last='parvin info >/dev/full'
 	"$PARVIN" info "$MODEL" >/dev/full 2>err && wrong 'a full disk was not noticed'

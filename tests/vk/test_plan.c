@@ -12,9 +12,13 @@
 #include "vk/plan.h"
 #include "vk/quirks.h"
 
-static const char *const devices[] = {"lavapipe",       "swiftshader",    "radv_navi21", "anv_arc_a770",
-                                      "nvidia_rtx2080", "radv_polaris10", "radv_vega20", "radv_navi10",
-                                      "radv_gfx1100",   "radv_vangogh",   "radv_renoir", "moltenvk_m1"};
+static const char *const devices[] = {"lavapipe",        "swiftshader",           "radv_navi21",
+                                      "anv_arc_a770",    "nvidia_rtx2080",        "radv_polaris10",
+                                      "radv_vega20",     "radv_navi10",           "radv_gfx1100",
+                                      "radv_vangogh",    "radv_renoir",           "moltenvk_m1",
+                                      "anv_arc_pro_b50", "intel_windows_arc_b60", "intel_windows_iris_xe",
+                                      "radv_gfx1201",    "amd_windows_rx9070xt",  "amdvlk_rx5700xt",
+                                      "nvidia_rtx5090",  "arm_mali_g720",         "qualcomm_adreno750"};
 enum { LAVAPIPE, SWIFTSHADER, RADV, ANV, NVIDIA, N_DEVICES = sizeof devices / sizeof devices[0] };
 
 static char *read_file(const char *device, const char *suffix)
@@ -56,6 +60,24 @@ START_TEST(plans_match_the_golden_files)
 }
 END_TEST
 
+/* Where the facts come from is said: dumped, or a link for each report. */
+START_TEST(every_file_names_its_source)
+{
+    char *text = read_file(devices[_i], ".json");
+    const char *source = strstr(text, "\"source\": \"");
+    ck_assert_msg(source == strchr(text, '"'), "%s: the first key is not source", devices[_i]);
+    source += strlen("\"source\": \"");
+    const size_t n = strcspn(source, "\"");
+    char said[2048];
+    ck_assert_uint_lt(n, sizeof said);
+    memcpy(said, source, n);
+    said[n] = '\0';
+    ck_assert_msg(strstr(said, "dumped by parvin") || strstr(said, "github.com/"), "%s: %s", devices[_i],
+                  said);
+    free(text);
+}
+END_TEST
+
 START_TEST(software_drivers_get_what_was_measured_best)
 {
     struct pv_caps caps = load(LAVAPIPE);
@@ -77,20 +99,27 @@ START_TEST(software_drivers_get_what_was_measured_best)
 }
 END_TEST
 
-START_TEST(gpus_share_rows_by_subgroup)
+/* By subgroup where its arithmetic is known to be there, else through shared memory. */
+START_TEST(gpus_share_rows)
 {
+    int n_subgroup = 0;
     for (int i = RADV; i < N_DEVICES; i++) {
         struct pv_caps caps = load(i);
         struct pv_plan plan = make(&caps, NULL);
+        const bool arithmetic = caps.subgroup_ops & 4;
+        n_subgroup += arithmetic;
         ck_assert_uint_eq(pv_quirks_find(&caps), 0);
         ck_assert_int_eq(plan.access, PV_ACCESS_STORAGE);
-        ck_assert_int_eq(plan.reduce, PV_REDUCE_SUBGROUP);
-        ck_assert_uint_eq(plan.matvec_workgroup % plan.subgroup_size, 0);
+        ck_assert_int_eq(plan.reduce, arithmetic ? PV_REDUCE_SUBGROUP : PV_REDUCE_WORKGROUP);
+        ck_assert(!arithmetic || plan.matvec_workgroup % plan.subgroup_size == 0);
+        ck_assert_uint_le(plan.max_binding_bytes, caps.max_storage_range);
+        ck_assert(caps.max_allocation == 0 || plan.max_binding_bytes <= caps.max_allocation);
         ck_assert(plan.kv_f16);
         ck_assert(plan.learn_clusters && plan.learn_router);
         caps.subgroup_ops = 1;
         ck_assert_int_eq(make(&caps, NULL).reduce, PV_REDUCE_WORKGROUP);
     }
+    ck_assert_int_ge(n_subgroup, 12);
 }
 END_TEST
 
@@ -305,8 +334,9 @@ int main(void)
     Suite *suite = suite_create("vk/plan");
     TCase *tc = tcase_create("plan");
     tcase_add_loop_test(tc, plans_match_the_golden_files, 0, N_DEVICES);
+    tcase_add_loop_test(tc, every_file_names_its_source, 0, N_DEVICES);
     tcase_add_test(tc, software_drivers_get_what_was_measured_best);
-    tcase_add_test(tc, gpus_share_rows_by_subgroup);
+    tcase_add_test(tc, gpus_share_rows);
     tcase_add_test(tc, hostile_caps_still_give_a_plan);
     tcase_add_test(tc, overrides_force_every_key);
     tcase_add_test(tc, a_wave_of_32_can_be_asked_of_rdna);

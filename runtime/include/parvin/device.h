@@ -48,6 +48,11 @@ PV_MUST_USE enum pv_status pv_context_find_compiler(const struct pv_context *con
 /* Caps and plan as a JSON object; malloc'ed, the caller frees. NULL when memory is out. */
 char *pv_context_caps_json(const struct pv_context *context, uint32_t index);
 char *pv_context_plan_json(const struct pv_context *context, uint32_t index);
+/* The plan (JSON, malloc'ed, the caller frees) for a device that need not be here: `caps_json` is what
+ * pv_context_caps_json says of it, or was written from a report; what it leaves out counts as not there.
+ * `plan_overrides` as in pv_context_params. PV_ERR_FORMAT, PV_ERR_ARG. */
+PV_MUST_USE enum pv_status pv_plan_for_caps(const char *caps_json, const char *plan_overrides,
+                                            const struct pv_log *log, char **out);
 /* Messages (warnings and errors) the validation layers have sent so far. */
 uint64_t pv_context_validation_messages(const struct pv_context *context);
 
