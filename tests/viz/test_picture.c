@@ -15,13 +15,6 @@
 #include "viz/term.h"
 #include "viz/window.h"
 
-/* Read by LeakSanitizer: what fontconfig keeps of its patterns until the process ends is not ours. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\n";
-}
-
 enum { N_STYLES = 2 }; /* dark with masks, light without */
 
 static struct pv_picture_params params_of(const struct synth *s, int kind, int style)

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "harness.h"
-#include "sanitize.h"
 #include "vk/recorder.h"
 
 struct fixture {
