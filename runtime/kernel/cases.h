@@ -26,6 +26,8 @@ struct pv_case {
     uint32_t axes;
     double tolerance; /* normalised mean squared error; 0: exact */
     bool large;       /* left out by quick runs */
+    bool repeats; /* a weight type whose code differs only in unpacking: quick runs have it in the plan alone
+                   */
     enum pv_type type;
     enum pv_act act;
     uint32_t t, n, k; /* tokens, and the two sizes the kernel has */

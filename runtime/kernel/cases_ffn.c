@@ -210,6 +210,7 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     {.kernel = kernel_,                                                                                      \
      .name = #ty " " #n_ "x" #k_ " " #act_ text,                                                             \
      .run = run_,                                                                                            \
+     .repeats = !PV_CASE_TILES(ty),                                                                          \
      .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_CASE_TILES(ty) | PV_CASE_PARTS(ty),                        \
      .tolerance = tolerance_,                                                                                \
      .large = large_,                                                                                        \

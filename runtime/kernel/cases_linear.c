@@ -59,6 +59,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     {.kernel = "embed",                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_,                                                                  \
      .run = run_embed,                                                                                       \
+     .repeats = !PV_CASE_TILES(ty),                                                                          \
      .axes = PV_AXIS_ACCESS | PV_CASE_PARTS(ty),                                                             \
      .tolerance = 1e-11,                                                                                     \
      .type = PV_CASE_TYPE(ty),                                                                               \
@@ -69,6 +70,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     {.kernel = kernel_,                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_ text,                                                             \
      .run = run_linear,                                                                                      \
+     .repeats = !PV_CASE_TILES(ty),                                                                          \
      .axes = (axes_) | PV_CASE_PARTS(ty),                                                                    \
      .tolerance = 1e-11,                                                                                     \
      .large = large_,                                                                                        \

@@ -9,7 +9,7 @@ struct pv_conform_params {
     const char *filter;  /* substring of "kernel/case [variant]"; NULL: all */
     const char *variant; /* only this one (see pv_conform_variants); NULL: all that run */
     uint64_t seed;       /* 0: 1 */
-    bool quick;          /* only the small cases */
+    bool quick;          /* only the small cases, and two weight types in variants other than the plan */
 };
 struct pv_conform_row {
     char kernel[32];
