@@ -468,6 +468,37 @@ START_TEST(a_failed_end_can_be_recorded_again)
 }
 END_TEST
 
+static void VKAPI_CALL no_barrier(VkCommandBuffer commands, VkPipelineStageFlags before,
+                                  VkPipelineStageFlags after, VkDependencyFlags flags, uint32_t n_memory,
+                                  const VkMemoryBarrier *memory, uint32_t n_buffers,
+                                  const VkBufferMemoryBarrier *buffers, uint32_t n_images,
+                                  const VkImageMemoryBarrier *images)
+{
+    (void)commands, (void)before, (void)after, (void)flags, (void)n_memory, (void)memory;
+    (void)n_buffers, (void)buffers, (void)n_images, (void)images;
+}
+
+/* That the other tests hear nothing of the layers means something. */
+START_TEST(a_missing_barrier_is_noticed)
+{
+    struct scene s;
+    open_scene(&s, _i);
+    s.f.device->vk.vkCmdPipelineBarrier = no_barrier;
+    ck_assert_int_eq(pv_recorder_begin(s.r, 0), PV_OK);
+    ck_assert_int_eq(pv_recorder_fill(s.r, s.x, 0, N * sizeof(float), 1), PV_OK);
+    ck_assert_int_eq(pv_recorder_fill(s.r, s.x, 0, N * sizeof(float), 2), PV_OK);
+    ck_assert_uint_eq(pv_recorder_n_barriers(s.r), 1);
+    ck_assert_int_eq(pv_recorder_end(s.r), PV_OK);
+    ck_assert_uint_gt(pv_context_validation_messages(s.f.context), 0);
+    ck_assert_msg(pv_test_logged(&s.f.log, "SYNC-HAZARD-WRITE"), "%.1000s", s.f.log.text);
+    pv_recorder_destroy(s.r);
+    pv_buffer_destroy(s.x);
+    pv_buffer_destroy(s.y);
+    pv_device_close(s.f.device);
+    pv_context_destroy(s.f.context);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {a_chain_is_ordered,
@@ -482,6 +513,7 @@ int main(void)
                                   wrong_dispatches_are_refused,
                                   a_lost_device_is_said_once,
                                   a_device_that_stops_answering_is_lost,
-                                  a_failed_end_can_be_recorded_again};
+                                  a_failed_end_can_be_recorded_again,
+                                  a_missing_barrier_is_noticed};
     return fixture_main("vk/recorder", tests, sizeof tests / sizeof tests[0]);
 }
