@@ -4,17 +4,7 @@
 
 #include <stdlib.h>
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, uint32_t n)
-{
-    qsort(values, n, sizeof *values, compare);
-    return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
+#include "stats.h"
 
 /* Decodes the tokens; milliseconds a token, mean density. The first token warms up. */
 static enum pv_status decode_round(struct pv_session *session, const uint32_t *tokens, uint32_t n_timed,
@@ -65,8 +55,8 @@ enum pv_status decode_bench(struct pv_engine *engine, const uint32_t *tokens, ui
     if (!status)
         status = decode_rounds(session, tokens, ms, out);
     if (!status) {
-        out->dense_ms = median(ms[0], n_rounds);
-        out->masked_ms = masked ? median(ms[1], n_rounds) : 0;
+        out->dense_ms = stats_median(ms[0], n_rounds);
+        out->masked_ms = masked ? stats_median(ms[1], n_rounds) : 0;
     }
     pv_session_destroy(session[0]);
     pv_session_destroy(session[1]);

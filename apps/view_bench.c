@@ -10,6 +10,7 @@
 
 #include "observe.h"
 #include "viz/live.h"
+#include "stats.h"
 
 /* A round lasts at least so long: many frames, and longer than most of what else a machine does. */
 static const double round_s = 1.5;
@@ -126,18 +127,6 @@ static enum pv_status round_on(struct app *app, struct round *r, enum view_kind 
     return status;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, uint32_t n)
-{
-    qsort(values, n, sizeof *values, compare);
-    return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
 /* rates [4][n_rounds]: off, on, on / off, frames. */
 static enum pv_status run_rounds(struct app *app, struct round *r, enum view_kind kind,
                                  const struct pv_maskset *masks, double *rates, struct view_bench *out)
@@ -177,10 +166,10 @@ enum pv_status view_bench(struct app *app, struct setup *setup, enum view_kind k
         status = run_rounds(app, &round, kind, masks, rates, out);
     if (!status) {
         out->n_timed = round.n_timed;
-        out->off_tok_s = median(rates, n_rounds);
-        out->on_tok_s = median(rates + n_rounds, n_rounds);
-        out->ratio = median(rates + 2 * (size_t)n_rounds, n_rounds);
-        out->frames_s = median(rates + 3 * (size_t)n_rounds, n_rounds);
+        out->off_tok_s = stats_median(rates, n_rounds);
+        out->on_tok_s = stats_median(rates + n_rounds, n_rounds);
+        out->ratio = stats_median(rates + 2 * (size_t)n_rounds, n_rounds);
+        out->frames_s = stats_median(rates + 3 * (size_t)n_rounds, n_rounds);
     }
     pv_maskset_destroy(masks);
     pv_session_destroy(round.session);

@@ -33,10 +33,11 @@ measure() {
 	sweep "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
 		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
 	"$parvin" capture "$model" --text "$train" --tokens "${FIT_TOKENS:-500000}" -o "$work/text.capture"
-	for run in 256:0.2 1024:0.1 1024:0.05; do
+	for run in 256:0.19 1024:0.1 1024:0.05; do
 		k=${run%:*} density=${run#*:}
 		"$parvin" fit "$model" --capture "$work/text.capture" -k "$k" --density "$density" -o "$work/c.gguf"
-		"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json >"$out/fit-$k-$density.json"
+		"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json |
+			sed 's#": "[^"]*/\([^"/]*\)"#": "\1"#' >"$out/fit-$k-$density.json" # names, not this machine's folders
 	done
 }
 
