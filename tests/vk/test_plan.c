@@ -18,7 +18,8 @@ static const char *const devices[] = {"lavapipe",        "swiftshader",         
                                       "radv_vangogh",    "radv_renoir",           "moltenvk_m1",
                                       "anv_arc_pro_b50", "intel_windows_arc_b60", "intel_windows_iris_xe",
                                       "radv_gfx1201",    "amd_windows_rx9070xt",  "amdvlk_rx5700xt",
-                                      "nvidia_rtx5090",  "arm_mali_g720",         "qualcomm_adreno750"};
+                                      "nvidia_rtx5090",  "arm_mali_g720",         "qualcomm_adreno750",
+                                      "anv_xe_tgl"};
 enum { LAVAPIPE, SWIFTSHADER, RADV, ANV, NVIDIA, N_DEVICES = sizeof devices / sizeof devices[0] };
 
 static char *read_file(const char *device, const char *suffix)
