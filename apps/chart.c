@@ -7,7 +7,7 @@
 
 #include "output.h"
 
-enum { WIDTH = 980, HEIGHT = 480, LEFT = 78, RIGHT = 690, TOP = 46, BOTTOM = 424, MAX_TICKS = 64 };
+enum { WIDTH = 1000, HEIGHT = 480, LEFT = 78, RIGHT = 620, TOP = 46, BOTTOM = 424, MAX_TICKS = 64 };
 
 struct axis {
     bool logarithmic, percent;

@@ -133,6 +133,8 @@ static enum pv_status draw_clusters(const struct charting *c)
     static const char *const methods[] = {"parvin", "k-means"};
     for (int m = 0; m < 2; m++)
         for (uint32_t i = 0; i < c->n_density; i++) {
+            if (!sweep_find(c->table, methods[m], 0, c->density[i], false))
+                continue;
             char label[80];
             snprintf(label, sizeof label, "%s, density %.4g", m ? "k-means, most often active" : "Parvin",
                      c->density[i]);
@@ -192,7 +194,7 @@ static enum pv_status draw_accuracy(const struct charting *c)
     for (int m = 0; m < 5; m++) {
         struct chart_series *series = add_method(c, methods[m], 0, "", false);
         for (uint32_t k = 0; k < c->n_k; k++) {
-            const struct pv_sweep_row *row = sweep_find(c->table, methods[m], c->k[k], 0, true);
+            const struct pv_sweep_row *row = sweep_find(c->table, methods[m], c->k[k], 0, false);
             if (row)
                 chart_point(series, c->k[k], row->router_accuracy);
         }

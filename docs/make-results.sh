@@ -1,10 +1,10 @@
 #!/bin/sh
 # Makes docs/results.md, with its tables and charts in docs/results/, from the model in models/:
-#     docs/make-results.sh TRAIN.txt TEST.txt      (after './bootstrap build'; an hour on two cores)
+#     docs/make-results.sh TRAIN.txt TEST.txt [SWIGLU.gguf...]     (after './bootstrap build'; an hour on two cores)
 #     docs/make-results.sh                         (only the page, from what docs/results/ has)
-# TRAIN is a few megabytes of text like the model's, TEST is text that it was not trained on. Environment: PARVIN, the
-# program (build/parvin); OUT, the folder (docs/results); TOKENS and WINDOWS, how much to learn from and measure on in
-# the sweeps (60000 and 8), FIT_TOKENS in the fits (500000).
+# TRAIN is a few megabytes of text like the model's, TEST is text that it was not trained on; models that are not sparse
+# by nature get a table of their own. Environment: PARVIN, the program (build/parvin); OUT, the folder (docs/results);
+# TOKENS and WINDOWS, how much to learn from and measure on in the sweeps (60000 and 8), FIT_TOKENS in the fits (500000).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 parvin=${PARVIN:-$root/build/parvin}
@@ -14,24 +14,31 @@ page=$(dirname "$out")/results.md
 [ -x "$parvin" ] || { echo "make-results: no $parvin; './bootstrap build' makes it" >&2; exit 1; }
 mkdir -p "$out"
 
-# field NAME FILE: a number of a JSON object, the first of that name.
-field() { sed -n "s/.*\"$1\": \([-0-9.e]*\).*/\1/p" "$2" | head -n 1; }
+# field NAME FILE: a number of a JSON object, not of those within.
+field() { sed -n "s/^  \"$1\": \([-0-9.e]*\).*/\1/p" "$2" | head -n 1; }
 
+# sweep MODEL FOLDER OPTION...
 sweep() {
-	folder=$1
-	shift
-	"$parvin" eval "$model" --fit-text "$train" --text "$test" --tokens "${TOKENS:-60000}" --windows "${WINDOWS:-8}" \
+	swept=$1 folder=$2
+	shift 2
+	"$parvin" eval "$swept" --fit-text "$train" --text "$test" --tokens "$tokens" --windows "${WINDOWS:-8}" \
 		-o "$folder" "$@"
 }
 
 measure() {
-	train=$1 test=$2
+	train=$1 test=$2 tokens=${TOKENS:-60000}
+	shift 2
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
-	sweep "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
+	sweep "$model" "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
 		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin
-	sweep "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
+	sweep "$model" "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
 		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
+	tokens=30000
+	for other in "$@"; do
+		sweep "$other" "$out/$(basename "$other" .gguf)" --sweep K=64,256 --density 0.5,0.7 \
+			--methods oracle,magnitude,static,svd,lowrank,k-means,parvin-plain,parvin
+	done
 	"$parvin" capture "$model" --text "$train" --tokens "${FIT_TOKENS:-500000}" -o "$work/text.capture"
 	for run in 256:0.19 1024:0.1 1024:0.05; do
 		k=${run%:*} density=${run#*:}
@@ -39,6 +46,14 @@ measure() {
 		"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json |
 			sed 's#": "[^"]*/\([^"/]*\)"#": "\1"#' >"$out/fit-$k-$density.json" # names, not this machine's folders
 	done
+}
+
+# extra FOLDER TITLE: what a smaller sweep was, and its table of rises.
+extra() {
+	[ -e "$out/$1/sweep.md" ] || return 0
+	printf '\n## %s\n\n' "$2"
+	sed '/^$/q' "$out/$1/sweep.md"
+	sed -n '/^| method | K | predictor/,/^$/p' "$out/$1/sweep.md"
 }
 
 write_page() {
@@ -70,18 +85,23 @@ TEXT
 				precision, recall, 100 * kept }'
 	done
 	printf '\n'
-	sed 's/^# .*/## Every method, side by side/; s/^## What/### What/; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
-	if [ -e "$out/routers/sweep.md" ]; then
-		printf '\n## Other routers, other spaces (K = 256)\n'
-		sed -n '/^#.*ise over dense/,$p' "$out/routers/sweep.md" | sed 's/^## /### /; /\.svg)/d'
-	fi
-	for extra in "$out"/swiglu-*.md; do
-		[ ! -e "$extra" ] || { printf '\n'; cat "$extra"; }
+	cat <<'TEXT'
+## Every method, side by side
+
+Learned from fewer tokens and measured on the first windows of the test text, among them titles and contents, which
+are harder than what follows: compare rows with each other, not with the fits above.
+
+TEXT
+	sed 's/^## /### /; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
+	extra routers 'Other routers, other spaces, K = 256'
+	for folder in "$out"/*/; do
+		name=$(basename "$folder")
+		[ "$name" = routers ] || extra "$name" "$name: a SwiGLU model, where half of the neurons count as active"
 	done
 }
 
-[ $# -eq 0 ] || [ $# -eq 2 ] || { sed -n '2,8p' "$0" >&2; exit 2; }
-[ $# -eq 0 ] || measure "$1" "$2"
+[ $# -ne 1 ] || { sed -n '2,9p' "$0" >&2; exit 2; }
+[ $# -eq 0 ] || measure "$@"
 write_page >"$page.new"
 mv "$page.new" "$page"
 echo "made $page"

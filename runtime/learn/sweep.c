@@ -243,7 +243,8 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
     if (status != PV_OK)
         return status;
     like = new_row(p);
-    like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
+    if (kind->route != PV_ROUTE_REFINED) /* that one is another at each density */
+        like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
     like.rank = kind->route == PV_ROUTE_LOWRANK ? pv_grouping_rank(grouping) : 0;
     like.seconds = learned;
     if ((kind->route == PV_ROUTE_LINEAR || kind->route == PV_ROUTE_REFINED) && kind->n_union == 1)

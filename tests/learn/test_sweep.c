@@ -112,10 +112,15 @@ static void check_rows(const struct seen *seen)
     for (uint32_t i = 0; i < seen->n_rows; i++) {
         const struct pv_sweep_row *row = &seen->rows[i];
 
+        bool refined = strcmp(row->method, "parvin") == 0 || strcmp(row->method, "parvin-input") == 0;
+
         if (!isfinite(row->ppl)) {
             ck_assert_double_gt(row->own_precision, 0.0);
+            ck_assert(!refined || isnan(row->router_accuracy)); /* there is no router yet */
             continue;
         }
+        if (refined)
+            ck_assert_double_gt(row->router_accuracy, 0.0);
         ck_assert_double_le(row->density, 1.25 * row->density_target + 0.02);
         ck_assert_double_eq_tol(row->rise, row->ppl / seen->info.ppl_dense - 1.0, 1e-12);
         ck_assert_double_ge(row->bytes, row->predictor_bytes);
