@@ -199,7 +199,6 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     enum pv_status status = PV_ERR_NOMEM;
 
     pv_energy_free(&layer->energy);
-    pv_energy_free(&layer->hot_energy);
     if (layer->routed == NULL)
         layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
     if (nowhere != NULL && layer->routed != NULL)
@@ -212,7 +211,7 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     if (status == PV_OK)
         status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
                                 n_threads);
-    if (status == PV_OK)
+    if (status == PV_OK && layer->hot_energy.mean == NULL) /* no router has a say in it: once is enough */
         status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
     free(nowhere);
     free(ones);
@@ -223,6 +222,19 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     return status;
 }
 
+/* All layers; an interruption is heeded before each. */
+static enum pv_status measure_all(struct learner *ln, struct pv_steps *steps)
+{
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        steps->done = l;
+        if (!pv_steps_report(steps, 0.0))
+            return PV_ERR_INTERRUPTED;
+        PV_TRY(measure_layer(ln, l));
+    }
+    steps->done = ln->source->n_layers;
+    return PV_OK;
+}
+
 /* Routes and sums; with a search for the density, that too. */
 static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out)
 {
@@ -231,13 +243,7 @@ static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out
     struct pv_steps steps = stage_steps(ln, search ? "budget" : refined ? "masks" : "refine");
 
     steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
-    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
-        steps.done = l;
-        if (!pv_steps_report(&steps, 0.0))
-            return PV_ERR_INTERRUPTED;
-        PV_TRY(measure_layer(ln, l));
-    }
-    steps.done = ln->source->n_layers;
+    PV_TRY(measure_all(ln, &steps));
     return search ? pv_budget_search(ln, &steps, out) : PV_OK;
 }
 
@@ -287,15 +293,14 @@ static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
 static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out)
 {
     uint32_t n_rounds = pv_learner_rounds(ln);
+    struct pv_steps steps = stage_steps(ln, "refine");
 
     for (uint32_t r = 1; r <= n_rounds; r++) {
         PV_TRY(pv_learner_spend(ln, ln->params.density));
         ln->round = r;
         PV_TRY(stage_each(ln, "refine", pv_learner_refine));
-        if (r < n_rounds) {
-            for (uint32_t l = 0; l < ln->source->n_layers; l++)
-                PV_TRY(measure_layer(ln, l));
-        }
+        if (r < n_rounds)
+            PV_TRY(measure_all(ln, &steps));
     }
     return n_rounds > 0 ? stage_budget(ln, out) : PV_OK;
 }
