@@ -55,7 +55,7 @@
 	X(capture, "XXBB", pv_pc_capture)              \
 	X(sparse_rows, "BBBB", pv_pc_sparse_rows)      \
 	X(cluster_sum, "XBBB", pv_pc_cluster_sum)      \
-	X(softmax_grad, "XBB", pv_pc_softmax_grad)     \
+	X(softmax_grad, "XBBX", pv_pc_softmax_grad)    \
 	X(adam, "BBBX", pv_pc_adam)
 
 /* ---- specialization constants: ids, the same in every kernel that has them (default in brackets) ---- */
@@ -89,6 +89,8 @@
 #define PV_FLAG_VALUES 16    /* capture: write the float rows */
 #define PV_FLAG_BITS 32      /* capture: write the bit rows */
 #define PV_FLAG_SEQS 64      /* rope, kv_write, attn_decode: each row is a sequence of its own, all at pos */
+#define PV_FLAG_ENERGY 128   /* sparse_rows: the fourth power of each entry */
+#define PV_FLAG_GAINS 256    /* softmax_grad: minus the expected gain besides */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -246,11 +248,12 @@ struct pv_pc_capture {
 
 /* Learning. Sums are taken in a fixed order everywhere: no atomics.
 
-   sparse_rows: x[t][col] = scale[t] * root for the entries offset[t]..offset[t + 1] of row t, 0 elsewhere. An entry is
-   col | float16 root << 16, columns ascending within a row.   0 offset uint  1 entries uint  2 scale float  3 x.
+   sparse_rows: x[t][col] = scale[t] * root, with PV_FLAG_ENERGY scale[t] * root^4, for the entries offset[t]..offset[t + 1] of
+   row t, 0 elsewhere. An entry is col | float16 root << 16, columns ascending within a row.   0 offset uint  1 entries uint
+   2 scale float  3 x.
    An invocation writes `segment` columns.   Spec WG.   Dispatch (ceil(ceil(n_cols / segment) / WG), n_rows). */
 struct pv_pc_sparse_rows {
-	PV_IFACE_UINT n_rows, n_cols, x_stride, segment;
+	PV_IFACE_UINT n_rows, n_cols, x_stride, segment, flags;
 };
 
 /* cluster_sum.ACCESS: y[k][j] += sum of x[order[i]][j] for i in first[k]..first[k + 1], in that order.
@@ -259,11 +262,12 @@ struct pv_pc_cluster_sum {
 	PV_IFACE_UINT n_clusters, n_cols, x_stride, y_stride;
 };
 
-/* softmax_grad.ACCESS: g[k][t] = scale * (softmax(x[t])[k] - (k == target[t])), transposed, for the weights' gradient.
-   0 x  1 target uint  2 g.   Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
+/* softmax_grad.ACCESS: with p = softmax(x[t]), g[k][t] = scale * share * (p[k] - (k == target[t])), the gradient of the
+   cross-entropy; with PV_FLAG_GAINS plus scale * p[k] * (sum over i of p[i] gain[t][i] - gain[t][k]), that of minus the expected
+   gain. Transposed, for the weights' gradient; gain has the stride of x.   0 x  1 target uint  2 g  3 gain.   Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_softmax_grad {
-	PV_IFACE_UINT n_rows, n_cols, x_stride, g_stride;
-	PV_IFACE_FLOAT scale;
+	PV_IFACE_UINT n_rows, n_cols, x_stride, g_stride, flags;
+	PV_IFACE_FLOAT scale, share;
 };
 
 /* adam.ACCESS: m += (1 - 0.9)(g - m), v += (1 - 0.999)(g^2 - v),

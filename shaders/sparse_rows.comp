@@ -22,7 +22,8 @@ void main() {
 	for (uint j = begin; j < end; j++) {
 		float v = 0.0;
 		if (low < last && (next & 0xffffu) == j) {
-			v = scale[t] * unpackHalf2x16(next >> 16).x;
+			float root = unpackHalf2x16(next >> 16).x, c = root * root;
+			v = scale[t] * ((pc.flags & PV_FLAG_ENERGY) != 0 ? c * c : root);
 			low++;
 			if (low < last) next = entries[low];
 		}

@@ -3,14 +3,15 @@
 #include "base/log.h"
 #include "kernel/case_tables.h"
 
-enum { WIDE = 1 };
+enum { WIDE = 1, GAINS = 2, ENERGY = 4 };
 
 /* Rows of k % of the columns; the first row is empty, the second full. */
 static enum pv_status run_sparse_rows(struct pv_case_run *run, const struct pv_case *c)
 {
     uint32_t *offset = NULL, *entries = NULL, n = 0;
     float *scale = NULL, *expected = NULL;
-    struct pv_buffer *ob = NULL, *eb = NULL, *sb = NULL, *x = NULL;
+    const bool energy = (c->flags & ENERGY) != 0;
+    struct pv_sparse_rows_args a = {.n_tokens = c->t, .n_cols = c->n, .energy = energy};
     PV_TRY(pv_case_words(run, c->t + 1, &offset));
     PV_TRY(pv_case_words(run, (size_t)c->t * c->n + 1, &entries));
     PV_TRY(pv_case_random(run, c->t, 1.0f, &scale));
@@ -22,15 +23,15 @@ static enum pv_status run_sparse_rows(struct pv_case_run *run, const struct pv_c
                 entries[n++] = j | (uint32_t)pv_float_to_half(0.1f + pv_rng_float(&run->rng)) << 16;
         offset[t + 1] = n;
     }
-    PV_TRY(pv_case_buffer(run, offset, c->t + 1, &ob));
-    PV_TRY(pv_case_buffer(run, entries, n ? n : 1, &eb));
-    PV_TRY(pv_case_buffer(run, scale, c->t, &sb));
-    PV_TRY(pv_case_rows(run, NULL, c->t, c->n, &x));
+    PV_TRY(pv_case_buffer(run, offset, c->t + 1, &a.offset));
+    PV_TRY(pv_case_buffer(run, entries, n ? n : 1, &a.entries));
+    PV_TRY(pv_case_buffer(run, scale, c->t, &a.scale));
+    PV_TRY(pv_case_rows(run, NULL, c->t, c->n, &a.x));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_sparse_rows(run->recorder, ob, eb, sb, x, c->t, c->n));
+    PV_TRY(pv_kernel_sparse_rows(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
-    pv_ref_sparse_rows(offset, entries, scale, c->t, c->n, expected);
-    return pv_case_check_rows(run, "x", x, expected, c->t, c->n);
+    pv_ref_sparse_rows(offset, entries, scale, c->t, c->n, energy, expected);
+    return pv_case_check_rows(run, "x", a.x, expected, c->t, c->n);
 }
 
 /* T rows in k clusters, every third of them empty, added to sums that are there. */
@@ -67,22 +68,32 @@ static enum pv_status run_cluster_sum(struct pv_case_run *run, const struct pv_c
 
 static enum pv_status run_softmax_grad(struct pv_case_run *run, const struct pv_case *c)
 {
-    float *scores = NULL, *expected = NULL;
+    float *scores = NULL, *gains = NULL, *expected = NULL;
     uint32_t *targets = NULL;
-    struct pv_buffer *sb = NULL, *tb = NULL, *g = NULL;
+    struct pv_ref_softmax_grad ref = {
+        .n_tokens = c->t, .n_clusters = c->n, .scale = 0.125f, .share = c->flags & GAINS ? 0.05f : 1.0f};
+    struct pv_softmax_grad_args a = {
+        .n_tokens = c->t, .n_clusters = c->n, .scale = ref.scale, .share = ref.share};
     PV_TRY(pv_case_random(run, (size_t)c->t * c->n, c->flags & WIDE ? 60.0f : 2.0f, &scores));
     PV_TRY(pv_case_words(run, c->t, &targets));
     PV_TRY(pv_case_floats(run, (size_t)c->t * c->n, &expected));
     for (uint32_t t = 0; t < c->t; t++)
         targets[t] = pv_rng_below(&run->rng, c->n);
-    PV_TRY(pv_case_rows(run, scores, c->t, c->n, &sb));
-    PV_TRY(pv_case_buffer(run, targets, c->t, &tb));
-    PV_TRY(pv_case_rows(run, NULL, c->n, c->t, &g));
+    if (c->flags & GAINS) {
+        PV_TRY(pv_case_random(run, (size_t)c->t * c->n, 1.0f, &gains));
+        PV_TRY(pv_case_rows(run, gains, c->t, c->n, &a.gains));
+    }
+    PV_TRY(pv_case_rows(run, scores, c->t, c->n, &a.scores));
+    PV_TRY(pv_case_buffer(run, targets, c->t, &a.targets));
+    PV_TRY(pv_case_rows(run, NULL, c->n, c->t, &a.gradient_t));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_softmax_grad(run->recorder, sb, tb, g, c->t, c->n, 0.125f));
+    PV_TRY(pv_kernel_softmax_grad(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
-    pv_ref_softmax_grad(scores, targets, c->t, c->n, 0.125f, expected);
-    return pv_case_check_rows(run, "gradient", g, expected, c->n, c->t);
+    ref.scores = scores;
+    ref.gains = gains;
+    ref.targets = targets;
+    pv_ref_softmax_grad(&ref, expected);
+    return pv_case_check_rows(run, "gradient", a.gradient_t, expected, c->n, c->t);
 }
 
 static enum pv_status run_adam(struct pv_case_run *run, const struct pv_case *c)
@@ -124,8 +135,9 @@ static enum pv_status run_adam(struct pv_case_run *run, const struct pv_case *c)
      .n = n_,                                                                                                \
      .k = k_,                                                                                                \
      .flags = flags_},
-#define SPARSE(t, n, k) ROW(sparse_rows, t, n, k, 0, " " #k " %", PV_AXIS_TILES, 0.0)
-#define SUM(t, n, k)    ROW(cluster_sum, t, n, k, 0, " K=" #k, PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-12)
+#define SPARSE(t, n, k)        ROW(sparse_rows, t, n, k, 0, " " #k " %", PV_AXIS_TILES, 0.0)
+#define SPARSE_ENERGY(t, n, k) ROW(sparse_rows, t, n, k, ENERGY, " " #k " % energies", PV_AXIS_TILES, 1e-12)
+#define SUM(t, n, k)           ROW(cluster_sum, t, n, k, 0, " K=" #k, PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-12)
 #define GRAD(t, n, flags, text)                                                                              \
     ROW(softmax_grad, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
 #define ADAM(n) ROW(adam, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-11)
@@ -133,6 +145,8 @@ static enum pv_status run_adam(struct pv_case_run *run, const struct pv_case *c)
 const struct pv_case pv_cases_learn[] = {
     SPARSE(1, 1, 100) SPARSE(3, 31, 30) SPARSE(33, 33, 50) SPARSE(5, 64, 10) SPARSE(4, 1030, 9) SUM(1, 1, 1)
         SUM(31, 33, 4) SUM(33, 31, 7) SUM(200, 172, 33) SUM(5, 1030, 2) GRAD(1, 1, 0, "") GRAD(3, 31, 0, "")
-            GRAD(33, 33, 0, "") GRAD(31, 256, 0, "") GRAD(2, 172, WIDE, " wide") ADAM(1) ADAM(31) ADAM(33)
-                ADAM(4099)};
+            GRAD(33, 33, 0, "") GRAD(31, 256, 0, "") GRAD(2, 172, WIDE, " wide") GRAD(1, 1, GAINS, " gains")
+                GRAD(33, 31, GAINS, " gains") GRAD(31, 257, GAINS, " gains")
+                    GRAD(3, 172, WIDE | GAINS, " wide gains") SPARSE_ENERGY(3, 31, 30)
+                        SPARSE_ENERGY(4, 1030, 9) ADAM(1) ADAM(31) ADAM(33) ADAM(4099)};
 const uint32_t pv_n_cases_learn = sizeof pv_cases_learn / sizeof *pv_cases_learn;

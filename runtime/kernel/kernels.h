@@ -149,10 +149,13 @@ PV_MUST_USE enum pv_status pv_kernel_nll_rows(struct pv_recorder *r, struct pv_b
                                               uint32_t n_tokens, uint32_t n_vocab);
 
 /* Learning. x [T][n_cols] from sparse rows: offset uint32 [T + 1] into entries (column | float16 << 16,
- * columns ascending within a row, below n_cols), times scale [T]. */
-PV_MUST_USE enum pv_status pv_kernel_sparse_rows(struct pv_recorder *r, struct pv_buffer *offset,
-                                                 struct pv_buffer *entries, struct pv_buffer *scale,
-                                                 struct pv_buffer *x, uint32_t n_tokens, uint32_t n_cols);
+ * columns ascending within a row, below n_cols), each or its fourth power times scale [T]. */
+struct pv_sparse_rows_args {
+    struct pv_buffer *offset, *entries, *scale, *x;
+    uint32_t n_tokens, n_cols;
+    bool energy; /* of root contributions sqrt(c): c^2 */
+};
+PV_MUST_USE enum pv_status pv_kernel_sparse_rows(struct pv_recorder *r, const struct pv_sparse_rows_args *a);
 /* sums[k] += the rows order[first[k]..first[k + 1]) of x, in that order. */
 struct pv_cluster_sum_args {
     struct pv_buffer *x;             /* [T][n_cols] */
@@ -161,10 +164,17 @@ struct pv_cluster_sum_args {
     uint32_t n_tokens, n_clusters, n_cols;
 };
 PV_MUST_USE enum pv_status pv_kernel_cluster_sum(struct pv_recorder *r, const struct pv_cluster_sum_args *a);
-/* gradient_t [K][T] = scale * (softmax(scores [T][K]) - one-hot(targets [T])), transposed. */
-PV_MUST_USE enum pv_status pv_kernel_softmax_grad(struct pv_recorder *r, struct pv_buffer *scores,
-                                                  struct pv_buffer *targets, struct pv_buffer *gradient_t,
-                                                  uint32_t n_tokens, uint32_t n_clusters, float scale);
+/* Gradient of a loss over the scores, times scale: share times the cross-entropy and, if there are gains,
+ * minus the expected gain; formula in shaders/iface.h. */
+struct pv_softmax_grad_args {
+    struct pv_buffer *scores, *targets; /* [T][K], uint32 [T] */
+    struct pv_buffer *gains;            /* [T][K] or NULL */
+    struct pv_buffer *gradient_t;       /* [K][T] */
+    uint32_t n_tokens, n_clusters;
+    float scale, share;
+};
+PV_MUST_USE enum pv_status pv_kernel_softmax_grad(struct pv_recorder *r,
+                                                  const struct pv_softmax_grad_args *a);
 /* One step of Adam, betas 0.9 and 0.999, on n floats; formula in shaders/iface.h. */
 struct pv_adam_args {
     struct pv_buffer *w, *moment, *square, *gradient;

@@ -68,15 +68,21 @@ uint32_t pv_ref_argmax(const float *x, uint32_t n);
 void pv_ref_nll_rows(const float *logits, const uint32_t *targets, uint32_t n_tokens, uint32_t n_vocab,
                      float *nll);
 
-/* x [T][n_cols]; an entry is column | float16 << 16. */
+/* x [T][n_cols]; an entry is column | float16 << 16; energy: its fourth power counts. */
 void pv_ref_sparse_rows(const uint32_t *offset, const uint32_t *entries, const float *scale,
-                        uint32_t n_tokens, uint32_t n_cols, float *x);
+                        uint32_t n_tokens, uint32_t n_cols, bool energy, float *x);
 /* sums [K][n_cols] += */
 void pv_ref_cluster_sum(const float *x, const uint32_t *first, const uint32_t *order, uint32_t n_clusters,
                         uint32_t n_cols, float *sums);
-/* gradient_t [K][T] = scale * (softmax - one-hot), transposed. */
-void pv_ref_softmax_grad(const float *scores, const uint32_t *targets, uint32_t n_tokens, uint32_t n_clusters,
-                         float scale, float *gradient_t);
+/* gradient_t [K][T] = scale * (share * (p - one-hot) + p * (p . gains - gains)), p = softmax, transposed;
+ * gains [T][K] may be NULL. */
+struct pv_ref_softmax_grad {
+    const float *scores, *gains;
+    const uint32_t *targets;
+    uint32_t n_tokens, n_clusters;
+    float scale, share;
+};
+void pv_ref_softmax_grad(const struct pv_ref_softmax_grad *a, float *gradient_t);
 struct pv_ref_adam {
     uint32_t n;
     float rate, moment_scale, square_scale, decay;

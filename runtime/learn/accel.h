@@ -1,7 +1,7 @@
 /* Clustering and router training on a Vulkan device. The host keeps what decides (seeding, repair, the order
  * of rows, the learning rate); the device does the products: rows x centroids, sums by cluster, scores,
- * gradient, Adam. Every sum has a fixed order, so a device gives the same result every time; it differs from
- * the host's in rounding alone.
+ * gains, gradient, Adam. Every sum has a fixed order, so a device gives the same result every time; it
+ * differs from the host's in rounding alone.
  *
  * All return PV_ERR_NOMEM or what the device failed with, logged by the layer below. One thread at a time. */
 #ifndef PV_LEARN_ACCEL_H
@@ -11,6 +11,7 @@
 #include "parvin/status.h"
 
 struct pv_device;
+struct pv_gain;
 struct pv_accel_kmeans;
 struct pv_accel_router;
 
@@ -37,23 +38,33 @@ PV_MUST_USE enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, con
 PV_MUST_USE enum pv_status pv_accel_kmeans_sum(struct pv_accel_kmeans *a, const uint16_t *cluster,
                                                float *sums);
 
-bool pv_accel_router_fits(const struct pv_device *device, uint32_t n_clusters, uint32_t d_model,
-                          uint32_t n_batch);
-/* Weights start at 0. bias [K] is added to every score and never trained: what forbids a cluster. */
-PV_MUST_USE enum pv_status pv_accel_router_create(struct pv_device *device, uint32_t n_clusters,
-                                                  uint32_t d_model, uint32_t n_batch, const float *bias,
+/* What is trained, as in router.h. All pointers are borrowed. */
+struct pv_accel_router_params {
+    uint32_t n_clusters, d_model;
+    uint32_t n_batch;           /* rows at most */
+    const float *bias;          /* [K] added to every score and never trained: what forbids a cluster */
+    const float *weight;        /* [K][d] to start from; NULL: 0 */
+    const struct pv_gain *gain; /* train for gains; NULL: for labels */
+    float label_weight;         /* of the labels beside gains */
+    uint32_t n_threads;
+};
+bool pv_accel_router_fits(const struct pv_device *device, const struct pv_accel_router_params *params);
+PV_MUST_USE enum pv_status pv_accel_router_create(struct pv_device *device,
+                                                  const struct pv_accel_router_params *params,
                                                   struct pv_accel_router **out);
 void pv_accel_router_destroy(struct pv_accel_router *a); /* NULL-safe */
 /* choice[i] = argmax_k w_k . z_i + b_k + bias_k; z [n][d], n <= n_batch. */
 PV_MUST_USE enum pv_status pv_accel_router_choose(struct pv_accel_router *a, const float *z, uint32_t n,
                                                   uint16_t *choice);
-/* One step of Adam on the mean cross-entropy of the batch. */
+/* One step of Adam on the mean loss of a batch. */
 struct pv_accel_step {
+    const float *z;        /* [n][d] */
+    const uint32_t *label; /* [n] */
+    const uint32_t *rows;  /* [n] of the gain's x, if there is a gain */
+    uint32_t n;
     float rate, moment_scale, square_scale;
 };
-PV_MUST_USE enum pv_status pv_accel_router_step(struct pv_accel_router *a, const float *z,
-                                                const uint32_t *label, uint32_t n,
-                                                const struct pv_accel_step *step);
+PV_MUST_USE enum pv_status pv_accel_router_step(struct pv_accel_router *a, const struct pv_accel_step *step);
 /* weight [K][d] and trained bias b [K]. */
 PV_MUST_USE enum pv_status pv_accel_router_read(struct pv_accel_router *a, float *weight, float *bias);
 

@@ -1,28 +1,27 @@
-/* Rows go to the device as sparse entries, a batch at a time, and are spread out there: a tenth of the bytes
- * of dense rows, and memory that does not grow with the tokens. A batch's clusters come back before the next
- * batch goes out; the host sorts a batch by cluster for the sums. */
+/* Rows go to the device as sparse entries, a batch at a time, and are spread out there, so that memory does
+ * not grow with the tokens. A batch's clusters come back before the next batch goes out; the host sorts a
+ * batch by cluster for the sums. */
 #include "learn/accel.h"
 
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/threads.h"
 #include "kernel/kernels.h"
+#include "learn/accel_batch.h"
 #include "vk/recorder.h"
 
-enum { MOST_ROWS = 1024, MOST_BYTES = 64 << 20, CHUNK_ROWS = 32, ONE = 0x3c00 /* 1.0 as float16 */ };
+enum { MOST_ROWS = 1024, MOST_BYTES = 64 << 20 };
 
 struct pv_accel_kmeans {
     struct pv_accel_rows in;
     struct pv_device *device;
     struct pv_recorder *recorder;
     uint32_t n_clusters, n_batch;
-    struct pv_tensor centroids;                     /* [K][F] float16 */
-    struct pv_buffer *offset, *entries, *scale, *x; /* [n_batch + 1], [], [n_batch], [n_batch][F] */
-    struct pv_buffer *scores, *choice, *margin;     /* [n_batch][K], [n_batch], [n_batch] */
-    struct pv_buffer *first, *order, *sums;         /* [K + 1], [n_batch], [K][F] */
-    uint32_t *host_offset, *host_entries, *host_words, *host_first; /* images of them */
-    size_t begin;                                                   /* first row of the batch under way */
+    struct pv_accel_batch batch;
+    struct pv_tensor centroids;                 /* [K][F] float16 */
+    struct pv_buffer *scores, *choice, *margin; /* [n_batch][K], [n_batch], [n_batch] */
+    struct pv_buffer *first, *order, *sums;     /* [K + 1], [n_batch], [K][F] */
+    uint32_t *host_words, *host_first;          /* images of them */
 };
 
 static uint32_t batch_rows(uint32_t n_clusters, uint32_t n_cols)
@@ -39,52 +38,20 @@ bool pv_accel_kmeans_fits(const struct pv_device *device, uint32_t n_clusters, u
 
     return pv_packed_size(PV_F16, n_cols, &size) &&
            (uint64_t)n_clusters * size.row_words * 16 <= device->plan.max_binding_bytes &&
-           sums <= device->caps.max_storage_range && MOST_BYTES <= device->caps.max_storage_range &&
-           n_clusters <= device->caps.max_workgroup_count[1] &&
-           MOST_ROWS <= device->caps.max_workgroup_count[1];
-}
-
-static size_t row_at(const struct pv_accel_rows *in, size_t i)
-{
-    return in->rows != NULL ? in->rows[i] : i;
-}
-
-static size_t row_entries(const struct pv_accel_rows *in, size_t i)
-{
-    size_t row = row_at(in, i);
-
-    return (size_t)(in->x->offset[row + 1] - in->x->offset[row]);
-}
-
-/* Most entries that a batch has. */
-static size_t most_entries(const struct pv_accel_kmeans *a)
-{
-    size_t most = 1;
-
-    for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
-        size_t sum = 0;
-
-        for (size_t i = begin; i < a->in.n_rows && i < begin + a->n_batch; i++)
-            sum += row_entries(&a->in, i);
-        most = sum > most ? sum : most;
-    }
-    return most;
+           sums <= device->caps.max_storage_range && n_clusters <= device->caps.max_workgroup_count[1] &&
+           pv_accel_batch_fits(device, batch_rows(n_clusters, n_cols), n_cols);
 }
 
 static enum pv_status create_buffers(struct pv_accel_kmeans *a)
 {
     uint32_t n_cols = a->in.x->n_cols, k = a->n_clusters, n = a->n_batch;
-    uint64_t entries = most_entries(a) * sizeof(uint32_t), words = (uint64_t)n * sizeof(uint32_t);
+    uint64_t words = (uint64_t)n * sizeof(uint32_t);
     struct {
         struct pv_buffer **buffer;
         uint64_t bytes;
         enum pv_memory_kind kind;
         const char *name;
     } all[] = {
-        {&a->offset, words + 4, PV_MEM_HOST, "row offsets"},
-        {&a->entries, entries, PV_MEM_HOST, "row entries"},
-        {&a->scale, words, PV_MEM_HOST, "row scales"},
-        {&a->x, pv_rows_bytes(n, n_cols), PV_MEM_DEVICE, "rows"},
         {&a->scores, pv_rows_bytes(n, k), PV_MEM_DEVICE, "cluster scores"},
         {&a->choice, words, PV_MEM_HOST, "clusters"},
         {&a->margin, words, PV_MEM_DEVICE, "margins"},
@@ -93,14 +60,13 @@ static enum pv_status create_buffers(struct pv_accel_kmeans *a)
         {&a->sums, pv_rows_bytes(k, n_cols), PV_MEM_DEVICE, "cluster sums"},
     };
 
+    PV_TRY(pv_accel_batch_create(&a->batch));
     PV_TRY(pv_tensor_create(a->device, PV_F16, k, n_cols, "centroids", &a->centroids));
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         PV_TRY(pv_buffer_create(a->device, all[i].bytes, all[i].kind, all[i].name, all[i].buffer));
-    a->host_offset = pv_calloc(n + (size_t)1, sizeof(uint32_t));
-    a->host_entries = pv_calloc(entries, 1);
     a->host_words = pv_calloc(n, sizeof(uint32_t));
     a->host_first = pv_calloc(k + (size_t)2, sizeof(uint32_t));
-    if (a->host_offset == NULL || a->host_entries == NULL || a->host_words == NULL || a->host_first == NULL)
+    if (a->host_words == NULL || a->host_first == NULL)
         return pv_fail(a->device->log, PV_ERR_NOMEM, "no memory to cluster on %s", a->device->caps.name);
     return pv_recorder_create(a->device, &a->recorder);
 }
@@ -118,6 +84,11 @@ enum pv_status pv_accel_kmeans_create(struct pv_device *device, const struct pv_
                                   .device = device,
                                   .n_clusters = n_clusters,
                                   .n_batch = batch_rows(n_clusters, rows->x->n_cols)};
+    a->batch = (struct pv_accel_batch){.device = device,
+                                       .x = rows->x,
+                                       .n_batch = a->n_batch,
+                                       .value = rows->bits ? PV_BATCH_BITS : PV_BATCH_ROOTS,
+                                       .n_threads = rows->n_threads};
     status = create_buffers(a);
     if (status == PV_OK)
         *out = a;
@@ -132,45 +103,23 @@ void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a)
         return;
     pv_recorder_destroy(a->recorder);
     pv_tensor_destroy(&a->centroids);
-    struct pv_buffer *buffers[] = {a->offset, a->entries, a->scale, a->x,     a->scores,
-                                   a->choice, a->margin,  a->first, a->order, a->sums};
+    pv_accel_batch_destroy(&a->batch);
+    struct pv_buffer *buffers[] = {a->scores, a->choice, a->margin, a->first, a->order, a->sums};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         pv_buffer_destroy(buffers[i]);
-    free(a->host_offset);
-    free(a->host_entries);
     free(a->host_words);
     free(a->host_first);
     free(a);
 }
 
-static void pack_rows(void *user, size_t chunk, size_t begin, size_t end)
-{
-    struct pv_accel_kmeans *a = user;
-    const struct pv_sparse *x = a->in.x;
-
-    (void)chunk;
-    for (size_t i = begin; i < end; i++) {
-        uint64_t from = x->offset[row_at(&a->in, a->begin + i)];
-        uint32_t *to = a->host_entries + a->host_offset[i];
-
-        for (size_t p = 0; p < a->host_offset[i + 1] - a->host_offset[i]; p++)
-            to[p] = x->col[from + p] | (a->in.bits ? (uint32_t)ONE : x->root[from + p]) << 16;
-    }
-}
-
 /* Sends rows [begin, begin + n) and starts a recording that spreads them out. */
 static enum pv_status start_batch(struct pv_accel_kmeans *a, size_t begin, uint32_t n)
 {
-    a->begin = begin;
-    for (uint32_t i = 0; i < n; i++)
-        a->host_offset[i + 1] = a->host_offset[i] + (uint32_t)row_entries(&a->in, begin + i);
-    pv_parallel_for(a->in.n_threads, n, (n + CHUNK_ROWS - 1) / CHUNK_ROWS, pack_rows, a);
-    PV_TRY(pv_buffer_write(a->offset, 0, a->host_offset, (n + (uint64_t)1) * 4));
-    if (a->host_offset[n] > 0)
-        PV_TRY(pv_buffer_write(a->entries, 0, a->host_entries, (uint64_t)a->host_offset[n] * 4));
-    PV_TRY(pv_buffer_write(a->scale, 0, a->in.inv + begin, (uint64_t)n * 4));
+    const uint32_t *from = a->in.rows != NULL ? a->in.rows + begin : NULL;
+
+    PV_TRY(pv_accel_batch_send(&a->batch, from, begin, a->in.inv + begin, n));
     PV_TRY(pv_recorder_begin(a->recorder, 0));
-    return pv_kernel_sparse_rows(a->recorder, a->offset, a->entries, a->scale, a->x, n, a->in.x->n_cols);
+    return pv_accel_batch_spread(&a->batch, a->recorder, n);
 }
 
 static enum pv_status finish_batch(struct pv_accel_kmeans *a)
@@ -189,7 +138,7 @@ enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, const float *ce
     PV_TRY(pv_tensor_upload_f32(&a->centroids, centroids));
     for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
         uint32_t n = rows_left(a, begin);
-        struct pv_linear linear = {.w = &a->centroids, .x = a->x, .y = a->scores, .n_tokens = n};
+        struct pv_linear linear = {.w = &a->centroids, .x = a->batch.rows, .y = a->scores, .n_tokens = n};
 
         PV_TRY(start_batch(a, begin, n));
         PV_TRY(pv_kernel_linear(a->recorder, &linear));
@@ -225,7 +174,7 @@ enum pv_status pv_accel_kmeans_sum(struct pv_accel_kmeans *a, const uint16_t *cl
     PV_TRY(pv_buffer_fill(a->sums, 0));
     for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
         uint32_t n = rows_left(a, begin);
-        struct pv_cluster_sum_args sum = {.x = a->x,
+        struct pv_cluster_sum_args sum = {.x = a->batch.rows,
                                           .first = a->first,
                                           .order = a->order,
                                           .sums = a->sums,

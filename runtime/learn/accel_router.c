@@ -1,6 +1,7 @@
 /* A batch of standardised z with a last column of ones, so that the trained bias is a weight like the others.
  * The weights are a float32 matrix that matmul reads, Adam updates in place and matmul_t's output (the
- * gradient, from the transposed softmax gradient and the batch itself as a matrix) has the layout of. */
+ * gradient, from the transposed softmax gradient and the batch itself as a matrix) has the layout of. A
+ * router that is trained on starts with its biases among those never trained; the trained ones are added. */
 #include "learn/accel.h"
 
 #include <stdlib.h>
@@ -8,11 +9,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kernel/kernels.h"
+#include "learn/accel_gain.h"
 #include "vk/recorder.h"
 
 struct pv_accel_router {
     struct pv_device *device;
     struct pv_recorder *recorder;
+    struct pv_accel_gain gain; /* if trained for gains */
+    bool for_gain;
+    float share;                                      /* of the cross-entropy in the loss */
     uint32_t n_clusters, n_in, n_batch, stride;       /* n_in = d + 1; stride: floats of a row of it */
     struct pv_tensor weight;                          /* [K][n_in] float32 */
     struct pv_buffer *moment, *square, *gradient;     /* [K][n_in] */
@@ -23,17 +28,33 @@ struct pv_accel_router {
     uint32_t *host_choice;                            /* [n_batch] */
 };
 
-bool pv_accel_router_fits(const struct pv_device *device, uint32_t n_clusters, uint32_t d_model,
-                          uint32_t n_batch)
+bool pv_accel_router_fits(const struct pv_device *device, const struct pv_accel_router_params *p)
 {
-    uint64_t weight = pv_rows_bytes(n_clusters, d_model + 1), scores = pv_rows_bytes(n_batch, n_clusters);
-    uint64_t limit = device->plan.max_binding_bytes;
+    uint64_t weight = pv_rows_bytes(p->n_clusters, p->d_model + 1), limit = device->plan.max_binding_bytes;
 
-    return weight <= limit && scores <= limit && pv_rows_bytes(n_clusters, n_batch) <= limit &&
-           pv_rows_bytes(n_batch, d_model + 1) <= limit;
+    return weight <= limit && pv_rows_bytes(p->n_batch, p->n_clusters) <= limit &&
+           pv_rows_bytes(p->n_clusters, p->n_batch) <= limit &&
+           pv_rows_bytes(p->n_batch, p->d_model + 1) <= limit &&
+           (p->gain == NULL || pv_accel_gain_fits(device, p->gain, p->n_batch));
 }
 
-static enum pv_status create_buffers(struct pv_accel_router *a, const float *bias)
+/* Where training starts; what is not given is 0, and so is the padding of rows, which goes through Adam too:
+ * zero there, it stays zero. */
+static enum pv_status write_start(struct pv_accel_router *a, const struct pv_accel_router_params *p)
+{
+    const size_t d = p->d_model;
+
+    for (size_t k = 0; k < p->n_clusters && p->weight != NULL; k++)
+        memcpy(a->host_weight + k * a->stride, p->weight + k * d, d * sizeof(*p->weight));
+    PV_TRY(pv_buffer_write(a->weight.parts[0].data, 0, a->host_weight,
+                           (uint64_t)a->n_clusters * a->stride * sizeof(*a->host_weight)));
+    PV_TRY(pv_buffer_fill(a->moment, 0));
+    PV_TRY(pv_buffer_fill(a->square, 0));
+    PV_TRY(pv_buffer_fill(a->gradient, 0));
+    return pv_buffer_write(a->bias, 0, p->bias, (uint64_t)a->n_clusters * sizeof(*p->bias));
+}
+
+static enum pv_status create_buffers(struct pv_accel_router *a, const struct pv_accel_router_params *p)
 {
     uint32_t k = a->n_clusters, n = a->n_batch;
     uint64_t matrix = pv_rows_bytes(k, a->n_in), words = (uint64_t)n * 4;
@@ -63,17 +84,14 @@ static enum pv_status create_buffers(struct pv_accel_router *a, const float *bia
     a->host_choice = pv_calloc(n, sizeof(uint32_t));
     if (a->host_z == NULL || a->host_weight == NULL || a->host_choice == NULL)
         return pv_fail(a->device->log, PV_ERR_NOMEM, "no memory to train on %s", a->device->caps.name);
-    /* the padding of rows goes through Adam too: zero there, it stays zero */
-    PV_TRY(pv_buffer_fill(a->weight.parts[0].data, 0));
-    PV_TRY(pv_buffer_fill(a->moment, 0));
-    PV_TRY(pv_buffer_fill(a->square, 0));
-    PV_TRY(pv_buffer_fill(a->gradient, 0));
-    PV_TRY(pv_buffer_write(a->bias, 0, bias, (uint64_t)k * 4));
+    PV_TRY(write_start(a, p));
+    if (a->for_gain)
+        PV_TRY(pv_accel_gain_create(a->device, p->gain, n, p->n_threads, &a->gain));
     return pv_recorder_create(a->device, &a->recorder);
 }
 
-enum pv_status pv_accel_router_create(struct pv_device *device, uint32_t n_clusters, uint32_t d_model,
-                                      uint32_t n_batch, const float *bias, struct pv_accel_router **out)
+enum pv_status pv_accel_router_create(struct pv_device *device, const struct pv_accel_router_params *params,
+                                      struct pv_accel_router **out)
 {
     struct pv_accel_router *a = pv_calloc(1, sizeof(*a));
     enum pv_status status;
@@ -82,11 +100,13 @@ enum pv_status pv_accel_router_create(struct pv_device *device, uint32_t n_clust
     if (a == NULL)
         return PV_ERR_NOMEM;
     *a = (struct pv_accel_router){.device = device,
-                                  .n_clusters = n_clusters,
-                                  .n_in = d_model + 1,
-                                  .n_batch = n_batch,
-                                  .stride = pv_row_stride(d_model + 1)};
-    status = create_buffers(a, bias);
+                                  .for_gain = params->gain != NULL,
+                                  .share = params->gain != NULL ? params->label_weight : 1.0f,
+                                  .n_clusters = params->n_clusters,
+                                  .n_in = params->d_model + 1,
+                                  .n_batch = params->n_batch,
+                                  .stride = pv_row_stride(params->d_model + 1)};
+    status = create_buffers(a, params);
     if (status == PV_OK)
         *out = a;
     else
@@ -99,6 +119,7 @@ void pv_accel_router_destroy(struct pv_accel_router *a)
     if (a == NULL)
         return;
     pv_recorder_destroy(a->recorder);
+    pv_accel_gain_destroy(&a->gain);
     pv_tensor_destroy(&a->weight);
     struct pv_buffer *buffers[] = {a->moment, a->square,     a->gradient, a->bias,   a->z,
                                    a->scores, a->gradient_t, a->label,    a->choice, a->margin};
@@ -143,9 +164,9 @@ enum pv_status pv_accel_router_choose(struct pv_accel_router *a, const float *z,
     return PV_OK;
 }
 
-enum pv_status pv_accel_router_step(struct pv_accel_router *a, const float *z, const uint32_t *label,
-                                    uint32_t n, const struct pv_accel_step *step)
+enum pv_status pv_accel_router_step(struct pv_accel_router *a, const struct pv_accel_step *step)
 {
+    const uint32_t n = step->n;
     /* the batch as the matrix of the gradient's product: gradient[k] = sum over t of g[k][t] z[t] */
     struct pv_tensor_part whole = {.n_rows = n, .data = a->z, .scales = a->z};
     const struct pv_tensor batch = {.type = PV_F32,
@@ -165,10 +186,22 @@ enum pv_status pv_accel_router_step(struct pv_accel_router *a, const float *z, c
                                       .moment_scale = step->moment_scale,
                                       .square_scale = step->square_scale};
 
-    PV_TRY(pv_buffer_write(a->label, 0, label, (uint64_t)n * 4));
-    PV_TRY(score(a, z, n));
-    PV_TRY(pv_kernel_softmax_grad(a->recorder, a->scores, a->label, a->gradient_t, n, a->n_clusters,
-                                  1.0f / (float)n));
+    const struct pv_softmax_grad_args loss = {.scores = a->scores,
+                                              .targets = a->label,
+                                              .gains = a->gain.gains,
+                                              .gradient_t = a->gradient_t,
+                                              .n_tokens = n,
+                                              .n_clusters = a->n_clusters,
+                                              .scale = 1.0f / (float)n,
+                                              .share = a->share};
+
+    PV_TRY(pv_buffer_write(a->label, 0, step->label, (uint64_t)n * 4));
+    if (a->for_gain)
+        PV_TRY(pv_accel_gain_send(&a->gain, step->rows, n));
+    PV_TRY(score(a, step->z, n));
+    if (a->for_gain)
+        PV_TRY(pv_accel_gain_record(&a->gain, a->recorder, n));
+    PV_TRY(pv_kernel_softmax_grad(a->recorder, &loss));
     PV_TRY(pv_kernel_linear_t(a->recorder, &product));
     PV_TRY(pv_kernel_adam(a->recorder, &adam));
     return run(a);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-enum { TILE = PV_GAIN_TILE };
+enum { TILE = PV_GAIN_TILE, ONE = 0x3c00 /* 1.0 as float16 */ };
 
 static float energy_at(const struct pv_gain *gain, uint64_t p)
 {
@@ -81,4 +81,16 @@ double pv_gain_whole(const struct pv_gain *gain, size_t row)
     for (uint64_t p = gain->x->offset[row]; p < gain->x->offset[row + 1]; p++)
         sum += (double)energy_at(gain, p);
     return sum;
+}
+
+void pv_gain_masks(const struct pv_gain *gain, uint16_t *out)
+{
+    size_t n_cols = gain->x->n_cols;
+
+    for (size_t k = 0; k < gain->n_clusters; k++) {
+        const float *tile = gain->tiles + k / TILE * n_cols * TILE + k % TILE;
+
+        for (size_t j = 0; j < n_cols; j++)
+            out[k * n_cols + j] = tile[j * TILE] > 0.0f ? ONE : 0;
+    }
 }

@@ -27,5 +27,7 @@ void pv_gain_tile(const struct pv_gain *gain, uint32_t tile, const uint32_t *row
 /* Gain of one row in cluster k, and in a mask of all neurons. */
 double pv_gain_of(const struct pv_gain *gain, size_t row, uint32_t k);
 double pv_gain_whole(const struct pv_gain *gain, size_t row);
+/* The masks as a matrix [K][F] of float16 zeros and ones. */
+void pv_gain_masks(const struct pv_gain *gain, uint16_t *out);
 
 #endif

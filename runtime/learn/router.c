@@ -106,11 +106,30 @@ static void forbid_unused(struct pv_trainer *t)
 static enum pv_status choose_place(struct pv_trainer *t)
 {
     const struct pv_router_params *p = &t->params;
+    struct pv_accel_router_params there = {.n_clusters = p->n_clusters,
+                                           .d_model = p->d_model,
+                                           .n_batch = BATCH,
+                                           .bias = t->bias,
+                                           .gain = t->data->gain,
+                                           .label_weight = p->label_weight,
+                                           .n_threads = p->n_threads};
+    size_t d = p->d_model;
+    float *weight;
+    enum pv_status status;
 
-    if (p->device == NULL || p->decay > 0.0f || t->data->gain != NULL || t->data->start != NULL ||
-        !pv_accel_router_fits(p->device, p->n_clusters, p->d_model, BATCH))
+    if (p->device == NULL || p->decay > 0.0f || !pv_accel_router_fits(p->device, &there))
         return PV_OK;
-    return pv_accel_router_create(p->device, p->n_clusters, p->d_model, BATCH, t->bias, &t->accel);
+    weight = pv_calloc(p->n_clusters * d, sizeof(*weight));
+    if (weight == NULL)
+        return PV_ERR_NOMEM;
+    for (size_t k = 0; k < p->n_clusters; k++) {
+        for (size_t j = 0; j < d; j++)
+            weight[k * d + j] = t->weight[(k / TILE * d + j) * TILE + k % TILE];
+    }
+    there.weight = weight;
+    status = pv_accel_router_create(p->device, &there, &t->accel);
+    free(weight);
+    return status;
 }
 
 static void trainer_free(struct pv_trainer *t)

@@ -26,8 +26,7 @@ struct pv_router_params {
     float rate;               /* peak learning rate; 0: 0.01 */
     float decay;              /* weight decay per step, times the rate; 0: none */
     float label_weight;       /* of the cross-entropy beside gains */
-    struct pv_device *device; /* trains there, where its bindings can see enough, decay is 0 and there are
-                                 no gains; NULL: here */
+    struct pv_device *device; /* trains there, where its bindings can see enough and decay is 0; NULL: here */
 };
 /* Rows of z are float16 [n][d]; labels are below n_clusters. */
 struct pv_router_data {

@@ -263,12 +263,18 @@ void pv_trainer_forward(struct pv_trainer *t, const uint32_t *batch, size_t n)
 
 static enum pv_status train_batch_there(struct pv_trainer *t, const uint32_t *batch, size_t n)
 {
-    struct pv_accel_step step = {t->rate, t->moment_scale, t->square_scale};
+    struct pv_accel_step step = {.z = t->rows,
+                                 .label = t->labels,
+                                 .rows = batch,
+                                 .n = (uint32_t)n,
+                                 .rate = t->rate,
+                                 .moment_scale = t->moment_scale,
+                                 .square_scale = t->square_scale};
 
     pv_trainer_load(t, batch, n);
     for (size_t i = 0; i < n; i++)
         t->labels[i] = t->data->label[batch[i]];
-    return pv_accel_router_step(t->accel, t->rows, t->labels, (uint32_t)n, &step);
+    return pv_accel_router_step(t->accel, &step);
 }
 
 enum pv_status pv_trainer_step(struct pv_trainer *t, const uint32_t *batch, size_t n, uint64_t step,

@@ -35,8 +35,9 @@ expect_code 2
 expect_in err 'baselines cluster patterns'
 expect_files text whole.gguf
 
-# Clusters and router learned on the device: as good, and the same every time.
-accuracy=$("$PARVIN" "$@" -o here.gguf --json --learn-on cpu 2>err | sed -n 's/.*"router_accuracy": \([0-9.]*\).*/\1/p' | head -n 1)
+# Clusters and router learned and refined on the device: as good, and the same every time.
+parvin "$@" -o here.gguf --json --learn-on cpu
+accuracy=$(json_field router_accuracy) kept=$(json_field energy_kept)
 for name in there again; do
 	parvin "$@" -o $name.gguf --json --learn-on device --validation
 	expect_code 0
@@ -44,6 +45,7 @@ for name in there again; do
 done
 cmp -s there.gguf again.gguf || wrong 'learned on the device twice, the files differ'
 expect_number 'there > here - 0.05' there "$(json_field router_accuracy)" here "$accuracy"
+expect_number 'there > here - 0.01' there "$(json_field energy_kept)" here "$kept"
 parvin "$@" -o other.gguf --learn-on moon
 expect_usage 'device or cpu'
 rm -f here.gguf there.gguf again.gguf

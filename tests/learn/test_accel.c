@@ -6,7 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/half.h"
 #include "harness.h"
+#include "learn/gain.h"
 #include "learn/kmeans.h"
 #include "learn/router.h"
 #include "learn/synthetic.h"
@@ -155,31 +157,106 @@ START_TEST(router_as_good_as_on_the_host)
 }
 END_TEST
 
-/* After one epoch (4 steps) the weights are the host's but for rounding. */
-START_TEST(one_epoch_is_the_hosts)
+/* The same but for the rounding of a few steps. */
+static void check_near(const struct pv_router *here, const struct pv_router *there)
 {
-    struct rig r;
-    struct pv_router here, there;
     double sum = 0.0, difference = 0.0;
 
-    rig_open(&r);
-    here = route(&r, NULL, 1);
-    there = route(&r, device, 1);
     for (size_t k = 0; k < 12; k++)
-        ck_assert_float_eq_tol(here.bias[k], there.bias[k], 2e-3f);
+        ck_assert_float_eq_tol(here->bias[k], there->bias[k], 2e-3f);
     for (size_t i = 0; i < 12 * LAYER.d_model; i++) {
-        double a = (double)pv_root_to_float(here.weight[i] & 0x7fff),
-               b = (double)pv_root_to_float(there.weight[i] & 0x7fff);
+        double a = (double)pv_half_to_float(here->weight[i]), b = (double)pv_half_to_float(there->weight[i]);
 
-        a = here.weight[i] >> 15 ? -a : a;
-        b = there.weight[i] >> 15 ? -b : b;
         sum += a * a;
         difference += (a - b) * (a - b);
     }
     ck_assert_double_gt(sum, 0.0);
     ck_assert_double_lt(difference / sum, 1e-4);
+}
+
+/* After one epoch (4 steps) the weights are the host's but for rounding. */
+START_TEST(one_epoch_is_the_hosts)
+{
+    struct rig r;
+    struct pv_router here, there;
+
+    rig_open(&r);
+    here = route(&r, NULL, 1);
+    there = route(&r, device, 1);
+    check_near(&here, &there);
     pv_router_free(&here);
     pv_router_free(&there);
+    rig_close(&r);
+}
+END_TEST
+
+/* Masks of a tenth of the neurons for the planted groups, and what they keep. */
+static void gain_open(struct rig *r, struct pv_gain *gain)
+{
+    struct pv_energy energy;
+    struct pv_mask_lists lists;
+    float threshold;
+    double reached;
+
+    ck_assert_int_eq(pv_energy_init(&energy, &r->layer.x, r->train, r->n_train, r->layer.group, 13, 1),
+                     PV_OK);
+    ck_assert_int_eq(pv_energy_threshold(&energy, 1, 0.1, 1, &threshold, &reached), PV_OK);
+    ck_assert_int_eq(pv_mask_lists_choose(&lists, &energy, threshold), PV_OK);
+    ck_assert_int_eq(pv_gain_init(gain, &r->layer.x, &lists, r->train, r->n_train), PV_OK);
+    pv_mask_lists_free(&lists);
+    pv_energy_free(&energy);
+}
+
+static struct pv_router refine(const struct rig *r, const struct pv_gain *gain, const struct pv_router *start,
+                               struct pv_device *where, uint32_t n_epochs)
+{
+    struct pv_router_params params = {.n_clusters = 13, .d_model = LAYER.d_model, .seed = 5, .device = where};
+    struct pv_router_data data = {.z = r->layer.z,
+                                  .label = r->layer.group,
+                                  .train = r->train,
+                                  .n_train = r->n_train,
+                                  .held_out = r->held_out,
+                                  .n_held_out = r->n_held_out,
+                                  .gain = gain,
+                                  .start = start};
+    struct pv_router router;
+
+    pv_router_refinement(&params);
+    params.n_epochs = n_epochs;
+    ck_assert_msg(pv_router_train(&params, &data, NULL, &router) == PV_OK, "%s", context_log.text);
+    return router;
+}
+
+START_TEST(refinement_is_the_hosts)
+{
+    struct rig r;
+    struct pv_gain gain;
+    struct pv_router start, here, there, again;
+
+    rig_open(&r);
+    gain_open(&r, &gain);
+    start = route(&r, NULL, 1);
+    here = refine(&r, &gain, &start, NULL, 1);
+    there = refine(&r, &gain, &start, device, 1);
+    ck_assert_int_ne(memcmp(start.weight, here.weight, 13 * LAYER.d_model * sizeof(uint16_t)), 0);
+    check_near(&here, &there);
+    ck_assert_double_eq_tol(here.kept, there.kept, 0.002);
+    pv_router_free(&here);
+    pv_router_free(&there);
+    here = refine(&r, &gain, &start, NULL, 6);
+    there = refine(&r, &gain, &start, device, 6);
+    again = refine(&r, &gain, &start, device, 6);
+    ck_assert_double_gt(here.kept, 0.5);
+    ck_assert_double_eq_tol(here.kept, there.kept, 0.002);
+    ck_assert_double_eq_tol(here.accuracy, there.accuracy, 0.02);
+    ck_assert_int_eq(memcmp(there.weight, again.weight, 13 * LAYER.d_model * sizeof(uint16_t)), 0);
+    ck_assert_int_eq(memcmp(there.bias, again.bias, 13 * sizeof(float)), 0);
+    ck_assert_float_lt(there.bias[12], -1e8f);
+    pv_router_free(&start);
+    pv_router_free(&here);
+    pv_router_free(&there);
+    pv_router_free(&again);
+    pv_gain_free(&gain);
     rig_close(&r);
 }
 END_TEST
@@ -187,13 +264,20 @@ END_TEST
 START_TEST(what_does_not_fit_is_left_to_the_host)
 {
     struct pv_device small = *device;
+    struct pv_accel_router_params router = {.n_clusters = 13, .d_model = LAYER.d_model, .n_batch = 512};
+    struct pv_sparse wide = {.n_cols = 14336};
+    struct pv_gain gain = {.x = &wide, .n_clusters = 13};
 
     small.plan.max_binding_bytes = 1000;
     ck_assert(pv_accel_kmeans_fits(device, 19, LAYER.d_ffn));
     ck_assert(!pv_accel_kmeans_fits(&small, 19, LAYER.d_ffn));
-    ck_assert(pv_accel_router_fits(device, 13, LAYER.d_model, 512));
-    ck_assert(!pv_accel_router_fits(&small, 13, LAYER.d_model, 512));
+    ck_assert(pv_accel_router_fits(device, &router));
+    ck_assert(!pv_accel_router_fits(&small, &router));
     ck_assert(!pv_accel_kmeans_fits(device, 65536, 65536));
+    small.plan.max_binding_bytes = 1 << 20; /* enough for the router, not for masks and energies */
+    ck_assert(pv_accel_router_fits(&small, &router));
+    router.gain = &gain;
+    ck_assert(!pv_accel_router_fits(&small, &router));
 }
 END_TEST
 
@@ -218,6 +302,7 @@ int main(void)
     tcase_add_test(tests, one_iteration_is_the_hosts);
     tcase_add_test(tests, router_as_good_as_on_the_host);
     tcase_add_test(tests, one_epoch_is_the_hosts);
+    tcase_add_test(tests, refinement_is_the_hosts);
     tcase_add_test(tests, what_does_not_fit_is_left_to_the_host);
     result = pv_test_main(suite);
     pv_device_close(device);
