@@ -23,8 +23,8 @@ static void print_first(const struct pv_learn_bench_row *r)
            r->router_bytes / 1e6, 100 * r->router_bytes / r->ffn_bytes, r->ffn_bytes / 1e6,
            100 * r->router_bytes / r->ffn_bytes / 1.5);
     printf("most memory %.2f GiB\n\n", (double)r->peak_bytes / 1073741824.0);
-    printf("%10s %7s %7s %12s %14s %12s %10s  %s\n", "tokens", "K", "F", "seeds s", "iteration s", "epoch s",
-           "masks s", "growing");
+    printf("%10s %7s %7s %12s %14s %12s %12s %10s  %s\n", "tokens", "K", "F", "seeds s", "iteration s",
+           "epoch s", "refining s", "masks s", "growing");
 }
 
 static void on_row(void *user, const struct pv_learn_bench_row *row)
@@ -37,16 +37,17 @@ static void on_row(void *user, const struct pv_learn_bench_row *row)
         return;
     if (rows->n == 1)
         print_first(row);
-    printf("%10llu %7u %7u %12.2f %14.2f %12.2f %10.2f  %s\n", (unsigned long long)row->n_tokens,
-           row->n_clusters, row->d_ffn, row->s_seed, row->s_iteration, row->s_epoch, row->s_masks,
-           row->growing);
+    printf("%10llu %7u %7u %12.2f %14.2f %12.2f %12.2f %10.2f  %s\n", (unsigned long long)row->n_tokens,
+           row->n_clusters, row->d_ffn, row->s_seed, row->s_iteration, row->s_epoch, row->s_refine,
+           row->s_masks, row->growing);
     fflush(stdout);
 }
 
 static void print_growth(const struct rows *rows, const char *growing)
 {
     struct pv_learn_bench_growth g = pv_learn_bench_fit(rows->rows, rows->n, growing);
-    printf("%-26s %12.2f %14.2f %12.2f %10.2f  exponent\n", growing, g.seed, g.iteration, g.epoch, g.masks);
+    printf("%-26s %12.2f %14.2f %12.2f %12.2f %10.2f  exponent\n", growing, g.seed, g.iteration, g.epoch,
+           g.refine, g.masks);
 }
 
 static json_t *row_json(const struct pv_learn_bench_row *r)
@@ -63,6 +64,7 @@ static json_t *row_json(const struct pv_learn_bench_row *r)
     json_put_number(object, "seconds_seed", r->s_seed);
     json_put_number(object, "seconds_iteration", r->s_iteration);
     json_put_number(object, "seconds_epoch", r->s_epoch);
+    json_put_number(object, "seconds_refine_epoch", r->s_refine);
     json_put_number(object, "seconds_masks", r->s_masks);
     json_put_number(object, "seconds", r->s_total);
     json_put_number(object, "purity", r->purity);
@@ -81,6 +83,7 @@ static json_t *growth_json(const struct rows *rows, const char *growing)
     json_put_number(object, "seed", g.seed);
     json_put_number(object, "iteration", g.iteration);
     json_put_number(object, "epoch", g.epoch);
+    json_put_number(object, "refine", g.refine);
     json_put_number(object, "masks", g.masks);
     return object;
 }

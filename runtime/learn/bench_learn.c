@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "learn/gain.h"
 #include "learn/kmeans.h"
 #include "learn/masks.h"
 #include "learn/router.h"
@@ -105,29 +106,63 @@ static enum pv_status cluster(struct layer *l, uint32_t n_iters)
                             PV_SPACE_CONTRIBUTION, l->p->n_threads, l->own, NULL);
 }
 
+static struct pv_router_params router_params(const struct layer *l)
+{
+    return (struct pv_router_params){.n_clusters = l->row.n_clusters,
+                                     .d_model = l->row.d_model,
+                                     .n_threads = l->p->n_threads,
+                                     .seed = l->p->seed,
+                                     .device = l->router_on};
+}
+
+static struct pv_router_data router_data(const struct layer *l)
+{
+    return (struct pv_router_data){.z = l->data.z,
+                                   .label = l->own,
+                                   .train = l->train,
+                                   .n_train = l->n_train,
+                                   .held_out = l->held_out,
+                                   .n_held_out = l->n_held_out};
+}
+
 static enum pv_status route(struct layer *l, uint32_t n_epochs)
 {
-    struct pv_router_params params = {.n_clusters = l->row.n_clusters,
-                                      .d_model = l->row.d_model,
-                                      .n_epochs = n_epochs,
-                                      .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed,
-                                      .device = l->router_on};
-    struct pv_router_data data = {.z = l->data.z,
-                                  .label = l->own,
-                                  .train = l->train,
-                                  .n_train = l->n_train,
-                                  .held_out = l->held_out,
-                                  .n_held_out = l->n_held_out};
+    struct pv_router_params params = router_params(l);
+    struct pv_router_data data = router_data(l);
     struct clock clock;
     struct pv_steps steps = clock_start(&clock, &l->p->progress, "router", 0.0, n_epochs);
 
+    params.n_epochs = n_epochs;
     PV_TRY(pv_router_train(&params, &data, &steps, &l->router));
     l->row.n_epochs = l->router.n_epochs;
     end_part(&clock);
     l->row.s_epoch = clock.fastest;
     l->row.router_accuracy = l->router.accuracy;
     return PV_OK;
+}
+
+/* A refinement of the router for these masks, for its time alone. */
+static enum pv_status refine(struct layer *l, const struct pv_mask_lists *lists)
+{
+    struct pv_router_params params = router_params(l);
+    struct pv_router_data data = router_data(l);
+    struct pv_router refined = {0};
+    struct pv_gain gain = {0};
+    struct clock clock;
+    struct pv_steps steps;
+    enum pv_status status = pv_gain_init(&gain, &l->data.x, lists, l->train, l->n_train);
+
+    pv_router_refinement(&params);
+    steps = clock_start(&clock, &l->p->progress, "refine", 0.0, params.n_epochs);
+    data.gain = &gain;
+    data.start = &l->router;
+    if (status == PV_OK)
+        status = pv_router_train(&params, &data, &steps, &refined);
+    end_part(&clock);
+    l->row.s_refine = clock.fastest;
+    pv_router_free(&refined);
+    pv_gain_free(&gain);
+    return status;
 }
 
 static enum pv_status mask(struct layer *l)
@@ -152,6 +187,8 @@ static enum pv_status mask(struct layer *l)
         status = pv_mask_lists_judge(&lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &counts);
     l->row.s_masks = pv_now_s() - begin;
     l->row.energy_kept = counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0;
+    if (status == PV_OK)
+        status = refine(l, &lists);
     pv_mask_lists_free(&lists);
     pv_energy_free(&energy);
     return status;
@@ -288,7 +325,7 @@ static double slope(const double *x, const double *y, uint32_t n)
 struct pv_learn_bench_growth pv_learn_bench_fit(const struct pv_learn_bench_row *rows, uint32_t n_rows,
                                                 const char *growing)
 {
-    double size[16], seconds[4][16];
+    double size[16], seconds[5][16];
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < n_rows && n < 16; i++) {
@@ -302,10 +339,12 @@ struct pv_learn_bench_growth pv_learn_bench_fit(const struct pv_learn_bench_row 
         seconds[0][n] = r->s_seed;
         seconds[1][n] = r->s_iteration;
         seconds[2][n] = r->s_epoch;
-        seconds[3][n++] = r->s_masks;
+        seconds[3][n] = r->s_refine;
+        seconds[4][n++] = r->s_masks;
     }
     return (struct pv_learn_bench_growth){.seed = slope(size, seconds[0], n),
                                           .iteration = slope(size, seconds[1], n),
                                           .epoch = slope(size, seconds[2], n),
-                                          .masks = slope(size, seconds[3], n)};
+                                          .refine = slope(size, seconds[3], n),
+                                          .masks = slope(size, seconds[4], n)};
 }

@@ -96,6 +96,7 @@ START_TEST(bench_finds_what_was_planted)
     ck_assert_double_gt(r->purity, 0.8);
     ck_assert_double_gt(r->routed_purity, 0.75);
     ck_assert_double_gt(r->energy_kept, 0.5);
+    ck_assert_double_gt(r->s_refine, 0.0);
     ck_assert_double_eq_tol(r->router_bytes, 16 * (2.0 * 256 + 4), 1e-9);
     ck_assert_double_eq_tol(r->ffn_bytes, 2.0 * 2 * 1024 * 256, 1e-9);
     ck_assert_uint_gt(r->peak_bytes, 4096 * 256 * 2);
@@ -108,15 +109,34 @@ END_TEST
 START_TEST(exponents_by_hand)
 {
     struct pv_learn_bench_row rows[4] = {
-        {.growing = "", .n_tokens = 400, .s_seed = 1, .s_iteration = 8, .s_epoch = 64, .s_masks = 1},
-        {.growing = "tokens", .n_tokens = 200, .s_seed = 1, .s_iteration = 4, .s_epoch = 16, .s_masks = 2},
-        {.growing = "tokens", .n_tokens = 100, .s_seed = 1, .s_iteration = 2, .s_epoch = 4, .s_masks = 4},
+        {.growing = "",
+         .n_tokens = 400,
+         .s_seed = 1,
+         .s_iteration = 8,
+         .s_epoch = 64,
+         .s_refine = 2,
+         .s_masks = 1},
+        {.growing = "tokens",
+         .n_tokens = 200,
+         .s_seed = 1,
+         .s_iteration = 4,
+         .s_epoch = 16,
+         .s_refine = 4,
+         .s_masks = 2},
+        {.growing = "tokens",
+         .n_tokens = 100,
+         .s_seed = 1,
+         .s_iteration = 2,
+         .s_epoch = 4,
+         .s_refine = 8,
+         .s_masks = 4},
         {.growing = "K", .n_tokens = 400, .s_seed = 99, .s_iteration = 99, .s_epoch = 99, .s_masks = 99}};
     struct pv_learn_bench_growth g = pv_learn_bench_fit(rows, 4, "tokens");
 
     ck_assert_double_eq_tol(g.seed, 0.0, 1e-9);
     ck_assert_double_eq_tol(g.iteration, 1.0, 1e-9);
     ck_assert_double_eq_tol(g.epoch, 2.0, 1e-9);
+    ck_assert_double_eq_tol(g.refine, -1.0, 1e-9);
     ck_assert_double_eq_tol(g.masks, -1.0, 1e-9);
 }
 END_TEST

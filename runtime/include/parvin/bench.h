@@ -51,8 +51,10 @@ struct pv_learn_bench_params {
 struct pv_learn_bench_row {
     const char *growing;         /* "", "tokens", "K" or "F" */
     uint64_t n_tokens, n_active; /* n_active: active neurons of all tokens together */
-    uint32_t d_model, d_ffn, n_clusters, n_iters, n_epochs; /* n_iters, n_epochs: run */
-    double s_seed, s_iteration, s_epoch, s_masks, s_total;  /* seconds; the fastest iteration and epoch */
+    uint32_t d_model, d_ffn, n_clusters, n_iters, n_epochs;          /* n_iters, n_epochs: run */
+    double s_seed, s_iteration, s_epoch, s_refine, s_masks, s_total; /* seconds; of iterations and epochs, the
+                                                                        router's and its refinement's, the
+                                                                        fastest */
     double purity,
         routed_purity;      /* held-out tokens whose own, and routed, cluster is mostly of their group */
     double router_accuracy; /* held-out */
@@ -62,7 +64,7 @@ struct pv_learn_bench_row {
 };
 /* Growth of a stage's seconds with one size: seconds ~ size^exponent, by least squares in logarithms. */
 struct pv_learn_bench_growth {
-    double seed, iteration, epoch, masks;
+    double seed, iteration, epoch, refine, masks;
 };
 /* How the rows of `growing`, and the first row, grow. */
 struct pv_learn_bench_growth pv_learn_bench_fit(const struct pv_learn_bench_row *rows, uint32_t n_rows,
