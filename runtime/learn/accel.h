@@ -31,6 +31,8 @@ struct pv_accel_rows {
 PV_MUST_USE enum pv_status pv_accel_kmeans_create(struct pv_device *device, const struct pv_accel_rows *rows,
                                                   uint32_t n_clusters, struct pv_accel_kmeans **out);
 void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a); /* NULL-safe */
+/* From here on it works on these rows of the same x. */
+void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const uint32_t *rows, size_t n_rows, const float *inv);
 /* cluster[i] = argmax_k row i . centroids[k], ties to the lowest; centroids [K][F], rounded to float16. */
 PV_MUST_USE enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, const float *centroids,
                                                   uint16_t *cluster);

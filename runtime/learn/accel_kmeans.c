@@ -112,6 +112,13 @@ void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a)
     free(a);
 }
 
+void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const uint32_t *rows, size_t n_rows, const float *inv)
+{
+    a->in.rows = rows;
+    a->in.n_rows = n_rows;
+    a->in.inv = inv;
+}
+
 /* Sends rows [begin, begin + n) and starts a recording that spreads them out. */
 static enum pv_status start_batch(struct pv_accel_kmeans *a, size_t begin, uint32_t n)
 {

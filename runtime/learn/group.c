@@ -1,7 +1,7 @@
 /* The clusters of a layer and every token's own: by k-means of contributions or of bit patterns, by k-modes,
  * or by k-means of the router's input. Whatever made the groups, the file's centroids are the mean
- * contribution features of the tokens in them. A long capture is clustered by a sample of it; the router and
- * the masks see all of it. */
+ * contribution features of the tokens in them. A long capture is clustered by a sample of it, and the
+ * centroids are then taken over the rest in one pass. */
 #include "learn/learner.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "learn/kmeans.h"
 #include "learn/router_centroid.h"
 
-enum { SAMPLE = 128 /* tokens a cluster are clustered, more than that only get their cluster's name */ };
+enum { SAMPLE = 128 /* tokens a cluster are iterated over */ };
 
 /* Evenly spread training rows, or all of them. */
 static size_t sample_rows(const struct learner *ln, uint32_t *rows)
@@ -24,7 +24,49 @@ static size_t sample_rows(const struct learner *ln, uint32_t *rows)
     return n;
 }
 
-/* k-means with every restart, the one of highest similarity kept. */
+/* Names every token's own cluster; *similarity: the training tokens' mean f . centroid. */
+static enum pv_status name_all(struct learner *ln, uint32_t l, const struct pv_sparse *x, enum pv_space space,
+                               const float *centroids, double *similarity)
+{
+    float *score = pv_calloc(x->n_rows, sizeof(*score));
+    enum pv_status status = PV_ERR_NOMEM;
+
+    if (score != NULL)
+        status = pv_kmeans_assign(x, NULL, x->n_rows, centroids, ln->params.n_clusters, space,
+                                  ln->params.n_threads, ln->layers[l].own, score);
+    *similarity = 0.0;
+    for (size_t i = 0; i < ln->n_train && status == PV_OK; i++)
+        *similarity += (double)score[ln->train[i]] / (double)ln->n_train;
+    free(score);
+    return status;
+}
+
+/* k-means with every restart, the one of highest similarity kept; `share` of the progress. */
+static enum pv_status cluster_sample(const struct learner *ln, uint32_t l, const struct pv_sparse *x,
+                                     struct pv_kmeans_params params, const uint32_t *rows, size_t n_rows,
+                                     const struct pv_steps *steps, double share,
+                                     struct pv_kmeans_result *best)
+{
+    uint32_t n = ln->params.n_restarts;
+
+    *best = (struct pv_kmeans_result){0};
+    for (uint32_t i = 0; i < n; i++) {
+        struct pv_steps part = pv_steps_within(steps, share * i / n, share / n);
+        struct pv_kmeans_result result;
+
+        params.seed = ln->params.seed + l + (uint64_t)i * ln->source->n_layers;
+        PV_TRY(pv_kmeans(x, rows, n_rows, &params, &part, &result));
+        if (best->centroids == NULL || result.similarity > best->similarity) {
+            free(best->centroids);
+            *best = result;
+        } else {
+            free(result.centroids);
+        }
+    }
+    return PV_OK;
+}
+
+/* k-means of a sample, then a pass over the training rows that are not in it. */
 static enum pv_status cluster_means(struct learner *ln, uint32_t l, const struct pv_sparse *x,
                                     enum pv_space space, const uint32_t *rows, size_t n_rows,
                                     const struct pv_steps *steps)
@@ -32,33 +74,32 @@ static enum pv_status cluster_means(struct learner *ln, uint32_t l, const struct
     struct pv_kmeans_params params = {.n_clusters = ln->params.n_clusters,
                                       .n_iters = ln->params.n_iters,
                                       .n_threads = ln->params.n_threads,
+                                      .seed = ln->params.seed + l,
                                       .space = space,
                                       .device = ln->clusters_on};
     size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
     uint16_t *centroids = ln->layers[l].centroids;
-    struct pv_kmeans_result best = {0}, result;
-    enum pv_status status = PV_OK;
+    bool pass = n_rows < ln->n_train;
+    double work = (double)n_rows * (1.0 + params.n_iters) * ln->params.n_restarts; /* rows assigned */
+    double share = work / (work + (pass ? (double)ln->n_train : 0.0)), similarity;
+    struct pv_steps rest = pv_steps_within(steps, share, 1.0 - share);
+    struct pv_kmeans_result best;
+    enum pv_status status = cluster_sample(ln, l, x, params, rows, n_rows, steps, share, &best);
 
-    for (uint32_t i = 0; i < ln->params.n_restarts && status == PV_OK; i++) {
-        params.seed = ln->params.seed + l + (uint64_t)i * ln->source->n_layers;
-        status = pv_kmeans(x, rows, n_rows, &params, steps, &result);
-        if (status == PV_OK && (best.centroids == NULL || result.similarity > best.similarity)) {
-            free(best.centroids);
-            best = result;
-        } else if (status == PV_OK) {
-            free(result.centroids);
-        }
-    }
+    if (status == PV_OK && pass)
+        status = pv_kmeans_pass(x, rows, n_rows, ln->train, ln->n_train, &params, &rest, best.centroids);
     for (size_t i = 0; i < size && status == PV_OK; i++) { /* rounded as the file has them */
         centroids[i] = pv_float_to_half(best.centroids[i]);
         best.centroids[i] = pv_half_to_float(centroids[i]);
     }
-    if (status == PV_OK) {
-        pv_info(&ln->log, "layer %u: %u clusters (%u empty) in %u iterations, mean similarity %.3f", l,
-                params.n_clusters, best.n_empty, best.n_iters, best.similarity);
-        status = pv_kmeans_assign(x, NULL, x->n_rows, best.centroids, params.n_clusters, space,
-                                  params.n_threads, ln->layers[l].own, NULL);
-    }
+    if (status == PV_OK)
+        status = name_all(ln, l, x, space, best.centroids, &similarity);
+    if (status == PV_OK)
+        pv_info(&ln->log,
+                "layer %u: %u clusters (%u empty), similarity %.4f of %zu tokens after %u iterations, "
+                "%.4f of all %zu",
+                l, params.n_clusters, best.n_empty, best.similarity, n_rows, best.n_iters, similarity,
+                ln->n_train);
     free(best.centroids);
     return status;
 }

@@ -1,6 +1,9 @@
 /* Spherical k-means over sparse activation patterns (Dhillon and Modha, "Concept decompositions for large
  * sparse text data using clustering", 2001), seeded by k-means++ (Arthur and Vassilvitskii, 2007).
  *
+ * More rows than are worth iterating over are passed over once, in batches (Sculley, "Web-scale k-means
+ * clustering", 2010).
+ *
  * Features are f_j = sqrt(c_j) divided by the row's Euclidean length (contribution space), or the normalised
  * bit pattern (bit space). A row belongs to argmax_k f . centroid_k, ties to the lowest k. Results depend on
  * the rows, the parameters, the seed and the device, never on the number of threads. */
@@ -34,6 +37,16 @@ struct pv_kmeans_result {
 PV_MUST_USE enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
                                      const struct pv_kmeans_params *params, const struct pv_steps *steps,
                                      struct pv_kmeans_result *out);
+
+/* Takes `centroids` [K][F], made of sample[0..n_sample), over rows[0..n_rows), which include the sample.
+ * First the sample is assigned once more; then the other rows come in batches in random order: each batch is
+ * assigned with the centroids so far, which become the means of all rows that they have had, scaled to unit
+ * length. So a centroid moves by 1 / n of the way to its n-th row. `steps` as in pv_kmeans, likewise the
+ * errors; n_iters is not used. */
+PV_MUST_USE enum pv_status pv_kmeans_pass(const struct pv_sparse *x, const uint32_t *sample, size_t n_sample,
+                                          const uint32_t *rows, size_t n_rows,
+                                          const struct pv_kmeans_params *params, const struct pv_steps *steps,
+                                          float *centroids);
 
 /* centroids [K][F] of rows[0..n_rows), row r in cluster[r]: the unit-length means of their features. */
 PV_MUST_USE enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,

@@ -119,6 +119,32 @@ START_TEST(one_iteration_is_the_hosts)
 }
 END_TEST
 
+/* Most rows come in batches after a sample. */
+START_TEST(a_pass_as_good_as_on_the_host)
+{
+    struct rig r;
+    struct pv_kmeans_params params = {.n_clusters = 19, .n_iters = 6, .seed = 2};
+    struct pv_kmeans_result here, there, again;
+    struct pv_kmeans_result *all[] = {&here, &there, &again};
+    const size_t n = 200;
+
+    rig_open(&r);
+    for (size_t i = 0; i < 3; i++) {
+        params.device = i > 0 ? device : NULL;
+        ck_assert_int_eq(pv_kmeans(&r.layer.x, r.train, n, &params, NULL, all[i]), PV_OK);
+        ck_assert_int_eq(
+            pv_kmeans_pass(&r.layer.x, r.train, n, r.train, r.n_train, &params, NULL, all[i]->centroids),
+            PV_OK);
+    }
+    ck_assert_double_gt(purity(&r, there.centroids, PV_SPACE_CONTRIBUTION),
+                        purity(&r, here.centroids, PV_SPACE_CONTRIBUTION) - 0.05);
+    ck_assert_int_eq(memcmp(there.centroids, again.centroids, 19 * LAYER.d_ffn * sizeof(float)), 0);
+    for (size_t i = 0; i < 3; i++)
+        free(all[i]->centroids);
+    rig_close(&r);
+}
+END_TEST
+
 static struct pv_router route(const struct rig *r, struct pv_device *where, uint32_t n_epochs)
 {
     /* cluster 12 is nobody's: it must never be chosen */
@@ -300,6 +326,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, clusters_as_good_as_on_the_host, 0, 2);
     tcase_add_test(tests, one_iteration_is_the_hosts);
+    tcase_add_test(tests, a_pass_as_good_as_on_the_host);
     tcase_add_test(tests, router_as_good_as_on_the_host);
     tcase_add_test(tests, one_epoch_is_the_hosts);
     tcase_add_test(tests, refinement_is_the_hosts);

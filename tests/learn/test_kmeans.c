@@ -266,6 +266,82 @@ START_TEST(rows_without_neurons_do_no_harm)
 }
 END_TEST
 
+/* Mean similarity of all rows to their nearest centroid. */
+static double similarity(const struct planted *p, const float *centroids, uint32_t n_clusters,
+                         enum pv_space space, uint16_t *cluster)
+{
+    float *score = calloc(p->x.n_rows, sizeof(*score));
+    double sum = 0;
+
+    ck_assert_int_eq(
+        pv_kmeans_assign(&p->x, NULL, p->x.n_rows, centroids, n_clusters, space, 1, cluster, score), PV_OK);
+    for (size_t i = 0; i < p->x.n_rows; i++)
+        sum += (double)score[i] / (double)p->x.n_rows;
+    free(score);
+    return sum;
+}
+
+/* Every fiftieth row is iterated over; the pass takes the centroids to what all rows say. */
+START_TEST(a_pass_over_all_rows_betters_a_sample)
+{
+    enum { MANY = 12000, SAMPLE = MANY / 50 };
+    enum pv_space space = _i ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION;
+    struct planted p = planted_new(MANY, COLS, GROUPS, 11);
+    struct pv_kmeans_params params = params_of(ENOUGH);
+    uint32_t *rows = all_rows(MANY), sample[SAMPLE];
+    uint16_t *cluster = calloc(MANY, sizeof(*cluster));
+    struct pv_kmeans_result one, two;
+    double before, after;
+
+    params.space = space;
+    for (uint32_t i = 0; i < SAMPLE; i++)
+        sample[i] = 50 * i;
+    ck_assert_int_eq(pv_kmeans(&p.x, sample, SAMPLE, &params, NULL, &one), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&p.x, sample, SAMPLE, &params, NULL, &two), PV_OK);
+    before = similarity(&p, one.centroids, ENOUGH, space, cluster);
+    ck_assert_int_eq(pv_kmeans_pass(&p.x, sample, SAMPLE, rows, MANY, &params, NULL, one.centroids), PV_OK);
+    after = similarity(&p, one.centroids, ENOUGH, space, cluster);
+    ck_assert_double_gt(after, before);
+    ck_assert_double_gt(purity(&p, cluster, ENOUGH), 0.99);
+    for (size_t k = 0; k < ENOUGH; k++) {
+        double sum = 0;
+
+        for (size_t j = 0; j < COLS; j++)
+            sum += (double)one.centroids[k * COLS + j] * (double)one.centroids[k * COLS + j];
+        ck_assert_double_eq_tol(sum, 1.0, 1e-5);
+    }
+    params.n_threads = 3;
+    ck_assert_int_eq(pv_kmeans_pass(&p.x, sample, SAMPLE, rows, MANY, &params, NULL, two.centroids), PV_OK);
+    ck_assert_mem_eq(one.centroids, two.centroids, ENOUGH * COLS * sizeof(float));
+    free(one.centroids);
+    free(two.centroids);
+    free(cluster);
+    free(rows);
+    planted_free(&p);
+}
+END_TEST
+
+/* With one cluster the order does not matter: the centroid is the mean of all rows. */
+START_TEST(a_pass_counts_every_row_once)
+{
+    struct planted p = planted_new(9000, COLS, GROUPS, 12);
+    struct pv_kmeans_params params = params_of(1);
+    uint32_t *rows = all_rows(9000);
+    struct pv_kmeans_result all, some;
+
+    ck_assert_int_eq(pv_kmeans(&p.x, rows, 9000, &params, NULL, &all), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&p.x, rows + 100, 50, &params, NULL, &some), PV_OK);
+    ck_assert_int_eq(pv_kmeans_pass(&p.x, rows + 100, 50, rows, 9000, &params, NULL, some.centroids), PV_OK);
+    for (size_t j = 0; j < COLS; j++)
+        ck_assert_float_eq_tol(some.centroids[j], all.centroids[j], 1e-5f);
+    ck_assert_int_eq(pv_kmeans_pass(&p.x, rows, 0, rows, 9000, &params, NULL, some.centroids), PV_ERR_ARG);
+    free(all.centroids);
+    free(some.centroids);
+    free(rows);
+    planted_free(&p);
+}
+END_TEST
+
 static bool stop_at_second(void *user, const char *stage, double done, double total)
 {
     uint32_t *n = user;
@@ -278,15 +354,23 @@ static bool stop_at_second(void *user, const char *stage, double done, double to
 
 START_TEST(stopping_is_heard)
 {
-    struct planted p = planted_new(100, 20, 2, 9);
+    struct planted p = planted_new(100, 20, 2, 9), big = planted_new(9000, 20, 2, 9);
     struct pv_kmeans_params params = params_of(4);
-    uint32_t *rows = all_rows(100), n = 0;
+    uint32_t *rows = all_rows(9000), n = 0;
     struct pv_steps steps = {.sink = {stop_at_second, &n}, .stage = "cluster", .total = 1.0};
     struct pv_kmeans_result r;
 
     ck_assert_int_eq(pv_kmeans(&p.x, rows, 100, &params, &steps, &r), PV_ERR_INTERRUPTED);
     ck_assert_ptr_null(r.centroids);
     ck_assert_uint_eq(n, 2);
+    n = 0;
+    params.n_clusters = 1;
+    r.centroids = calloc(20, sizeof(float));
+    ck_assert_int_eq(pv_kmeans_pass(&big.x, rows, 100, rows, 9000, &params, &steps, r.centroids),
+                     PV_ERR_INTERRUPTED);
+    ck_assert_uint_eq(n, 2);
+    free(r.centroids);
+    planted_free(&big);
     free(rows);
     planted_free(&p);
 }
@@ -306,6 +390,8 @@ int main(void)
     tcase_add_test(tcase, more_clusters_than_distinct_rows);
     tcase_add_test(tcase, empty_clusters_are_repaired);
     tcase_add_test(tcase, rows_without_neurons_do_no_harm);
+    tcase_add_loop_test(tcase, a_pass_over_all_rows_betters_a_sample, 0, 2);
+    tcase_add_test(tcase, a_pass_counts_every_row_once);
     tcase_add_test(tcase, stopping_is_heard);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
