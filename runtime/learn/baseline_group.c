@@ -12,19 +12,11 @@
 
 enum { ONE = 0x3c00 };
 
-static bool pass_share(void *user, const char *stage, double done, double total)
-{
-    const struct pv_group_work *w = user;
-
-    (void)stage;
-    return pv_steps_report(w->steps, w->done + w->part * done / total);
-}
-
 struct pv_steps pv_group_stage(struct pv_group_work *w, double part)
 {
-    w->done += w->part;
-    w->part = part;
-    return (struct pv_steps){.sink = {.fn = pass_share, .user = w}, .stage = "", .total = 1.0};
+    w->stage.begin += w->stage.size;
+    w->stage.size = part;
+    return pv_steps_stretch(&w->stage);
 }
 
 static enum pv_status cluster_bits(struct pv_group_work *w, const struct pv_steps *steps)
@@ -122,7 +114,7 @@ static enum pv_status work_begin(struct pv_group_work *w, struct pv_grouping *g,
                                 .n_clusters = g->params.base.n_clusters,
                                 .d = g->params.base.shape.d_model,
                                 .n_threads = g->params.base.n_threads,
-                                .steps = steps};
+                                .stage.whole = steps};
     if (w->out->own == NULL)
         w->out->own = pv_calloc(n_rows, sizeof(uint16_t));
     w->own = w->out->own;

@@ -3,12 +3,12 @@
 #define PV_LEARN_BASELINE_GROUP_H
 
 #include "learn/baseline_clusters.h"
-#include "learn/predict_lowrank.h"
+#include "learn/router_lowrank.h"
 
 struct pv_group_router {
-    float *weight_t;          /* [width][K] */
-    float *bias;              /* [K] */
-    struct pv_lowrank narrow; /* B of the low-rank router; empty for others, whose width is d */
+    float *weight_t;         /* [width][K] */
+    float *bias;             /* [K] */
+    struct pv_narrow narrow; /* B of the low-rank router; empty for others, whose width is d */
     uint32_t width;
     double accuracy; /* on the test text */
     double bytes;    /* a token reads */
@@ -33,8 +33,7 @@ struct pv_group_work {
     uint16_t *own, *routed; /* [n_rows] */
     uint16_t *ones;         /* float16 1 for every entry of x: its energies are frequencies */
     uint32_t n_clusters, d, n_threads;
-    const struct pv_steps *steps;
-    double done, part; /* share of the layer's work before, and in, the stage under way */
+    struct pv_stretch stage; /* the share of the layer's work that is under way */
 };
 
 /* Steps of the next stage, which is `part` of the layer's work. */
