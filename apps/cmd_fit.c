@@ -50,7 +50,7 @@ static bool choose_method(struct app *app, struct pv_fit_params *params)
 {
     static const char *const methods[] = {"parvin", "k-means", "k-modes", NULL};
     static const char *const spaces[] = {"contribution", "pattern", "input", NULL};
-    static const char *const routers[] = {"linear", "centroid", NULL};
+    static const char *const routers[] = {"linear", "centroid", "low-rank", NULL};
     const struct options *o = &app->options;
     int method = choose(app, "method", o->method, methods), space = choose(app, "space", o->space, spaces),
         router = choose(app, "router", o->router, routers);
@@ -111,6 +111,8 @@ static json_t *json_layers(const struct pv_fit_result *r)
         json_put_number(layer, "active", r->layers[l].active);
         json_put_number(layer, "energy_kept", r->layers[l].energy_kept);
         json_put_number(layer, "router_accuracy", r->layers[l].router_accuracy);
+        if (r->layers[l].router_rank)
+            json_put_count(layer, "router_rank", r->layers[l].router_rank);
         json_array_append_new(layers, layer);
     }
     return layers;
@@ -176,6 +178,7 @@ static int print_json(struct app *app, const struct fit *fit)
     json_put_number(object, "density", r->density);
     json_put_number(object, "bytes_share", r->bytes_share);
     json_put_number(object, "router_accuracy", r->router_accuracy);
+    json_put_count(object, "router_bytes", r->router_bytes);
     json_put_number(object, "precision", r->precision);
     json_put_number(object, "recall", r->recall);
     json_put_number(object, "energy_kept", r->energy_kept);
@@ -210,6 +213,18 @@ static void print_search(const struct app *app, const struct pv_fit_result *r)
                100 * r->bytes_share);
 }
 
+static void print_router(const struct pv_fit_result *r)
+{
+    printf("router: %.1f KiB", (double)r->router_bytes / 1024);
+    if (r->n_layers && r->layers[0].router_rank)
+        printf(", rank by layer:");
+    for (uint32_t l = 0; l < r->n_layers && r->layers[l].router_rank; l++)
+        printf(" %u", r->layers[l].router_rank);
+    printf("\nbudget by layer:");
+    for (uint32_t l = 0; l < r->n_layers; l++)
+        printf(" %.3f", r->layers[l].density);
+}
+
 static int print_result(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
@@ -223,9 +238,7 @@ static int print_result(struct app *app, const struct fit *fit)
     printf("held-out tokens: density %.3f, %.2f %% of the energy kept, precision %.3f, recall %.3f, router "
            "%.1f %% accurate\n",
            r->density, 100 * r->energy_kept, r->precision, r->recall, 100 * r->router_accuracy);
-    printf("budget by layer:");
-    for (uint32_t l = 0; l < r->n_layers; l++)
-        printf(" %.3f", r->layers[l].density);
+    print_router(r);
     printf("\nseconds: ");
     if (r->seconds_sampling > 0)
         printf("%.1f sampling, ", r->seconds_sampling);

@@ -68,8 +68,13 @@ static void print_clusters(const struct pv_clusters *clusters)
            c->d_model, c->d_ffn);
     printf("density        %.4f expected, %.4f asked for; masks by %s\n", c->density, c->density_target,
            c->method);
-    printf("router         %.1f %% accurate on held-out tokens, %.1f KiB\n", 100 * c->router_accuracy,
+    printf("router         %.1f %% accurate on held-out tokens, %.1f KiB", 100 * c->router_accuracy,
            (double)c->router_bytes / 1024);
+    if (c->max_rank > c->min_rank)
+        printf(", low rank: %u to %u by layer", c->min_rank, c->max_rank);
+    else if (c->max_rank)
+        printf(", low rank: %u", c->max_rank);
+    putchar('\n');
     printf("learned from   %llu tokens, seed %llu\n", (unsigned long long)c->n_tokens,
            (unsigned long long)c->seed);
     printf("belongs to     weights with fingerprint %016llx\n", (unsigned long long)c->fingerprint);
@@ -104,6 +109,10 @@ static int clusters_json(struct app *app, const struct pv_clusters *clusters)
     json_put_number(object, "density_target", c->density_target);
     json_put_number(object, "router_accuracy", c->router_accuracy);
     json_put_count(object, "router_bytes", c->router_bytes);
+    if (c->max_rank) {
+        json_put_count(object, "router_rank_min", c->min_rank);
+        json_put_count(object, "router_rank_max", c->max_rank);
+    }
     json_put_count(object, "calibration_tokens", c->n_tokens);
     json_put_count(object, "seed", c->seed);
     json_put_string(object, "method", c->method);

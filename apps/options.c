@@ -59,7 +59,7 @@ static const struct option_row rows[] = {
     {C_FIT, 0, "space", TEXT, AT(space), "NAME", "contribution", 0, 0,
      "what parvin clusters: contribution, pattern (bits) or input (of the router)"},
     {C_FIT, 0, "router", TEXT, AT(router), "NAME", "linear", 0, 0,
-     "linear (softmax regression) or centroid (nearest mean input)"},
+     "linear (softmax regression), low-rank (two smaller matrices) or centroid (nearest mean input)"},
     {C_FIT, 0, "restarts", U32, AT(restarts), "N", "1", 1, 1000,
      "cluster so often from other seeds, keep the best"},
     {C_FIT, 0, "rounds", U32, AT(rounds), "N", "2", 0, 100,

@@ -72,7 +72,6 @@ static enum pv_status read_info(struct pv_clusters *c)
     info->method = pv_arena_strndup(&c->arena, method.data, method.size_bytes);
     if (info->method == NULL)
         return pv_fail(&c->log, PV_ERR_NOMEM, "%s: no memory to read it", c->gguf.path);
-    info->router_bytes = pv_clusters_router_bytes(info);
     return PV_OK;
 }
 
@@ -89,17 +88,22 @@ static enum pv_status find_array(const struct pv_clusters *c, const char *key, e
     return PV_OK;
 }
 
+static const struct pv_gguf_tensor *layer_tensor(const struct pv_clusters *c, uint32_t layer,
+                                                 const char *name, char full_name[64])
+{
+    snprintf(full_name, 64, "blk.%" PRIu32 ".%.32s", layer, name);
+    return pv_gguf_tensor(&c->gguf, full_name);
+}
+
 /* A tensor of exactly this type and shape, [n_rows][n_cols] or [n_cols] with n_rows 0; NULL if missing and
  * optional. */
 static enum pv_status find_tensor(const struct pv_clusters *c, uint32_t layer, const char *name,
                                   enum pv_type type, uint64_t n_rows, uint64_t n_cols, bool optional,
                                   const void **out)
 {
-    const struct pv_gguf_tensor *t;
     char full_name[64];
+    const struct pv_gguf_tensor *t = layer_tensor(c, layer, name, full_name);
 
-    snprintf(full_name, sizeof(full_name), "blk.%" PRIu32 ".%.32s", layer, name);
-    t = pv_gguf_tensor(&c->gguf, full_name);
     *out = t != NULL ? t->data : NULL;
     if (t == NULL && optional)
         return PV_OK;
@@ -115,6 +119,23 @@ static enum pv_status find_tensor(const struct pv_clusters *c, uint32_t layer, c
     return PV_OK;
 }
 
+/* What comes before a low-rank router, if the file has it; its rows are the rank. */
+static enum pv_status read_narrow(struct pv_clusters *c, uint32_t layer)
+{
+    struct pv_cluster_layer *l = &c->layers[layer];
+    char full_name[64];
+    const struct pv_gguf_tensor *t = layer_tensor(c, layer, "router.narrow", full_name);
+    const void *data;
+
+    if (t == NULL)
+        return PV_OK;
+    PV_TRY(pv_clusters_check_rank(c, layer, t->dims[1], c->gguf.path, &c->log));
+    PV_TRY(find_tensor(c, layer, "router.narrow", PV_F16, t->dims[1], c->info.d_model, false, &data));
+    l->narrow = data;
+    l->rank = (uint32_t)t->dims[1];
+    return PV_OK;
+}
+
 static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
 {
     const struct pv_clusters_info *info = &c->info;
@@ -127,7 +148,9 @@ static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
     n_listed = l->offset[n_clusters] != 0 ? l->offset[n_clusters] : 1;
     PV_TRY(find_tensor(c, layer, "cluster.neurons", PV_I16, 0, n_listed, false, &data));
     l->neurons = data;
-    PV_TRY(find_tensor(c, layer, "router.weight", PV_F16, n_clusters, info->d_model, false, &data));
+    PV_TRY(read_narrow(c, layer));
+    PV_TRY(find_tensor(c, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer),
+                       false, &data));
     l->router = data;
     PV_TRY(find_tensor(c, layer, "router.bias", PV_F32, 0, n_clusters, false, &data));
     l->router_bias = data;
@@ -158,6 +181,7 @@ static enum pv_status read_layers(struct pv_clusters *c)
         c->layers[i].n_hot = (uint32_t)pv_gguf_item_i64(n_hot, i);
         PV_TRY(read_layer(c, i));
     }
+    pv_clusters_sum_routers(c);
     return PV_OK;
 }
 
@@ -252,6 +276,7 @@ static void describe_layer(const struct pv_clusters *c, uint32_t layer, const st
 {
     const struct pv_cluster_layer *l = &c->layers[layer];
     uint32_t smallest = UINT32_MAX, largest = 0, n_clusters = c->info.n_clusters;
+    char rank[32] = "";
 
     for (uint32_t k = 0; k < n_clusters; k++) {
         uint32_t n = pv_clusters_mask_size(c, layer, k);
@@ -259,12 +284,14 @@ static void describe_layer(const struct pv_clusters *c, uint32_t layer, const st
         smallest = n < smallest ? n : smallest;
         largest = n > largest ? n : largest;
     }
+    if (l->rank != 0)
+        snprintf(rank, sizeof(rank), ", router of rank %" PRIu32, l->rank);
     pv_lines_add(lines,
                  "  layer %-3" PRIu32 "   masks of %" PRIu32 " to %" PRIu32
                  " neurons (mean %.1f), density %.4f, "
-                 "tau %g, hot set of %" PRIu32 "%s",
+                 "tau %g, hot set of %" PRIu32 "%s%s",
                  layer, smallest, largest, (double)l->offset[n_clusters] / n_clusters, (double)l->density,
-                 (double)l->tau, l->n_hot, l->centroids != NULL ? ", centroids" : "");
+                 (double)l->tau, l->n_hot, rank, l->centroids != NULL ? ", centroids" : "");
 }
 
 void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text),

@@ -8,9 +8,30 @@
 #include <string.h>
 #include "base/log.h"
 
-uint64_t pv_clusters_router_bytes(const struct pv_clusters_info *info)
+void pv_clusters_sum_routers(struct pv_clusters *c)
 {
-    return (uint64_t)info->n_layers * info->n_clusters * ((uint64_t)info->d_model * 2 + 4);
+    struct pv_clusters_info *info = &c->info;
+
+    info->router_bytes = 0;
+    info->min_rank = info->max_rank = c->layers[0].rank;
+    for (uint32_t i = 0; i < info->n_layers; i++) {
+        const uint64_t rank = c->layers[i].rank, width = pv_cluster_router_width(c, i);
+
+        info->router_bytes += info->n_clusters * (2 * width + 4) + 2 * rank * info->d_model;
+        info->min_rank = rank < info->min_rank ? (uint32_t)rank : info->min_rank;
+        info->max_rank = rank > info->max_rank ? (uint32_t)rank : info->max_rank;
+    }
+}
+
+enum pv_status pv_clusters_check_rank(const struct pv_clusters *c, uint32_t layer, uint64_t rank,
+                                      const char *what, const struct pv_log *log)
+{
+    if (rank >= 1 && rank < c->info.d_model)
+        return PV_OK;
+    return pv_fail(log, PV_ERR_FORMAT,
+                   "%s: layer %" PRIu32 ": a low-rank router of rank %" PRIu64
+                   ", which must be from 1 to below the width of %" PRIu32,
+                   what, layer, rank, c->info.d_model);
 }
 
 static bool all_ascending(const uint16_t *list, uint32_t n, uint32_t d_ffn)
@@ -71,7 +92,14 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
         if (!isfinite(l->router_bias[k]))
             return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": router bias %" PRIu32 " is not finite",
                            what, layer, k);
-    if (!all_finite_f16(l->router, n_clusters * c->info.d_model))
+    if (l->narrow != NULL) {
+        PV_TRY(pv_clusters_check_rank(c, layer, l->rank, what, log));
+        if (!all_finite_f16(l->narrow, (uint64_t)l->rank * c->info.d_model))
+            return pv_fail(log, PV_ERR_FORMAT,
+                           "%s: layer %" PRIu32 ": a weight before the low-rank router is not finite", what,
+                           layer);
+    }
+    if (!all_finite_f16(l->router, n_clusters * pv_cluster_router_width(c, layer)))
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": a router weight is not finite", what,
                        layer);
     if (l->centroids != NULL && !all_finite_f16(l->centroids, n_clusters * c->info.d_ffn))
@@ -145,8 +173,10 @@ static void add_layer(struct pv_gguf_writer *w, const struct pv_clusters *c, uin
     add_tensor(w, layer, "cluster.offset", PV_I32, 0, n_clusters + 1, l->offset);
     add_list(w, layer, "cluster.neurons", l->neurons, l->offset[n_clusters]);
     add_list(w, layer, "cluster.hot", l->hot, l->n_hot);
-    add_tensor(w, layer, "router.weight", PV_F16, n_clusters, c->info.d_model, l->router);
+    add_tensor(w, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer), l->router);
     add_tensor(w, layer, "router.bias", PV_F32, 0, n_clusters, l->router_bias);
+    if (l->narrow != NULL)
+        add_tensor(w, layer, "router.narrow", PV_F16, l->rank, c->info.d_model, l->narrow);
     if (l->centroids != NULL)
         add_tensor(w, layer, "cluster.centroids", PV_F16, n_clusters, c->info.d_ffn, l->centroids);
 }

@@ -262,32 +262,41 @@ static void random_rows(struct pv_rng *rng, uint32_t n_rows, uint32_t n_cols, bo
         }
 }
 
-static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, double density, bool centroids,
+static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, const struct pv_tiny_clusters *params,
                        struct pv_cluster_layer *layer)
 {
+    const double density = c->info.density;
+    const bool centroids = params->centroids;
     uint32_t n_clusters = c->info.n_clusters, d = c->info.d_model, d_ffn = c->info.d_ffn;
+    uint32_t width = params->rank != 0 ? params->rank : d;
     uint32_t *offset = pv_arena_alloc(&c->arena, n_clusters + 1, sizeof(*offset));
     uint16_t *neurons = pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof(*neurons));
-    uint16_t *router = pv_arena_alloc(&c->arena, (size_t)n_clusters * d, sizeof(*router));
+    uint16_t *router = pv_arena_alloc(&c->arena, (size_t)n_clusters * width, sizeof(*router));
+    uint16_t *narrow =
+        params->rank != 0 ? pv_arena_alloc(&c->arena, (size_t)params->rank * d, sizeof(*narrow)) : NULL;
     float *bias = pv_arena_alloc(&c->arena, n_clusters, sizeof(*bias));
     uint16_t *centers =
         centroids ? pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof(*centers)) : NULL;
     uint16_t *hot = pv_arena_alloc(&c->arena, d_ffn, sizeof(*hot));
 
     if (offset == NULL || neurons == NULL || router == NULL || bias == NULL || hot == NULL ||
-        (centroids && centers == NULL))
+        (params->rank != 0 && narrow == NULL) || (centroids && centers == NULL))
         return false;
     for (uint32_t k = 0; k < n_clusters; k++) {
         offset[k + 1] = offset[k] + random_list(rng, d_ffn, density, neurons + offset[k]);
         bias[k] = 0.1f * pv_rng_normal(rng);
     }
-    random_rows(rng, n_clusters, d, false, router);
+    random_rows(rng, n_clusters, width, false, router);
+    if (narrow != NULL)
+        random_rows(rng, params->rank, d, false, narrow);
     if (centers != NULL)
         random_rows(rng, n_clusters, d_ffn, true, centers);
     *layer = (struct pv_cluster_layer){.offset = offset,
                                        .neurons = neurons,
                                        .router = router,
                                        .router_bias = bias,
+                                       .narrow = narrow,
+                                       .rank = params->rank,
                                        .centroids = centers,
                                        .hot = hot,
                                        .n_hot = random_list(rng, d_ffn, density, hot),
@@ -295,28 +304,29 @@ static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, double density
     return true;
 }
 
-enum pv_status pv_tiny_clusters_write(const char *path, const struct pv_model *model, uint32_t n_clusters,
-                                      double density, bool centroids, uint64_t seed)
+enum pv_status pv_tiny_clusters_write(const char *path, const struct pv_model *model,
+                                      const struct pv_tiny_clusters *params)
 {
     const struct pv_hparams *hp = pv_model_hparams(model);
+    const double density = params->density > 0 ? params->density : 0.25;
     struct pv_clusters c = {.info = {.n_layers = hp->n_layers,
-                                     .n_clusters = n_clusters != 0 ? n_clusters : 7,
+                                     .n_clusters = params->n_clusters != 0 ? params->n_clusters : 7,
                                      .d_model = hp->d_model,
                                      .d_ffn = hp->d_ffn,
                                      .fingerprint = pv_model_fingerprint(model),
-                                     .density = density > 0 ? density : 0.25,
-                                     .density_target = density > 0 ? density : 0.25,
+                                     .density = density,
+                                     .density_target = density,
                                      .router_accuracy = 0.5,
                                      .n_tokens = 1000,
-                                     .seed = seed,
+                                     .seed = params->seed,
                                      .method = "random"}};
     enum pv_status status = PV_OK;
     struct pv_rng rng;
 
-    pv_rng_seed(&rng, seed);
+    pv_rng_seed(&rng, params->seed);
     c.layers = pv_arena_alloc(&c.arena, hp->n_layers, sizeof(c.layers[0]));
     for (uint32_t i = 0; c.layers != NULL && status == PV_OK && i < hp->n_layers; i++)
-        if (!make_layer(&c, &rng, c.info.density, centroids, &c.layers[i]))
+        if (!make_layer(&c, &rng, params, &c.layers[i]))
             status = PV_ERR_NOMEM;
     if (c.layers == NULL)
         status = PV_ERR_NOMEM;

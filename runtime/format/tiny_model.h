@@ -25,10 +25,15 @@ struct pv_tiny_params {
 };
 PV_MUST_USE enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params *params);
 
-/* A valid cluster file for an open model: random masks of about `density` (0: 0.25), a random router, and, if
- * `centroids`, random centroids of unit length. n_clusters 0: 7. */
+struct pv_tiny_clusters {
+    uint32_t n_clusters; /* 7 */
+    uint32_t rank;       /* of the router; 0: not of low rank */
+    double density;      /* of the masks, about; 0.25 */
+    bool centroids;      /* of unit length */
+    uint64_t seed;
+};
+/* A valid cluster file for an open model, all random. */
 PV_MUST_USE enum pv_status pv_tiny_clusters_write(const char *path, const struct pv_model *model,
-                                                  uint32_t n_clusters, double density, bool centroids,
-                                                  uint64_t seed);
+                                                  const struct pv_tiny_clusters *params);
 
 #endif

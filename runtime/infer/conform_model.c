@@ -22,18 +22,21 @@ struct form {
     const char *name;
     struct pv_tiny_params tiny;
     bool routed;
+    uint32_t rank;    /* of the router; 0: not of low rank */
     double tolerance; /* normalised mean squared error of a row of logits */
 };
 /* The KV cache in float16 alone costs some 1e-7. Quantised ffn_down is quantised again along d when it is
  * transposed, which the reference does not do. */
 static const struct form forms[] = {
-    {"arcee f32", {.arch = "arcee", .type = PV_F32}, false, 1e-5},
-    {"arcee f16 routed", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, true, 1e-5},
+    {"arcee f32", {.arch = "arcee", .type = PV_F32}, false, 0, 1e-5},
+    {"arcee f16 routed", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, true, 0, 1e-5},
+    {"arcee f32 low-rank router", {.arch = "arcee", .type = PV_F32}, true, 5, 1e-5},
     {"llama bf16 untied",
      {.arch = "llama", .type = PV_BF16, .tokenizer = "spm", .untied = true},
      false,
+     0,
      1e-5},
-    {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, false, 1e-3},
+    {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, false, 0, 1e-3},
 };
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
@@ -116,6 +119,8 @@ static enum pv_status open_model(struct model_run *run, const char *path, uint64
     const struct pv_log *log = &run->context->log;
     struct pv_tiny_params tiny = run->form->tiny;
     const struct pv_model_params params = {.log = *log};
+    const struct pv_tiny_clusters clusters = {
+        .n_clusters = N_CLUSTERS, .rank = run->form->rank, .density = 0.4, .seed = seed};
     enum pv_status status;
     tiny.seed = seed;
     if (pv_tiny_model_write(path, &tiny) != PV_OK)
@@ -125,7 +130,7 @@ static enum pv_status open_model(struct model_run *run, const char *path, uint64
     PV_TRY(status);
     if (!run->form->routed)
         return PV_OK;
-    if (pv_tiny_clusters_write(path, run->model, N_CLUSTERS, 0.4, false, seed) != PV_OK)
+    if (pv_tiny_clusters_write(path, run->model, &clusters) != PV_OK)
         return pv_fail(log, PV_ERR_IO, "%s: conformance clusters could not be written there", path);
     status = pv_clusters_open(path, log, &run->clusters);
     remove(path);

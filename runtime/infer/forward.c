@@ -66,10 +66,15 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
     return pv_kernel_linear(r, &o);
 }
 
+/* A low-rank router is two products: R = W B. */
 static enum pv_status router_scores(struct pv_recorder *r, struct pv_work *b, const struct pv_masks *m,
                                     uint32_t n)
 {
-    struct pv_linear scores = linear(&m->router, b->h, b->scores, n);
+    const bool low_rank = m->narrow.n_parts > 0;
+    const struct pv_linear narrow = linear(&m->narrow, b->h, b->narrow, n);
+    struct pv_linear scores = linear(&m->router, low_rank ? b->narrow : b->h, b->scores, n);
+    if (low_rank)
+        PV_TRY(pv_kernel_linear(r, &narrow));
     scores.bias = m->router_bias;
     return pv_kernel_linear(r, &scores);
 }

@@ -40,7 +40,8 @@ static uint64_t mask_bytes(const struct pv_clusters *clusters, uint32_t index)
         n_neurons += pv_row_stride(c->offset[k + 1] - c->offset[k]);
     return list_bytes(info->n_clusters, info->d_ffn, n_neurons) +
            list_bytes(1, info->d_ffn, pv_row_stride(c->n_hot)) +
-           matrix_bytes(PV_F16, info->n_clusters, info->d_model) + pv_rows_bytes(1, info->n_clusters);
+           matrix_bytes(PV_F16, info->n_clusters, pv_cluster_router_width(clusters, index)) +
+           matrix_bytes(PV_F16, c->rank, info->d_model) + pv_rows_bytes(1, info->n_clusters);
 }
 
 uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
@@ -85,7 +86,8 @@ uint64_t pv_stage_scratch_bytes(const struct pv_engine *e, const struct pv_plan 
                      (hp->gated ? 2u : 1u) * pv_rows_bytes(n, hp->d_ffn) +
                      pv_ffn_partial_bytes(plan, hp->d_model);
     if (e->clusters)
-        bytes += pv_rows_bytes(n, e->clusters->info.n_clusters) + 2 * pv_rows_bytes(1, n);
+        bytes += pv_rows_bytes(n, e->clusters->info.n_clusters) +
+                 pv_rows_bytes(n, e->clusters->info.max_rank) + 2 * pv_rows_bytes(1, n);
     if (has_output)
         bytes += pv_rows_bytes(rows + 1, hp->n_vocab) + pv_rows_bytes(rows + 1, hp->d_model) +
                  2 * pv_rows_bytes(1, rows);

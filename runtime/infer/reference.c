@@ -15,6 +15,7 @@ struct pass {
     uint32_t n;
     double *x, *h, *q, *k, *v, *attn; /* [n][...] */
     double *a, *gate;                 /* [F] */
+    double *narrow;                   /* [d] input of a low-rank router */
     float *row;                       /* one dequantised weight row */
     size_t widest;
 };
@@ -113,17 +114,27 @@ static double activate(double x, enum pv_act act)
     return x;
 }
 
+static double dot_half(const uint16_t *row, const double *x, size_t n)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)pv_half_to_float(row[i]) * x[i];
+    return sum;
+}
+
 /* Clears the activations outside the routed mask of input z. */
 static void route(const struct pass *p, uint32_t layer, const double *z, double *a)
 {
     const struct pv_cluster_layer *c = &p->clusters->layers[layer];
     const size_t d = p->model->hp.d_model, d_ffn = p->model->hp.d_ffn;
+    const size_t width = pv_cluster_router_width(p->clusters, layer);
     size_t best = 0;
     double best_score = -INFINITY;
+    for (size_t i = 0; i < c->rank; i++)
+        p->narrow[i] = dot_half(c->narrow + i * d, z, d);
     for (size_t k = 0; k < p->clusters->info.n_clusters; k++) {
-        double score = (double)c->router_bias[k];
-        for (size_t i = 0; i < d; i++)
-            score += (double)pv_half_to_float(c->router[k * d + i]) * z[i];
+        const double *in = c->rank ? p->narrow : z;
+        const double score = (double)c->router_bias[k] + dot_half(c->router + k * width, in, width);
         if (score > best_score) {
             best_score = score;
             best = k;
@@ -202,7 +213,7 @@ enum pv_status pv_reference_forward(const struct pv_model *model, const struct p
     struct pass p = {.model = model, .clusters = clusters, .n = n};
     p.widest = hp->d_ffn > d ? hp->d_ffn : d;
     p.widest = q > p.widest ? q : p.widest;
-    const size_t total = n * (2 * d + 2 * q + 2 * kv) + 2 * (size_t)hp->d_ffn + n;
+    const size_t total = n * (2 * d + 2 * q + 2 * kv) + 2 * (size_t)hp->d_ffn + d + n;
     double *block = pv_calloc(total, sizeof *block);
     p.row = pv_calloc(p.widest, sizeof *p.row);
     if (!block || !p.row) {
@@ -218,7 +229,8 @@ enum pv_status pv_reference_forward(const struct pv_model *model, const struct p
     p.v = p.k + n * kv;
     p.a = p.v + n * kv;
     p.gate = p.a + hp->d_ffn;
-    run(&p, tokens, p.gate + hp->d_ffn, logits);
+    p.narrow = p.gate + hp->d_ffn;
+    run(&p, tokens, p.narrow + d, logits);
     free(block);
     free(p.row);
     return PV_OK;

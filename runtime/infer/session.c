@@ -49,8 +49,10 @@ static enum pv_status make_work(struct pv_session *s, struct pv_stage_state *st)
         PV_TRY(make(dev, pv_rows_bytes(n, hp->d_ffn), "ffn gate", &b->gate));
     PV_TRY(make(dev, pv_ffn_partial_bytes(&dev->plan, hp->d_model), "ffn partial sums", &b->partial));
     if (s->engine->clusters) {
-        const uint32_t n_clusters = s->engine->clusters->info.n_clusters;
-        PV_TRY(make(dev, pv_rows_bytes(n, n_clusters), "router scores", &b->scores));
+        const struct pv_clusters_info *info = &s->engine->clusters->info;
+        if (info->max_rank > 0)
+            PV_TRY(make(dev, pv_rows_bytes(n, info->max_rank), "narrowed router input", &b->narrow));
+        PV_TRY(make(dev, pv_rows_bytes(n, info->n_clusters), "router scores", &b->scores));
         PV_TRY(make(dev, pv_rows_bytes(1, n), "clusters", &b->cluster));
         PV_TRY(make(dev, pv_rows_bytes(1, n), "router margins", &b->margin));
     }
@@ -194,30 +196,11 @@ static void destroy_state(struct pv_stage_state *st)
     free(st->cache_v);
     free(st->route);
     struct pv_work *b = &st->work;
-    struct pv_buffer *buffers[] = {b->x,
-                                   b->h,
-                                   b->q,
-                                   b->attn,
-                                   b->k,
-                                   b->v,
-                                   b->up,
-                                   b->gate,
-                                   b->partial,
-                                   b->scores,
-                                   b->cluster,
-                                   b->margin,
-                                   b->bits,
-                                   b->contribution,
-                                   b->row_index,
-                                   b->zeros,
-                                   b->last,
-                                   b->logits,
-                                   b->h_rows,
-                                   b->targets,
-                                   b->nll,
-                                   b->argmax,
-                                   st->logits_host,
-                                   st->argmax_host,
+    struct pv_buffer *buffers[] = {b->x,          b->h,       b->q,      b->attn,         b->k,
+                                   b->v,          b->up,      b->gate,   b->partial,      b->narrow,
+                                   b->scores,     b->cluster, b->margin, b->bits,         b->contribution,
+                                   b->row_index,  b->zeros,   b->last,   b->logits,       b->h_rows,
+                                   b->targets,    b->nll,     b->argmax, st->logits_host, st->argmax_host,
                                    st->route_host};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         pv_buffer_destroy(buffers[i]);

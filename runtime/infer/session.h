@@ -13,6 +13,7 @@ struct pv_work {
     struct pv_buffer *k, *v;     /* [T][n_kv_heads*head_dim] */
     struct pv_buffer *up, *gate; /* [T][F]; gate NULL if ungated */
     struct pv_buffer *partial;   /* slices of the decode ffn_down */
+    struct pv_buffer *narrow;    /* [T][rank], the greatest of the layers; NULL without low-rank routers */
     struct pv_buffer *scores;    /* [T][K] router; NULL without clusters, like the next two */
     struct pv_buffer *cluster;   /* uint32 [T] */
     struct pv_buffer *margin;    /* [T] */

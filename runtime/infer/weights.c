@@ -103,8 +103,12 @@ static enum pv_status upload_masks(struct pv_stage *stage, const struct pv_clust
     }
     PV_TRY_GOTO(
         pv_masks_create_lists(stage->device, info->n_clusters, info->d_ffn, lists, counts, &layer->masks));
-    PV_TRY_GOTO(
-        pv_masks_create_router(stage->device, info->d_model, c->router, c->router_bias, &layer->masks));
+    const struct pv_router_weights router = {.weight = c->router,
+                                             .narrow = c->narrow,
+                                             .bias = c->router_bias,
+                                             .d_model = info->d_model,
+                                             .rank = c->rank};
+    PV_TRY_GOTO(pv_masks_create_router(stage->device, &router, &layer->masks));
     PV_TRY_GOTO(pv_masks_create_lists(stage->device, 1, info->d_ffn, &c->hot, &c->n_hot, &layer->hot));
 fail:
     free(lists);

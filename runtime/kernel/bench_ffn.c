@@ -91,7 +91,8 @@ static enum pv_status make_layer(const struct pv_bench *b, struct ffn_bench *f, 
     PV_TRY(pv_tensor_upload(&l->down_t, b->weights));
     PV_TRY(pv_masks_create_lists(f->device, b->n_clusters, b->d_ffn, (const uint16_t *const *)f->lists,
                                  f->counts, &l->masks));
-    PV_TRY(pv_masks_create_router(f->device, b->d_model, f->router, f->bias, &l->masks));
+    const struct pv_router_weights router = {.weight = f->router, .bias = f->bias, .d_model = b->d_model};
+    PV_TRY(pv_masks_create_router(f->device, &router, &l->masks));
     return pv_buffer_create(f->device, pv_route_bytes(), PV_MEM_DEVICE, "bench route", &l->route);
 }
 

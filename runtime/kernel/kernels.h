@@ -79,7 +79,8 @@ PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const stru
 
 /* The masks and router of one layer on the device. */
 struct pv_masks {
-    struct pv_tensor router;          /* [K][d] F16 */
+    struct pv_tensor router;          /* [K][d] F16; of low rank [K][rank] */
+    struct pv_tensor narrow;          /* [rank][d] F16 before a low-rank router; zeroed if there is none */
     struct pv_buffer *router_bias;    /* [K] float */
     struct pv_buffer *entries;        /* struct pv_cluster_entry [K] of shaders/iface.h */
     struct pv_buffer *neurons;        /* uint32, each list starts on a multiple of 4 */
@@ -91,9 +92,16 @@ struct pv_masks {
 PV_MUST_USE enum pv_status pv_masks_create_lists(struct pv_device *device, uint32_t n_clusters,
                                                  uint32_t d_ffn, const uint16_t *const *lists,
                                                  const uint32_t *counts, struct pv_masks *out);
-/* Uploads router weights (float16 [K][d]) and bias [K]. */
-PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device, uint32_t d_model,
-                                                  const uint16_t *weights, const float *bias,
+/* A router's weights on the host: scores = W z + bias, of low rank W (B z) + bias. */
+struct pv_router_weights {
+    const uint16_t *weight; /* W, float16 [K][d], of low rank [K][rank] */
+    const uint16_t *narrow; /* B, float16 [rank][d]; NULL: not of low rank */
+    const float *bias;      /* [K] */
+    uint32_t d_model, rank;
+};
+/* Uploads them beside the lists. */
+PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device,
+                                                  const struct pv_router_weights *weights,
                                                   struct pv_masks *masks);
 void pv_masks_destroy(struct pv_masks *masks); /* safe on a zeroed struct */
 /* The router's decision for one token, written on the device; struct pv_route of shaders/iface.h. */

@@ -79,17 +79,24 @@ fail:
     return status;
 }
 
-enum pv_status pv_masks_create_router(struct pv_device *device, uint32_t d_model, const uint16_t *weights,
-                                      const float *bias, struct pv_masks *masks)
+enum pv_status pv_masks_create_router(struct pv_device *device, const struct pv_router_weights *weights,
+                                      struct pv_masks *masks)
 {
-    PV_TRY(pv_tensor_create(device, PV_F16, masks->n_clusters, d_model, "router", &masks->router));
-    PV_TRY(pv_tensor_upload(&masks->router, weights));
-    return upload(device, bias, masks->n_clusters, sizeof *bias, "router bias", &masks->router_bias);
+    const uint32_t d = weights->d_model, width = weights->narrow ? weights->rank : d;
+    if (weights->narrow) {
+        PV_TRY(pv_tensor_create(device, PV_F16, width, d, "router's first matrix", &masks->narrow));
+        PV_TRY(pv_tensor_upload(&masks->narrow, weights->narrow));
+    }
+    PV_TRY(pv_tensor_create(device, PV_F16, masks->n_clusters, width, "router", &masks->router));
+    PV_TRY(pv_tensor_upload(&masks->router, weights->weight));
+    return upload(device, weights->bias, masks->n_clusters, sizeof *weights->bias, "router bias",
+                  &masks->router_bias);
 }
 
 void pv_masks_destroy(struct pv_masks *masks)
 {
     pv_tensor_destroy(&masks->router);
+    pv_tensor_destroy(&masks->narrow);
     pv_buffer_destroy(masks->router_bias);
     pv_buffer_destroy(masks->entries);
     pv_buffer_destroy(masks->neurons);

@@ -40,6 +40,12 @@ struct attempt {
     struct pv_steps *steps;
 };
 
+/* Of a layer's bytes, for a linear router; one of low rank leaves more. */
+static double router_share(const struct learner *ln, uint32_t n_clusters)
+{
+    return pv_learner_router_bytes(ln->source, n_clusters, 0) / pv_learner_neuron_bytes(ln->source);
+}
+
 static double budget(const struct learner *ln)
 {
     return ln->params.density > 0.0 ? ln->params.density : 0.2;
@@ -49,8 +55,8 @@ uint32_t pv_auto_k_candidates(const struct learner *ln, uint32_t n_train)
 {
     uint32_t n = 1; /* the first in any case */
 
-    for (uint32_t k = 2 * FIRST_K; k <= LAST_K && (uint64_t)k * TOKENS_A_CLUSTER <= n_train &&
-                                   pv_learner_router_share(ln->source, k) <= budget(ln) / 2.0;
+    for (uint32_t k = 2 * FIRST_K;
+         k <= LAST_K && (uint64_t)k * TOKENS_A_CLUSTER <= n_train && router_share(ln, k) <= budget(ln) / 2.0;
          k *= 2)
         n++;
     return n;
@@ -211,8 +217,7 @@ static enum pv_status find_or_attempt(struct attempt *a, uint64_t key, struct pv
     const struct pv_journal_record *record = pv_journal_find(&ln->journal, RECORD_TRY, a->n_clusters, key);
     double outcome[2];
 
-    *out = (struct pv_fit_try){.n_clusters = a->n_clusters,
-                               .router_share = pv_learner_router_share(ln->source, a->n_clusters)};
+    *out = (struct pv_fit_try){.n_clusters = a->n_clusters, .router_share = router_share(ln, a->n_clusters)};
     out->density = budget(ln) - out->router_share;
     if (record != NULL) {
         PV_TRY(pv_journal_read(&ln->journal, record, 0, outcome, sizeof(outcome)));

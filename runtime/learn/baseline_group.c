@@ -12,19 +12,11 @@
 
 enum { ONE = 0x3c00 };
 
-static bool pass_share(void *user, const char *stage, double done, double total)
-{
-    const struct pv_group_work *w = user;
-
-    (void)stage;
-    return pv_steps_report(w->steps, w->done + w->part * done / total);
-}
-
 struct pv_steps pv_group_stage(struct pv_group_work *w, double part)
 {
     w->done += w->part;
     w->part = part;
-    return (struct pv_steps){.sink = {.fn = pass_share, .user = w}, .stage = "", .total = 1.0};
+    return pv_steps_within(w->steps, w->done, part);
 }
 
 static enum pv_status cluster_bits(struct pv_group_work *w, const struct pv_steps *steps)

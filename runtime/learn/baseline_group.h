@@ -3,12 +3,12 @@
 #define PV_LEARN_BASELINE_GROUP_H
 
 #include "learn/baseline_clusters.h"
-#include "learn/predict_lowrank.h"
+#include "learn/router_lowrank.h"
 
 struct pv_group_router {
-    float *weight_t;          /* [width][K] */
-    float *bias;              /* [K] */
-    struct pv_lowrank narrow; /* B of the low-rank router; empty for others, whose width is d */
+    float *weight_t;         /* [width][K] */
+    float *bias;             /* [K] */
+    struct pv_narrow narrow; /* B of the low-rank router; empty for others, whose width is d */
     uint32_t width;
     double accuracy; /* on the test text */
     double bytes;    /* a token reads */

@@ -30,20 +30,31 @@ static bool keep_router(const struct pv_group_work *w, const struct pv_router *f
     return true;
 }
 
-static enum pv_status train_router(struct pv_group_work *w, const uint16_t *z, uint32_t width,
-                                   const struct pv_steps *steps, struct pv_router *router)
+static struct pv_router_params router_params(const struct pv_group_work *w, uint32_t width)
 {
-    struct pv_router_params params = {.n_clusters = w->n_clusters,
-                                      .d_model = width,
-                                      .n_epochs = w->g->params.n_epochs,
-                                      .n_threads = w->n_threads,
-                                      .seed = w->g->params.base.seed + w->in->layer};
-    struct pv_router_data data = {.z = z,
-                                  .label = w->own,
-                                  .train = w->in->train,
-                                  .n_train = w->in->n_train,
-                                  .held_out = w->g->params.held_out,
-                                  .n_held_out = w->g->params.n_held_out};
+    return (struct pv_router_params){.n_clusters = w->n_clusters,
+                                     .d_model = width,
+                                     .n_epochs = w->g->params.n_epochs,
+                                     .n_threads = w->n_threads,
+                                     .seed = w->g->params.base.seed + w->in->layer};
+}
+
+static struct pv_router_data router_data(const struct pv_group_work *w, const uint16_t *z)
+{
+    return (struct pv_router_data){.z = z,
+                                   .label = w->own,
+                                   .train = w->in->train,
+                                   .n_train = w->in->n_train,
+                                   .held_out = w->g->params.held_out,
+                                   .n_held_out = w->g->params.n_held_out};
+}
+
+static enum pv_status train_router(const struct pv_group_work *w, const struct pv_steps *steps,
+                                   struct pv_router *router)
+{
+    struct pv_router_params params = router_params(w, w->d);
+    struct pv_router_data data = router_data(w, w->in->z);
+
     return pv_router_train(&params, &data, steps, router);
 }
 
@@ -77,104 +88,32 @@ static enum pv_status sum_routed(struct pv_group_work *w, enum pv_route_by route
     return status;
 }
 
-/* The scores' map [K][d] without what all clusters share, which no argmax sees. */
-static float *score_map(const struct pv_group_work *w, const struct pv_router *linear)
-{
-    size_t k_all = w->n_clusters, d = w->d;
-    float *map = pv_calloc(k_all * d, sizeof(*map));
-
-    for (size_t i = 0; map != NULL && i < d; i++) {
-        double mean = 0.0;
-
-        for (size_t k = 0; k < k_all; k++)
-            mean += (double)pv_half_to_float(linear->weight[k * d + i]) / (double)k_all;
-        for (size_t k = 0; k < k_all; k++)
-            map[k * d + i] = pv_half_to_float(linear->weight[k * d + i]) - (float)mean;
-    }
-    return map;
-}
-
-struct projecting {
-    const struct pv_group_work *w;
-    const struct pv_lowrank *map;
-    uint16_t *h; /* [n_rows][rank] */
-};
-
-static void project_rows(void *user, size_t chunk, size_t begin, size_t end)
-{
-    const struct projecting *p = user;
-    size_t d = p->w->d, r = p->map->rank;
-    float *room = pv_calloc(d + r, sizeof(*room));
-
-    (void)chunk;
-    for (size_t i = begin; room != NULL && i < end; i++) {
-        pv_predict_float_row(p->w->in->z + i * d, d, room);
-        pv_lowrank_project(p->map, room, room + d);
-        for (size_t k = 0; k < r; k++)
-            p->h[i * r + k] = pv_float_to_half(room[d + k]);
-    }
-    free(room);
-}
-
-static enum pv_status try_rank(struct pv_group_work *w, const float *map, const float *moment, uint32_t rank,
-                               const struct pv_steps *steps, struct pv_group_router *to, double *accuracy)
-{
-    size_t n = w->in->x->n_rows;
-    struct projecting p = {.w = w, .map = &to->narrow};
-    struct pv_router router = {0};
-    enum pv_status status = pv_lowrank_find(map, w->n_clusters, w->d, moment, rank,
-                                            w->g->params.base.seed + w->in->layer, w->n_threads, &to->narrow);
-
-    if (status != PV_OK)
-        return status;
-    rank = to->narrow.rank;
-    p.h = pv_calloc(n * rank, sizeof(*p.h));
-    status = p.h == NULL ? PV_ERR_NOMEM : PV_OK;
-    if (status == PV_OK) {
-        pv_parallel_for(w->n_threads, n, (n + ROW_CHUNK - 1) / ROW_CHUNK, project_rows, &p);
-        status = train_router(w, p.h, rank, steps, &router);
-    }
-    if (status == PV_OK) {
-        *accuracy = router.accuracy;
-        to->bytes = 2.0 * rank * ((double)w->d + w->n_clusters) + 4.0 * w->n_clusters;
-        status = keep_router(w, &router, rank, to) ? sum_routed(w, PV_ROUTE_LOWRANK, &router, p.h, rank)
-                                                   : PV_ERR_NOMEM;
-    }
-    pv_router_free(&router);
-    free(p.h);
-    return status;
-}
-
 void pv_group_router_clear(struct pv_group_router *r)
 {
-    pv_lowrank_free(&r->narrow);
+    pv_narrow_free(&r->narrow);
     free(r->weight_t);
     free(r->bias);
     *r = (struct pv_group_router){0};
 }
 
-/* The smallest rank that costs at most a point of held-out accuracy. */
 static enum pv_status train_lowrank(struct pv_group_work *w, const struct pv_router *linear)
 {
     struct pv_group_router *to = &w->out->routers[PV_ROUTE_LOWRANK];
-    float *moment = pv_lowrank_moment(w->in->z, w->d, w->in->train, w->in->n_train, w->n_threads);
-    float *map = score_map(w, linear);
-    enum pv_status status = moment != NULL && map != NULL ? PV_OK : PV_ERR_NOMEM;
-    double accuracy = -1.0;
+    struct pv_router_params params = router_params(w, w->d);
+    struct pv_router_data data = router_data(w, w->in->z);
+    const struct pv_steps steps = pv_group_stage(w, 0.24);
+    struct pv_lowrank_router low;
+    enum pv_status status = pv_router_train_lowrank(&params, &data, w->in->x->n_rows, linear, &steps, &low);
+    uint32_t rank = low.narrow.rank;
 
-    for (uint32_t divisor = 16; divisor >= 4 && status == PV_OK && accuracy < linear->accuracy - 0.01;
-         divisor /= 2) {
-        struct pv_steps steps = pv_group_stage(w, 0.08);
-
-        pv_group_router_clear(to);
-        for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
-            if (w->g->tables[PV_ROUTE_LOWRANK][rule] != NULL)
-                pv_energy_free(&w->g->tables[PV_ROUTE_LOWRANK][rule][w->in->layer]);
-        }
-        status = try_rank(w, map, moment, w->d / divisor > 0 ? w->d / divisor : 1, &steps, to, &accuracy);
-    }
-    free(moment);
-    free(map);
+    if (status != PV_OK)
+        return status;
+    to->bytes = 2.0 * rank * ((double)w->d + w->n_clusters) + 4.0 * w->n_clusters;
+    status = keep_router(w, &low.router, rank, to) ? sum_routed(w, PV_ROUTE_LOWRANK, &low.router, low.h, rank)
+                                                   : PV_ERR_NOMEM;
+    to->narrow = low.narrow;
+    low.narrow = (struct pv_narrow){0};
+    pv_lowrank_router_free(&low);
     return status;
 }
 
@@ -219,8 +158,8 @@ void pv_group_best(const struct pv_group_router *r, uint32_t n_clusters, const f
     float *score = room + r->width;
     uint32_t first = 0, second = n_clusters > 1 ? 1 : 0;
 
-    if (r->narrow.b_t != NULL) {
-        pv_lowrank_project(&r->narrow, z, room);
+    if (r->narrow.rank > 0) {
+        pv_narrow_project(&r->narrow, z, room);
         in = room;
     }
     memcpy(score, r->bias, n_clusters * sizeof(*score));
@@ -299,21 +238,13 @@ static enum pv_status judge_router(struct pv_group_work *w, enum pv_route_by rou
 enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round, const struct pv_steps *steps)
 {
     struct pv_group_router *to = &w->out->routers[PV_ROUTE_REFINED];
-    struct pv_router_params params = {.n_clusters = w->n_clusters,
-                                      .d_model = w->d,
-                                      .n_threads = w->n_threads,
-                                      .seed = w->g->params.base.seed + w->in->layer +
-                                              (uint64_t)round * ROUND_SEEDS};
-    struct pv_router_data data = {.z = w->in->z,
-                                  .label = w->own,
-                                  .train = w->in->train,
-                                  .n_train = w->in->n_train,
-                                  .held_out = w->g->params.held_out,
-                                  .n_held_out = w->g->params.n_held_out};
+    struct pv_router_params params = router_params(w, w->d);
+    struct pv_router_data data = router_data(w, w->in->z);
     struct pv_router start = {0}, refined = {0};
     struct pv_gain gain = {0};
     enum pv_status status = PV_ERR_NOMEM;
 
+    params.seed += (uint64_t)round * ROUND_SEEDS;
     pv_router_refinement(&params);
     data.gain = &gain;
     data.start = &start;
@@ -366,7 +297,7 @@ enum pv_status pv_group_train_routers(struct pv_group_work *w)
     if (status == PV_OK &&
         (wanted[PV_ROUTE_LINEAR] || wanted[PV_ROUTE_LOWRANK] || wanted[PV_ROUTE_REFINED])) {
         steps = pv_group_stage(w, 0.35);
-        status = train_router(w, w->in->z, w->d, &steps, &linear);
+        status = train_router(w, &steps, &linear);
         if (status == PV_OK && !keep_router(w, &linear, w->d, &w->out->routers[PV_ROUTE_LINEAR]))
             status = PV_ERR_NOMEM;
         w->out->routers[PV_ROUTE_LINEAR].bytes = linear_bytes(w);

@@ -103,8 +103,7 @@ static enum pv_status on_mask(void *user, const struct pv_capture *batch, uint32
     layer = &ln->layers[batch->layer];
     for (size_t i = 0; i < batch->n_tokens * d; i++)
         s->z[i] = pv_float_to_half(batch->z[i]);
-    status = pv_router_apply(&layer->router, ln->params.n_clusters, ln->source->d_model, s->z, NULL,
-                             batch->n_tokens, ln->params.n_threads, s->cluster);
+    status = pv_learner_route(ln, batch->layer, s->z, batch->n_tokens, s->cluster);
     if (status != PV_OK)
         return pv_fail(&ln->log, status, "fit: no memory to route %u tokens", batch->n_tokens);
     for (size_t t = 0; t < batch->n_tokens; t++) {

@@ -1,7 +1,7 @@
 /* Five stages, each over all layers before the next, one layer's tokens in memory at a time:
  *   capture  run the text, journal every layer's z and contributions;
  *   cluster  spherical k-means of the contributions -> centroids, journaled;
- *   router   softmax regression from z to the nearest centroid -> weights, journaled;
+ *   router   softmax regression from z to the nearest centroid -> weights, journaled; of low rank once more;
  *   refine   masks for where the router sends tokens, the router on from there for what the masks keep, and
  *            again -> weights, journaled;
  *   masks    energies over the tokens that the router sends to a cluster, one threshold for all layers ->
@@ -204,8 +204,7 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     if (nowhere != NULL && layer->routed != NULL)
         status = pv_learner_load(ln, l, true, &data);
     if (status == PV_OK)
-        status = pv_router_apply(&layer->router, n_clusters, ln->source->d_model, data.z, NULL, data.x.n_rows,
-                                 n_threads, layer->routed);
+        status = pv_learner_route(ln, l, data.z, data.x.n_rows, layer->routed);
     if (status == PV_OK && pv_learner_by_use(ln))
         status = count_use(&data.x, &ones);
     if (status == PV_OK)
@@ -333,6 +332,8 @@ static enum pv_status write_file(const struct learner *ln, const struct pv_fit_r
                                               .neurons = from->lists.neurons,
                                               .router = from->router.weight,
                                               .router_bias = from->router.bias,
+                                              .narrow = from->narrow.weight,
+                                              .rank = from->narrow.rank,
                                               .centroids = from->centroids,
                                               .hot = from->hot.neurons,
                                               .n_hot = from->hot.offset[1],
@@ -397,6 +398,7 @@ static void learner_free(struct learner *ln)
         free(layer->own);
         free(layer->routed);
         pv_router_free(&layer->router);
+        pv_narrow_free(&layer->narrow);
         pv_energy_free(&layer->energy);
         pv_energy_free(&layer->hot_energy);
         pv_mask_lists_free(&layer->lists);

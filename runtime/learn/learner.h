@@ -6,13 +6,14 @@
 #include "learn/capture_file.h"
 #include "learn/learn.h"
 #include "learn/masks.h"
-#include "learn/router.h"
+#include "learn/router_lowrank.h"
 
 struct learned_layer {
-    uint16_t *centroids; /* [K][F] float16 */
-    uint16_t *own;       /* [n_tokens] the cluster of the token's pattern */
-    struct pv_router router;
-    uint16_t *routed; /* [n_tokens] the router's choice */
+    uint16_t *centroids;     /* [K][F] float16 */
+    uint16_t *own;           /* [n_tokens] the cluster of the token's pattern */
+    struct pv_router router; /* of width d, or narrow.rank */
+    struct pv_narrow narrow; /* of a low-rank router */
+    uint16_t *routed;        /* [n_tokens] the router's choice */
     struct pv_energy energy, hot_energy;
     struct pv_mask_lists lists, hot;
 };
@@ -35,7 +36,7 @@ struct learner {
 };
 
 /* Records of a fit's journal besides those of its capture; each has a layer or a window as its number. */
-enum { PV_RECORD_CLUSTER = 16, PV_RECORD_ROUTER = 17, PV_RECORD_SCORE = 18 };
+enum { PV_RECORD_CLUSTER = 16, PV_RECORD_ROUTER = 17, PV_RECORD_SCORE = 18, PV_RECORD_NARROW = 20 };
 
 /* One captured layer, out of the journal or the capture file. */
 PV_MUST_USE enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
@@ -46,6 +47,9 @@ PV_MUST_USE enum pv_status pv_learner_load(const struct learner *ln, uint32_t la
 PV_MUST_USE enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_steps *steps);
 PV_MUST_USE enum pv_status pv_learner_train(struct learner *ln, uint32_t l, const struct pv_steps *steps);
 PV_MUST_USE enum pv_status pv_learner_refine(struct learner *ln, uint32_t l, const struct pv_steps *steps);
+/* cluster[i] = where the layer's router sends row i of float16 z [n_rows][d]. PV_ERR_NOMEM. */
+PV_MUST_USE enum pv_status pv_learner_route(const struct learner *ln, uint32_t l, const uint16_t *z,
+                                            size_t n_rows, uint16_t *cluster);
 /* What the router is called in the journal: it changes with each round of refinement. */
 uint64_t pv_learner_router_key(const struct learner *ln);
 
@@ -65,8 +69,10 @@ static inline bool pv_learner_by_use(const struct learner *ln)
 /* Spends a budget: masks from the energies of all layers. Again and again, if wanted. A density of 1 is every
  * neuron, also those that were never active. */
 PV_MUST_USE enum pv_status pv_learner_spend(struct learner *ln, double density);
-/* Bytes of a layer's router over those of its neurons. */
-double pv_learner_router_share(const struct pv_source *source, uint32_t n_clusters);
+/* Bytes of a layer's router, of low rank unless `rank` is 0. */
+double pv_learner_router_bytes(const struct pv_source *source, uint32_t n_clusters, uint32_t rank);
+/* Bytes of a layer's neurons. */
+double pv_learner_neuron_bytes(const struct pv_source *source);
 /* The static hot sets, by the same rule. */
 PV_MUST_USE enum pv_status pv_learner_spend_hot(struct learner *ln);
 /* Masks against the held-out tokens, layer by layer and their means. steps->done goes on from the number of

@@ -1,6 +1,7 @@
 /* The router of a layer, first trained to name a token's own cluster, then refined: with masks chosen for
  * where it sends tokens, it learns to send them where the masks keep most of their energy, and the masks are
- * chosen again. A little of the first loss stays in the second, so that the clusters keep their meaning. */
+ * chosen again. A little of the first loss stays in the second, so that the clusters keep their meaning. A
+ * low-rank router is trained after a linear one (router_lowrank.h); from then on its layer's z are B z. */
 #include "learn/learner.h"
 
 #include <stdlib.h>
@@ -22,10 +23,45 @@ uint64_t pv_learner_router_key(const struct learner *ln)
     return ln->round == 0 ? ln->router_key : pv_hash64(&refined, sizeof(refined), ln->router_key);
 }
 
-static enum pv_status read_router(struct learner *ln, const struct pv_journal_record *record,
+/* Of the vectors that the layer's router reads. */
+static uint32_t width(const struct learner *ln, uint32_t l)
+{
+    return ln->layers[l].narrow.rank > 0 ? ln->layers[l].narrow.rank : ln->source->d_model;
+}
+
+/* B of a layer, if the journal has it: written before its first router, the same in all rounds. */
+static enum pv_status read_narrow(struct learner *ln, uint32_t l)
+{
+    const struct pv_journal_record *record =
+        pv_journal_find(&ln->journal, PV_RECORD_NARROW, l, ln->router_key);
+    struct pv_narrow *narrow = &ln->layers[l].narrow;
+    uint32_t rank = 0;
+
+    if (record == NULL || narrow->rank > 0)
+        return PV_OK;
+    PV_TRY(pv_journal_read(&ln->journal, record, 0, &rank, sizeof(rank)));
+    PV_TRY(pv_narrow_create(narrow, rank, ln->source->d_model));
+    PV_TRY(pv_journal_read(&ln->journal, record, sizeof(rank), narrow->weight,
+                           (size_t)rank * narrow->d_model * sizeof(*narrow->weight)));
+    pv_narrow_transpose(narrow);
+    return PV_OK;
+}
+
+static enum pv_status write_narrow(struct learner *ln, uint32_t l)
+{
+    const struct pv_narrow *narrow = &ln->layers[l].narrow;
+    struct pv_journal *j = &ln->journal;
+
+    pv_journal_begin(j, PV_RECORD_NARROW, l, ln->router_key);
+    pv_journal_put(j, &narrow->rank, sizeof(narrow->rank));
+    pv_journal_put(j, narrow->weight, (size_t)narrow->rank * narrow->d_model * sizeof(*narrow->weight));
+    return pv_journal_commit(j);
+}
+
+static enum pv_status read_router(struct learner *ln, uint32_t l, const struct pv_journal_record *record,
                                   struct pv_router *router)
 {
-    size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * ln->source->d_model;
+    size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * width(ln, l);
     uint64_t bias_at = sizeof(router->accuracy), weight_at = bias_at + n_clusters * sizeof(*router->bias);
 
     *router = (struct pv_router){.bias = pv_calloc(n_clusters, sizeof(*router->bias)),
@@ -46,7 +82,7 @@ static enum pv_status write_router(struct learner *ln, uint32_t l, const struct 
     pv_journal_begin(j, PV_RECORD_ROUTER, l, pv_learner_router_key(ln));
     pv_journal_put(j, &router->accuracy, sizeof(router->accuracy));
     pv_journal_put(j, router->bias, n_clusters * sizeof(*router->bias));
-    pv_journal_put(j, router->weight, n_clusters * ln->source->d_model * sizeof(*router->weight));
+    pv_journal_put(j, router->weight, n_clusters * width(ln, l) * sizeof(*router->weight));
     return pv_journal_commit(j);
 }
 
@@ -79,53 +115,127 @@ static enum pv_status train_centroid(struct learner *ln, uint32_t l, const struc
     return status;
 }
 
-/* Trains for labels, or with `gain` on from `start`. */
+enum pv_status pv_learner_route(const struct learner *ln, uint32_t l, const uint16_t *z, size_t n_rows,
+                                uint16_t *cluster)
+{
+    const struct learned_layer *layer = &ln->layers[l];
+    uint16_t *h = NULL;
+    enum pv_status status = PV_OK;
+
+    if (layer->narrow.rank > 0)
+        status = pv_narrow_rows(&layer->narrow, z, n_rows, ln->params.n_threads, &h);
+    if (status == PV_OK)
+        status = pv_router_apply(&layer->router, ln->params.n_clusters, width(ln, l), h != NULL ? h : z, NULL,
+                                 n_rows, ln->params.n_threads, cluster);
+    free(h);
+    return status;
+}
+
+static struct pv_router_params router_params(const struct learner *ln, uint32_t l)
+{
+    return (struct pv_router_params){.n_clusters = ln->params.n_clusters,
+                                     .d_model = width(ln, l),
+                                     .n_epochs = ln->params.n_epochs,
+                                     .n_threads = ln->params.n_threads,
+                                     .seed = ln->params.seed + l + (uint64_t)ln->round * ROUND_SEEDS,
+                                     .device = ln->router_on};
+}
+
+static struct pv_router_data router_data(const struct learner *ln, uint32_t l, const uint16_t *z)
+{
+    return (struct pv_router_data){.z = z,
+                                   .label = ln->layers[l].own,
+                                   .train = ln->train,
+                                   .n_train = ln->n_train,
+                                   .held_out = ln->held_out,
+                                   .n_held_out = ln->n_held_out};
+}
+
+/* A linear router, and one of low rank after it. */
+static enum pv_status train_lowrank(struct learner *ln, uint32_t l, const struct pv_layer_data *data,
+                                    const struct pv_steps *steps, struct pv_router *out)
+{
+    const struct pv_router_params params = router_params(ln, l);
+    const struct pv_router_data rows = router_data(ln, l, data->z);
+    struct pv_steps part = pv_steps_within(steps, 0.0, 0.4);
+    struct pv_lowrank_router low = {0};
+    struct pv_router linear;
+    enum pv_status status;
+
+    PV_TRY(pv_router_train(&params, &rows, &part, &linear));
+    part = pv_steps_within(steps, 0.4, 0.6);
+    status = pv_router_train_lowrank(&params, &rows, data->x.n_rows, &linear, &part, &low);
+    if (status == PV_OK) {
+        pv_info(&ln->log, "layer %u: router of rank %u right for %.1f %% of held-out tokens, linear %.1f %%",
+                l, low.narrow.rank, 100.0 * low.router.accuracy, 100.0 * linear.accuracy);
+        ln->layers[l].narrow = low.narrow;
+        *out = low.router;
+        low.narrow = (struct pv_narrow){0};
+        low.router = (struct pv_router){0};
+    }
+    pv_lowrank_router_free(&low);
+    pv_router_free(&linear);
+    return status;
+}
+
+/* Trains for the clusters' names. */
 static enum pv_status train(struct learner *ln, uint32_t l, const struct pv_layer_data *data,
-                            const struct pv_gain *gain, const struct pv_router *start,
                             const struct pv_steps *steps, struct pv_router *out)
 {
-    struct pv_router_params params = {.n_clusters = ln->params.n_clusters,
-                                      .d_model = ln->source->d_model,
-                                      .n_epochs = ln->params.n_epochs,
-                                      .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l + (uint64_t)ln->round * ROUND_SEEDS,
-                                      .device = ln->router_on};
-    struct pv_router_data router_data = {.z = data->z,
-                                         .label = ln->layers[l].own,
-                                         .train = ln->train,
-                                         .n_train = ln->n_train,
-                                         .held_out = ln->held_out,
-                                         .n_held_out = ln->n_held_out,
-                                         .gain = gain,
-                                         .start = start};
+    const struct pv_router_params params = router_params(ln, l);
+    const struct pv_router_data rows = router_data(ln, l, data->z);
 
-    if (gain != NULL)
-        pv_router_refinement(&params);
-    else if (ln->params.router == PV_FIT_ROUTER_CENTROID)
+    if (ln->params.router == PV_FIT_ROUTER_CENTROID)
         return train_centroid(ln, l, data, out);
-    return pv_router_train(&params, &router_data, steps, out);
+    if (ln->params.router == PV_FIT_ROUTER_LOWRANK)
+        return train_lowrank(ln, l, data, steps, out);
+    return pv_router_train(&params, &rows, steps, out);
+}
+
+/* Trains on from the layer's router for what its masks keep. */
+static enum pv_status train_on(struct learner *ln, uint32_t l, const struct pv_layer_data *data,
+                               const struct pv_steps *steps, struct pv_router *out)
+{
+    const struct learned_layer *layer = &ln->layers[l];
+    struct pv_router_params params = router_params(ln, l);
+    struct pv_router_data rows = router_data(ln, l, data->z);
+    struct pv_gain gain = {0};
+    uint16_t *h = NULL;
+    enum pv_status status = PV_OK;
+
+    pv_router_refinement(&params);
+    if (layer->narrow.rank > 0)
+        status = pv_narrow_rows(&layer->narrow, data->z, data->x.n_rows, ln->params.n_threads, &h);
+    if (status == PV_OK)
+        status = pv_gain_init(&gain, &data->x, &layer->lists, ln->train, ln->n_train);
+    rows.z = h != NULL ? h : data->z;
+    rows.gain = &gain;
+    rows.start = &layer->router;
+    if (status == PV_OK)
+        status = pv_router_train(&params, &rows, steps, out);
+    if (status == PV_OK)
+        pv_info(&ln->log, "layer %u: refined, %.4f of the held-out energy kept by these masks", l, out->kept);
+    pv_gain_free(&gain);
+    free(h);
+    return status;
 }
 
 static enum pv_status learn(struct learner *ln, uint32_t l, const struct pv_steps *steps, bool refine)
 {
     struct learned_layer *layer = &ln->layers[l];
     struct pv_layer_data data = {0};
-    struct pv_gain gain = {0};
     struct pv_router next = {0};
     enum pv_status status = pv_learner_load(ln, l, true, &data);
 
-    if (status == PV_OK && refine)
-        status = pv_gain_init(&gain, &data.x, &layer->lists, ln->train, ln->n_train);
+    if (!refine)
+        pv_narrow_free(&layer->narrow);
     if (status == PV_OK)
-        status = train(ln, l, &data, refine ? &gain : NULL, refine ? &layer->router : NULL, steps, &next);
-    if (status == PV_OK && refine)
-        pv_info(&ln->log, "layer %u: refined, %.4f of the held-out energy kept by these masks", l, next.kept);
-    pv_gain_free(&gain);
+        status = refine ? train_on(ln, l, &data, steps, &next) : train(ln, l, &data, steps, &next);
     pv_layer_data_free(&data);
     PV_TRY(status);
     pv_router_free(&layer->router);
     layer->router = next;
-    return PV_OK;
+    return layer->narrow.rank > 0 && !refine ? write_narrow(ln, l) : PV_OK;
 }
 
 /* From the journal, or learned and put there. */
@@ -138,7 +248,9 @@ static enum pv_status get(struct learner *ln, uint32_t l, const struct pv_steps 
 
     if (record != NULL) {
         pv_router_free(router);
-        status = read_router(ln, record, router);
+        status = read_narrow(ln, l);
+        if (status == PV_OK)
+            status = read_router(ln, l, record, router);
     } else {
         status = learn(ln, l, steps, refine);
     }

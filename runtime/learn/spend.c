@@ -63,21 +63,30 @@ enum pv_status pv_learner_spend_hot(struct learner *ln)
     return status == PV_OK ? PV_OK : fail_memory(ln, status);
 }
 
-double pv_learner_router_share(const struct pv_source *source, uint32_t n_clusters)
+double pv_learner_router_bytes(const struct pv_source *source, uint32_t n_clusters, uint32_t rank)
+{
+    double width = rank > 0 ? rank : source->d_model;
+
+    return n_clusters * (2.0 * width + sizeof(float)) + 2.0 * rank * source->d_model;
+}
+
+double pv_learner_neuron_bytes(const struct pv_source *source)
 {
     double matrices = source->variant % 2 != 0 ? 3.0 : 2.0;
     double neuron = source->neuron_bytes > 0.0 ? source->neuron_bytes : matrices * 2.0 * source->d_model;
 
-    return n_clusters * (2.0 * source->d_model + sizeof(float)) / (neuron * source->d_ffn);
+    return neuron * source->d_ffn;
 }
 
-static struct pv_fit_layer layer_result(const struct pv_mask_counts *counts, uint32_t d_ffn, double accuracy)
+static struct pv_fit_layer layer_result(const struct pv_mask_counts *counts, uint32_t d_ffn,
+                                        const struct learned_layer *layer)
 {
     return (struct pv_fit_layer){.density = counts->computed / (counts->rows * d_ffn),
                                  .active = counts->active / (counts->rows * d_ffn),
                                  .energy_kept =
                                      counts->energy > 0.0 ? counts->energy_kept / counts->energy : 1.0,
-                                 .router_accuracy = accuracy};
+                                 .router_accuracy = layer->router.accuracy,
+                                 .router_rank = layer->narrow.rank};
 }
 
 enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
@@ -87,6 +96,7 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
     size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
     uint32_t n_layers = ln->source->n_layers;
     struct pv_mask_counts all = {0};
+    double router_bytes = 0.0, linear_bytes = pv_learner_router_bytes(ln->source, ln->params.n_clusters, 0);
 
     out->layers = pv_calloc(n_layers, sizeof(*out->layers));
     if (out->layers == NULL)
@@ -106,18 +116,26 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
         pv_layer_data_free(&data);
         if (status != PV_OK)
             return pv_fail(&ln->log, status, "fit: no memory to judge the masks of layer %u", l);
-        out->layers[l] = layer_result(&counts, ln->source->d_ffn, ln->layers[l].router.accuracy);
+        out->layers[l] = layer_result(&counts, ln->source->d_ffn, &ln->layers[l]);
         pv_info(&ln->log, "layer %u: computes %.3f of its neurons, %.3f active, keeps %.4f of the energy", l,
                 out->layers[l].density, out->layers[l].active, out->layers[l].energy_kept);
         out->energy_kept += out->layers[l].energy_kept / n_layers;
         out->router_accuracy += out->layers[l].router_accuracy / n_layers;
+        router_bytes +=
+            pv_learner_router_bytes(ln->source, ln->params.n_clusters, out->layers[l].router_rank);
         all.rows += counts.rows;
         all.computed += counts.computed;
         all.active += counts.active;
         all.both += counts.both;
     }
     out->density = all.computed / (all.rows * ln->source->d_ffn);
-    out->bytes_share = out->density + pv_learner_router_share(ln->source, ln->params.n_clusters);
+    out->router_bytes = (uint64_t)router_bytes;
+    if (out->layers[0].router_rank > 0 && router_bytes >= linear_bytes * n_layers)
+        pv_warn(&ln->log,
+                "fit: the low-rank routers read %.0f bytes, linear ones would read %.0f: they pay with more "
+                "clusters",
+                router_bytes, linear_bytes * n_layers);
+    out->bytes_share = out->density + router_bytes / (pv_learner_neuron_bytes(ln->source) * n_layers);
     out->precision = all.computed > 0.0 ? all.both / all.computed : 1.0;
     out->recall = all.active > 0.0 ? all.both / all.active : 1.0;
     return PV_OK;

@@ -19,9 +19,11 @@ static inline bool pv_steps_report(const struct pv_steps *steps, double share)
     return steps->sink.fn(steps->sink.user, steps->stage, steps->done + share, steps->total);
 }
 
-/* Steps for work that is [from, from + size) of the part under way. */
+/* Steps for work that is [from, from + size) of the part under way. `steps` may be NULL. */
 static inline struct pv_steps pv_steps_within(const struct pv_steps *steps, double from, double size)
 {
+    if (steps == NULL)
+        return (struct pv_steps){.total = 1.0};
     return (struct pv_steps){.sink = steps->sink,
                              .stage = steps->stage,
                              .done = (steps->done + from) / size,

@@ -1,6 +1,7 @@
 #include "format/cluster_file.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "format/model.h"
 #include "harness.h"
@@ -9,7 +10,7 @@
 /* A cluster file in memory: 2 layers, 3 clusters, width 4, 6 neurons. Tests spoil one thing in it. */
 struct small {
     uint32_t offset[2][4];
-    uint16_t neurons[2][8], hot[2][2], router[2][12], centroids[2][18];
+    uint16_t neurons[2][8], hot[2][2], router[2][12], narrow[16], centroids[2][18];
     float bias[2][3];
     struct pv_cluster_layer layers[2];
     struct pv_clusters c;
@@ -90,6 +91,97 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+/* The first layer's router of rank `rank`; the second's as it was. */
+static void make_low_rank(struct small *s, uint32_t rank)
+{
+    make_small(s);
+    for (int i = 0; i < 16; i++)
+        s->narrow[i] = (uint16_t)(0xbc00 + i);
+    s->layers[0].narrow = s->narrow;
+    s->layers[0].rank = rank;
+}
+
+START_TEST(a_low_rank_router_is_read)
+{
+    struct pv_clusters *c;
+    char path[PV_TEST_PATH_ROOM];
+    struct small s;
+
+    for (uint32_t rank = 1; rank <= 3; rank++) {
+        make_low_rank(&s, rank);
+        pv_test_temp("narrow.gguf", path);
+        ck_assert_int_eq(pv_clusters_write(&s.c, path, NULL), PV_OK);
+        ck_assert_int_eq(pv_clusters_open(path, NULL, &c), PV_OK);
+        remove(path);
+        ck_assert_uint_eq(c->layers[0].rank, rank);
+        ck_assert_mem_eq(c->layers[0].narrow, s.narrow, rank * 4 * 2);
+        ck_assert_mem_eq(c->layers[0].router, s.router[0], 3 * rank * 2);
+        ck_assert_uint_eq(pv_cluster_router_width(c, 0), rank);
+        ck_assert_uint_eq(c->layers[1].rank, 0);
+        ck_assert_ptr_null(c->layers[1].narrow);
+        ck_assert_mem_eq(c->layers[1].router, s.router[1], sizeof(s.router[1]));
+        ck_assert_uint_eq(c->info.router_bytes, 3 * (rank * 2 + 4) + rank * 4 * 2 + 3 * (4 * 2 + 4));
+        ck_assert(c->info.min_rank == 0 && c->info.max_rank == rank);
+        pv_clusters_close(c);
+    }
+}
+END_TEST
+
+/* Changes a number in the file's description of the first layer's matrix before its router: 0 dimensions, 1
+ * columns, 2 rows, 3 type. */
+static void patch_narrow(char *file, size_t n, int what, uint64_t value)
+{
+    static const char name[] = "blk.0.router.narrow";
+    const size_t at[] = {0, 4, 12, 20};
+    size_t i = 0;
+
+    while (i + sizeof(name) < n && memcmp(file + i, name, sizeof(name) - 1) != 0)
+        i++;
+    ck_assert_uint_lt(i + sizeof(name) + 32, n);
+    memcpy(file + i + sizeof(name) - 1 + at[what], &value, what == 0 || what == 3 ? 4 : 8);
+}
+
+START_TEST(wrong_shapes_of_a_low_rank_router_are_refused)
+{
+    static const struct {
+        int what;
+        uint64_t value;
+        const char *part;
+    } cases[] = {
+        {2, 1, "router.weight is f16 [3][2] (expected f16 [3][1])"},
+        {2, 3, "router.weight is f16 [3][2] (expected f16 [3][3])"},
+        {2, 4, "layer 0: a low-rank router of rank 4, which must be from 1 to below the width of 4"},
+        {1, 3, "router.narrow is f16 [2][3] (expected f16 [2][4])"},
+        {0, 1, "router.narrow"},
+        {3, 25, "router.narrow is i16 [2][4] (expected f16 [2][4])"},
+        {2, 0, "router.narrow"},
+        {2, UINT64_C(1) << 62, "router.narrow"},
+        {1, UINT64_MAX, "router.narrow"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pv_test_log captured;
+        struct pv_log log = pv_test_log(&captured);
+        struct pv_clusters *c = NULL;
+        char path[PV_TEST_PATH_ROOM], *file;
+        struct small s;
+        size_t n;
+
+        make_low_rank(&s, 2);
+        pv_test_temp("narrow.gguf", path);
+        ck_assert_int_eq(pv_clusters_write(&s.c, path, NULL), PV_OK);
+        ck_assert_int_eq(pv_file_read(path, NULL, &file, &n), PV_OK);
+        remove(path);
+        patch_narrow(file, n, cases[i].what, cases[i].value);
+        ck_assert_int_eq(pv_clusters_parse(file, n, &log, &c), PV_ERR_FORMAT);
+        ck_assert_ptr_null(c);
+        ck_assert_msg(pv_test_logged(&captured, cases[i].part), "case %zu: \"%s\" is not in \"%s\"", i,
+                      cases[i].part, captured.text);
+        free(file);
+    }
+}
+END_TEST
+
 /* Spoilers, one rule each. The reader and the writer share the rules, so the writer's refusal stands for
  * both. */
 static void spoil_order(struct small *s)
@@ -136,6 +228,19 @@ static void spoil_router(struct small *s)
 {
     s->router[1][11] = 0x7e00;
 }
+static void spoil_rank(struct small *s)
+{
+    make_low_rank(s, 4);
+}
+static void spoil_no_rank(struct small *s)
+{
+    make_low_rank(s, 0);
+}
+static void spoil_narrow(struct small *s)
+{
+    make_low_rank(s, 2);
+    s->narrow[7] = 0x7c00;
+}
 static void spoil_centroid(struct small *s)
 {
     s->centroids[0][17] = 0xfc00;
@@ -171,6 +276,9 @@ START_TEST(every_rule_is_held)
         {spoil_density, PV_ERR_FORMAT, "density nan"},
         {spoil_bias, PV_ERR_FORMAT, "router bias 2 is not finite"},
         {spoil_router, PV_ERR_FORMAT, "layer 1: a router weight is not finite"},
+        {spoil_rank, PV_ERR_FORMAT, "layer 0: a low-rank router of rank 4"},
+        {spoil_no_rank, PV_ERR_FORMAT, "layer 0: a low-rank router of rank 0"},
+        {spoil_narrow, PV_ERR_FORMAT, "layer 0: a weight before the low-rank router is not finite"},
         {spoil_centroid, PV_ERR_FORMAT, "layer 0: a centroid is not finite"},
         {spoil_share, PV_ERR_ARG, "out of range"},
         {spoil_method, PV_ERR_ARG, "out of range"},
@@ -210,11 +318,12 @@ START_TEST(other_weights_are_a_mismatch)
     struct pv_log log = pv_test_log(&captured);
     struct pv_model *own = open_tiny(1), *other = open_tiny(2);
     char path[PV_TEST_PATH_ROOM];
+    const struct pv_tiny_clusters tiny = {.n_clusters = 5, .density = 0.2, .centroids = true, .seed = 3};
     struct pv_clusters *c;
     struct small s;
 
     pv_test_temp("own.gguf", path);
-    ck_assert_int_eq(pv_tiny_clusters_write(path, own, 5, 0.2, true, 3), PV_OK);
+    ck_assert_int_eq(pv_tiny_clusters_write(path, own, &tiny), PV_OK);
     ck_assert_int_eq(pv_clusters_open(path, &log, &c), PV_OK);
     ck_assert_int_eq(pv_clusters_check(c, own), PV_OK);
     ck_assert_int_eq(pv_clusters_check(c, other), PV_ERR_MISMATCH);
@@ -258,7 +367,8 @@ START_TEST(a_model_is_no_cluster_file_and_both_are_described)
     pv_clusters_describe(&s.c, count_line, &n_lines); /* also one built in memory */
     ck_assert_uint_ge(n_lines, 7);
     n_lines = 0;
-    ck_assert_int_eq(pv_tiny_clusters_write(path, m, 0, 0, false, 1), PV_OK);
+    ck_assert_int_eq(pv_tiny_clusters_write(path, m, &(struct pv_tiny_clusters){.rank = 7, .seed = 1}),
+                     PV_OK);
     ck_assert_int_eq(pv_clusters_open(path, NULL, &c), PV_OK);
     pv_clusters_describe(c, count_line, &n_lines);
     ck_assert_uint_ge(n_lines, 7 + c->gguf.n_kv + c->gguf.n_tensors);
@@ -274,6 +384,8 @@ int main(void)
     TCase *tcase = tcase_create("clusters");
 
     tcase_add_test(tcase, what_is_written_is_read);
+    tcase_add_test(tcase, a_low_rank_router_is_read);
+    tcase_add_test(tcase, wrong_shapes_of_a_low_rank_router_are_refused);
     tcase_add_test(tcase, every_rule_is_held);
     tcase_add_test(tcase, other_weights_are_a_mismatch);
     tcase_add_test(tcase, a_model_is_no_cluster_file_and_both_are_described);

@@ -307,7 +307,7 @@ START_TEST(a_cluster_file_is_no_model)
 
     ck_assert_int_eq(open_tiny(&(struct pv_tiny_params){0}, NULL, &m), PV_OK);
     pv_test_temp("clusters.gguf", path);
-    ck_assert_int_eq(pv_tiny_clusters_write(path, m, 0, 0, false, 1), PV_OK);
+    ck_assert_int_eq(pv_tiny_clusters_write(path, m, &(struct pv_tiny_clusters){.seed = 1}), PV_OK);
     ck_assert_int_eq(pv_model_open(path, &params, &none), PV_ERR_UNSUPPORTED);
     ck_assert(pv_test_logged(&captured, "give it with -c"));
     remove(path);

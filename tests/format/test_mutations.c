@@ -87,7 +87,7 @@ static void use_clusters(const void *data, size_t n, struct outcome *outcome)
 
             for (uint32_t j = 0; j < pv_clusters_mask_size(c, i, k); j++) {
                 ck_assert_uint_lt(l->neurons[l->offset[k] + j], c->info.d_ffn);
-                sum += l->router[(size_t)k * c->info.d_model];
+                sum += l->router[(size_t)(k + 1) * pv_cluster_router_width(c, i) - 1];
             }
         }
     ck_assert_uint_ge(sum + n_chars, 1);
@@ -157,6 +157,8 @@ END_TEST
 
 START_TEST(damaged_cluster_files)
 {
+    const struct pv_tiny_clusters params = {
+        .n_clusters = 5, .rank = _i == 0 ? 0 : 3, .density = 0.3, .centroids = true, .seed = 4};
     char path[PV_TEST_PATH_ROOM];
     struct pv_model *m;
     size_t n_bytes = 0;
@@ -166,7 +168,7 @@ START_TEST(damaged_cluster_files)
     ck_assert_int_eq(pv_tiny_model_write(path, &(struct pv_tiny_params){.d_model = 16, .d_ffn = 33}), PV_OK);
     ck_assert_int_eq(pv_model_open(path, NULL, &m), PV_OK);
     remove(path);
-    ck_assert_int_eq(pv_tiny_clusters_write(path, m, 5, 0.3, true, 4), PV_OK);
+    ck_assert_int_eq(pv_tiny_clusters_write(path, m, &params), PV_OK);
     pv_model_close(m);
     ck_assert_int_eq(pv_gguf_open(&g, path, NULL), PV_OK);
     for (size_t i = 0; i < g.n_tensors; i++)
@@ -183,7 +185,7 @@ int main(void)
 
     tcase_add_test(tcase, damaged_bpe_models);
     tcase_add_test(tcase, damaged_sentencepiece_models);
-    tcase_add_test(tcase, damaged_cluster_files);
+    tcase_add_loop_test(tcase, damaged_cluster_files, 0, 2);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

@@ -97,11 +97,13 @@ static void write_tokenizer(const char *name, const struct pv_tiny_params *param
 
 static void write_clusters(const char *name, uint32_t n_clusters, bool centroids)
 {
+    const struct pv_tiny_clusters params = {
+        .n_clusters = n_clusters, .density = 0.3, .centroids = centroids, .seed = 1};
     const char *path = seed_path("clusters", name);
     struct pv_model *model;
 
     if (pv_model_open(seed_path("gguf", "arcee-f16"), NULL, &model) != PV_OK ||
-        pv_tiny_clusters_write(path, model, n_clusters, 0.3, centroids, 1) != PV_OK)
+        pv_tiny_clusters_write(path, model, &params) != PV_OK)
         fail(name);
     pv_model_close(model);
 }

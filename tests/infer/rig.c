@@ -66,6 +66,14 @@ void rig_open_model(struct rig *rig, const char *path, const struct pv_engine_pa
 void rig_open(struct rig *rig, const struct pv_tiny_params *tiny, uint32_t n_clusters, double density,
               const struct pv_engine_params *engine)
 {
+    const struct pv_tiny_clusters clusters = {
+        .n_clusters = n_clusters, .density = density, .centroids = true, .seed = 5};
+    rig_open_clusters(rig, tiny, &clusters, engine);
+}
+
+void rig_open_clusters(struct rig *rig, const struct pv_tiny_params *tiny,
+                       const struct pv_tiny_clusters *clusters, const struct pv_engine_params *engine)
+{
     char model_path[PV_TEST_PATH_ROOM], cluster_path[PV_TEST_PATH_ROOM];
     struct pv_engine_params params = engine ? *engine : (struct pv_engine_params){0};
     memset(rig, 0, sizeof *rig);
@@ -75,9 +83,8 @@ void rig_open(struct rig *rig, const struct pv_tiny_params *tiny, uint32_t n_clu
     ck_assert_int_eq(pv_tiny_model_write(model_path, tiny), PV_OK);
     const struct pv_model_params model_params = {.log = log};
     ck_assert_msg(pv_model_open(model_path, &model_params, &rig->model) == PV_OK, "%s", rig->log.text);
-    if (n_clusters > 0) {
-        ck_assert_int_eq(pv_tiny_clusters_write(cluster_path, rig->model, n_clusters, density, true, 5),
-                         PV_OK);
+    if (clusters->n_clusters > 0) {
+        ck_assert_int_eq(pv_tiny_clusters_write(cluster_path, rig->model, clusters), PV_OK);
         ck_assert_msg(pv_clusters_open(cluster_path, &log, &rig->clusters) == PV_OK, "%s", rig->log.text);
         params.clusters = rig->clusters;
         remove(cluster_path);

@@ -25,6 +25,9 @@ uint32_t rig_devices(uint32_t *out, uint32_t max);
 /* Writes and opens a tiny model (and clusters of `n_clusters` > 0 at `density`), and puts it on `devices`. */
 void rig_open(struct rig *rig, const struct pv_tiny_params *tiny, uint32_t n_clusters, double density,
               const struct pv_engine_params *engine);
+/* The same with more of a say in the clusters; n_clusters 0: none. */
+void rig_open_clusters(struct rig *rig, const struct pv_tiny_params *tiny,
+                       const struct pv_tiny_clusters *clusters, const struct pv_engine_params *engine);
 void rig_open_model(struct rig *rig, const char *path, const struct pv_engine_params *engine);
 void rig_close(struct rig *rig);
 /* sum (a-b)^2 / sum b^2 */

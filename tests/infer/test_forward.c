@@ -35,12 +35,15 @@ static void check_row(const char *what, const struct form *form, uint32_t device
                   error, form->tolerance);
 }
 
-static void compare(const struct form *form, uint32_t device, uint32_t n_stages, uint32_t n_clusters)
+static void compare(const struct form *form, uint32_t device, uint32_t n_stages, uint32_t n_clusters,
+                    uint32_t rank)
 {
     const uint32_t devices[] = {device, device};
     const struct pv_engine_params params = {.devices = devices, .n_devices = n_stages, .n_batch = 8};
     struct rig rig;
-    rig_open(&rig, &form->tiny, n_clusters, 0.4, &params);
+    const struct pv_tiny_clusters clusters = {
+        .n_clusters = n_clusters, .rank = rank, .density = 0.4, .centroids = true, .seed = 5};
+    rig_open_clusters(&rig, &form->tiny, &clusters, &params);
     const size_t n_vocab = pv_model_hparams(rig.model)->n_vocab;
     uint32_t tokens[n_text + 1];
     float nll[n_text];
@@ -74,29 +77,38 @@ static void compare(const struct form *form, uint32_t device, uint32_t n_stages,
     rig_close(&rig);
 }
 
-static void each_device(int form, uint32_t n_stages, uint32_t n_clusters)
+static void each_device(int form, uint32_t n_stages, uint32_t n_clusters, uint32_t rank)
 {
     uint32_t devices[8];
     const uint32_t n = rig_devices(devices, 8);
     for (uint32_t i = 0; i < n; i++)
-        compare(&forms[form], devices[i], n_stages, n_clusters);
+        compare(&forms[form], devices[i], n_stages, n_clusters, rank);
 }
 
 START_TEST(dense_matches_the_reference)
 {
-    each_device(_i, 1, 0);
+    each_device(_i, 1, 0, 0);
 }
 END_TEST
 
 START_TEST(routed_matches_the_reference)
 {
-    each_device(_i, 1, 7);
+    each_device(_i, 1, 7, 0);
+}
+END_TEST
+
+/* Ranks of one, odd, and more than there are clusters. */
+START_TEST(low_rank_routers_match_the_reference)
+{
+    static const uint32_t ranks[] = {1, 5, 12, 31};
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++)
+        each_device(_i, 1 + (uint32_t)i % 2, 7, ranks[i]);
 }
 END_TEST
 
 START_TEST(two_stages_match_the_reference)
 {
-    each_device(_i, 2, 7);
+    each_device(_i, 2, 7, 0);
 }
 END_TEST
 
@@ -132,8 +144,8 @@ START_TEST(matrices_beyond_a_limit_are_split)
         struct pv_physical *p = &rig_context()->physical[devices[i]];
         const struct pv_physical own = *p;
         if (lower(p, _i)) {
-            compare(&form, devices[i], 1, 0);
-            compare(&form, devices[i], 2, 7);
+            compare(&form, devices[i], 1, 0, 0);
+            compare(&form, devices[i], 2, 7, 9);
         }
         p->caps = own.caps;
         p->plan = own.plan;
@@ -149,6 +161,7 @@ int main(void)
     TCase *tcase = tcase_create("forward");
     tcase_add_loop_test(tcase, dense_matches_the_reference, 0, n_forms);
     tcase_add_loop_test(tcase, routed_matches_the_reference, 0, n_forms);
+    tcase_add_loop_test(tcase, low_rank_routers_match_the_reference, 0, 2);
     tcase_add_loop_test(tcase, two_stages_match_the_reference, 0, n_forms);
     tcase_add_loop_test(tcase, matrices_beyond_a_limit_are_split, 0, 3);
     tcase_add_unchecked_fixture(tcase, NULL, rig_stop);

@@ -6,7 +6,7 @@
 #include "rig.h"
 #include "vk/device.h"
 
-static void foretell(const struct pv_tiny_params *tiny, uint32_t n_clusters, uint32_t n_stages)
+static void foretell(const struct pv_tiny_params *tiny, uint32_t n_clusters, uint32_t rank, uint32_t n_stages)
 {
     uint32_t devices[8];
     const uint32_t n = rig_devices(devices, 8);
@@ -18,7 +18,9 @@ static void foretell(const struct pv_tiny_params *tiny, uint32_t n_clusters, uin
         struct pv_placement p;
         struct rig rig;
         uint64_t sum = 0;
-        rig_open(&rig, tiny, n_clusters, 0.4, &params);
+        const struct pv_tiny_clusters clusters = {
+            .n_clusters = n_clusters, .rank = rank, .density = 0.4, .centroids = true, .seed = 5};
+        rig_open_clusters(&rig, tiny, &clusters, &params);
         params.clusters = rig.clusters;
         ck_assert_int_eq(pv_place(rig_context(), rig.model, &params, &p), PV_OK);
         ck_assert(p.fits);
@@ -42,10 +44,11 @@ START_TEST(bytes_are_foretold)
     const struct pv_tiny_params arcee = {.d_model = 256, .d_ffn = 700, .n_layers = 3};
     const struct pv_tiny_params llama = {
         .arch = "llama", .type = PV_Q8_0, .d_model = 256, .d_ffn = 704, .n_layers = 3, .untied = true};
-    foretell(&arcee, 0, 1);
-    foretell(&arcee, 7, 2);
-    foretell(&llama, 7, 1);
-    foretell(&llama, 0, 2);
+    foretell(&arcee, 0, 0, 1);
+    foretell(&arcee, 7, 0, 2);
+    foretell(&arcee, 300, 33, 1);
+    foretell(&llama, 7, 0, 1);
+    foretell(&llama, 0, 0, 2);
 }
 END_TEST
 

@@ -22,8 +22,9 @@ enum { N_TOKENS = 500, INTERRUPTED = 40, FAILED = 41, RANDOM_KILLS = 40 };
 enum how { TO_THE_END, STOP, KILL };
 
 static char out_path[PV_TEST_PATH_ROOM], resume_path[PV_TEST_PATH_ROOM + 16];
-static bool dense;  /* activations without exact zeros */
-static bool search; /* for the density, by the rise of perplexity */
+static bool dense;    /* activations without exact zeros */
+static bool search;   /* for the density, by the rise of perplexity */
+static bool low_rank; /* router */
 
 struct stopper {
     enum how how;
@@ -58,6 +59,7 @@ static enum pv_status fit(struct stopper *stopper, struct pv_fit_result *result)
     uint32_t *text = fake_text(N_TOKENS, 3);
     enum pv_status status;
 
+    params.router = low_rank ? PV_FIT_ROUTER_LOWRANK : PV_FIT_ROUTER_LINEAR;
     if (search) {
         params.density = 0.0;
         params.max_ppl_rise = 0.1;
@@ -139,6 +141,7 @@ START_TEST(same_seed_same_file)
 
     dense = _i == 1;
     search = _i == 2;
+    low_rank = _i == 3;
     whole = whole_file(&n);
     ck_assert_int_eq(finish(start(TO_THE_END, 0)), 0);
     expect_same(whole, n);
@@ -155,6 +158,7 @@ START_TEST(stopped_at_every_report)
 
     dense = _i / 2 == 1;
     search = _i / 2 == 2;
+    low_rank = _i / 2 == 3;
     whole = whole_file(&n);
     for (;; at++) {
         code = finish(start(_i % 2 == 0 ? STOP : KILL, at));
@@ -181,6 +185,7 @@ START_TEST(killed_again_and_again)
 
     dense = false;
     search = _i == 1;
+    low_rank = _i == 2;
     whole = whole_file(&n);
     while (finish(start(KILL, at)) != 0)
         at++;
@@ -207,6 +212,7 @@ START_TEST(killed_at_random_moments)
 
     dense = false;
     search = _i == 1;
+    low_rank = _i == 2;
     whole = whole_file(&n);
     seconds = pv_now_s() - seconds;
     pv_rng_seed(&rng, 8);
@@ -249,10 +255,10 @@ int main(void)
     Suite *suite = suite_create("kill");
     TCase *tests = tcase_create("fit");
 
-    tcase_add_loop_test(tests, same_seed_same_file, 0, 3);
-    tcase_add_loop_test(tests, stopped_at_every_report, 0, 6);
-    tcase_add_loop_test(tests, killed_again_and_again, 0, 2);
-    tcase_add_loop_test(tests, killed_at_random_moments, 0, 2);
+    tcase_add_loop_test(tests, same_seed_same_file, 0, 4);
+    tcase_add_loop_test(tests, stopped_at_every_report, 0, 8);
+    tcase_add_loop_test(tests, killed_again_and_again, 0, 3);
+    tcase_add_loop_test(tests, killed_at_random_moments, 0, 3);
     tcase_add_loop_test(tests, names_every_stage, 0, 2);
     suite_add_tcase(suite, tests);
     return pv_test_main(suite);

@@ -9,12 +9,13 @@ struct pv_clusters;
 
 struct pv_clusters_info {
     uint32_t n_layers, n_clusters, d_model, d_ffn;
-    uint64_t fingerprint;   /* of the model it belongs to */
-    double density;         /* expected share of neurons computed, on the calibration text */
-    double density_target;  /* as asked for */
-    double router_accuracy; /* on held-out calibration tokens */
-    uint64_t n_tokens;      /* calibration tokens */
-    uint64_t router_bytes;  /* all layers, as stored */
+    uint64_t fingerprint;        /* of the model it belongs to */
+    double density;              /* expected share of neurons computed, on the calibration text */
+    double density_target;       /* as asked for */
+    double router_accuracy;      /* on held-out calibration tokens */
+    uint64_t n_tokens;           /* calibration tokens */
+    uint64_t router_bytes;       /* all layers, as stored */
+    uint32_t min_rank, max_rank; /* of the layers' routers, if they are of low rank; else 0 */
     uint64_t seed;
     const char *method; /* how masks were chosen, e.g. "energy" */
 };

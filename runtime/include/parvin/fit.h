@@ -24,7 +24,11 @@ enum pv_fit_method {
 };
 /* What PV_FIT_ENERGY clusters; the baselines cluster patterns. */
 enum pv_fit_space { PV_FIT_SPACE_CONTRIBUTION, PV_FIT_SPACE_PATTERN, PV_FIT_SPACE_INPUT /* of the router */ };
-enum pv_fit_router { PV_FIT_ROUTER_LINEAR, PV_FIT_ROUTER_CENTROID /* nearest mean input */ };
+enum pv_fit_router {
+    PV_FIT_ROUTER_LINEAR,
+    PV_FIT_ROUTER_CENTROID, /* nearest mean input */
+    PV_FIT_ROUTER_LOWRANK   /* two smaller matrices, of rank d/16, d/8 or d/4 in each layer */
+};
 #define PV_FIT_NO_ROUNDS UINT32_MAX
 struct pv_fit_params {
     uint32_t n_clusters; /* K, or PV_FIT_CLUSTERS_AUTO; 0: 256 (fewer for small texts) */
@@ -56,6 +60,7 @@ struct pv_fit_params {
 struct pv_fit_layer {
     double density, active, energy_kept; /* neurons computed, neurons active, share of their energy */
     double router_accuracy;
+    uint32_t router_rank; /* 0: not of low rank */
 };
 /* One K that was tried. */
 struct pv_fit_try {
@@ -69,6 +74,7 @@ struct pv_fit_result {
     double
         bytes_share; /* bytes a token reads of feed-forward weights and router, over those of all neurons */
     uint64_t n_tokens;
+    uint64_t router_bytes; /* of all layers */
     uint32_t n_clusters;
     bool clusters_on_device, router_on_device; /* where they were learned */
     /* Of a search for the density (max_ppl_rise), on the n_ppl_tokens that were kept out of everything; else
