@@ -49,7 +49,7 @@ static int choose(struct app *app, const char *option, const char *text, const c
 static bool choose_method(struct app *app, struct pv_fit_params *params)
 {
     static const char *const methods[] = {"parvin", "k-means", "k-modes", NULL};
-    static const char *const spaces[] = {"contribution", "pattern", "input", NULL};
+    static const char *const spaces[] = {"contribution", "pattern", "input", "mask", NULL};
     static const char *const routers[] = {"linear", "centroid", "low-rank", NULL};
     const struct options *o = &app->options;
     int method = choose(app, "method", o->method, methods), space = choose(app, "space", o->space, spaces),

@@ -57,7 +57,7 @@ static const struct option_row rows[] = {
     {C_FIT, 0, "method", TEXT, AT(method), "NAME", "parvin", 0, 0,
      "parvin; or a baseline, k-means or k-modes: clusters of bit patterns, the neurons most often active"},
     {C_FIT, 0, "space", TEXT, AT(space), "NAME", "contribution", 0, 0,
-     "what parvin clusters: contribution, pattern (bits) or input (of the router)"},
+     "what parvin clusters: contribution, pattern (bits), input (of the router) or mask (what masks keep)"},
     {C_FIT, 0, "router", TEXT, AT(router), "NAME", "linear", 0, 0,
      "linear (softmax regression), low-rank (two smaller matrices) or centroid (nearest mean input)"},
     {C_FIT, 0, "restarts", U32, AT(restarts), "N", "1", 1, 1000,

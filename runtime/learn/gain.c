@@ -2,10 +2,12 @@
  * energy times a line of zeros and ones to the running gains of a whole tile. */
 #include "learn/gain.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "base/threads.h"
 
-enum { TILE = PV_GAIN_TILE, ONE = 0x3c00 /* 1.0 as float16 */ };
+enum { TILE = PV_GAIN_TILE, ONE = 0x3c00 /* 1.0 as float16 */, BLOCK_ROWS = 64 /* at most, of a chunk */ };
 
 static float energy_at(const struct pv_gain *gain, uint64_t p)
 {
@@ -93,4 +95,56 @@ void pv_gain_masks(const struct pv_gain *gain, uint16_t *out)
         for (size_t j = 0; j < n_cols; j++)
             out[k * n_cols + j] = tile[j * TILE] > 0.0f ? ONE : 0;
     }
+}
+
+struct assigning {
+    const struct pv_gain *gain;
+    const struct pv_mask_lists *lists;
+    const uint64_t *use;
+    float price;
+    uint16_t *cluster;
+};
+
+static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
+{
+    const struct assigning *a = user;
+    size_t n = end - begin;
+    uint32_t rows[BLOCK_ROWS];
+    float best[BLOCK_ROWS], gain[BLOCK_ROWS * TILE];
+
+    (void)chunk;
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = (uint32_t)(begin + i);
+        best[i] = -INFINITY;
+        a->cluster[begin + i] = 0;
+    }
+    for (uint32_t b = 0; b < a->gain->n_tiles; b++) {
+        pv_gain_tile(a->gain, b, rows, n, gain);
+        for (uint32_t t = 0; t < TILE && b * TILE + t < a->lists->n_clusters; t++) {
+            uint32_t k = b * TILE + t;
+            float cost = a->price * (float)(a->lists->offset[k + 1] - a->lists->offset[k]);
+
+            for (size_t i = 0; i < n && a->use[k] > 0; i++) {
+                float worth = gain[i * TILE + t] - cost;
+
+                if (worth > best[i]) {
+                    best[i] = worth;
+                    a->cluster[begin + i] = (uint16_t)k;
+                }
+            }
+        }
+    }
+}
+
+void pv_gain_assign(const struct pv_gain *gain, const struct pv_mask_lists *lists, const uint64_t *use,
+                    double price, uint32_t n_threads, uint16_t *cluster)
+{
+    struct assigning a = {.gain = gain,
+                          .lists = lists,
+                          .use = use,
+                          .price = (float)price * gain->scale,
+                          .cluster = cluster};
+    size_t n = gain->x->n_rows;
+
+    pv_parallel_for(n_threads, n, (n + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, &a);
 }

@@ -1,14 +1,17 @@
 /* The clusters of a layer and every token's own: by k-means of contributions or of bit patterns, by k-modes,
- * or by k-means of the router's input. Whatever made the groups, the file's centroids are the mean
+ * or by k-means of the router's input; or with the masks that k-means of contributions gives, by what a mask
+ * keeps of the token. Whatever made the groups, the file's centroids are the mean
  * contribution features of the tokens in them. A long capture is clustered by a sample of it, and the
  * centroids are then taken over the rest in one pass. */
 #include "learn/learner.h"
 
 #include <stdlib.h>
 #include "base/half.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/baseline_kmodes.h"
+#include "learn/gain.h"
 #include "learn/kmeans.h"
 #include "learn/router_centroid.h"
 
@@ -168,7 +171,7 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
                                    ln->params.space == PV_FIT_SPACE_PATTERN ? PV_SPACE_BITS
                                                                             : PV_SPACE_CONTRIBUTION,
                                    rows, n, steps);
-        if (status == PV_OK && ln->params.space != PV_FIT_SPACE_CONTRIBUTION)
+        if (status == PV_OK && (ln->params.method != PV_FIT_ENERGY || ln->params.space == PV_FIT_SPACE_PATTERN || inputs))
             status = average(ln, l, &data.x);
     }
     pv_layer_data_free(&data);
@@ -176,30 +179,96 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
     return status;
 }
 
+static size_t centroid_bytes(const struct learner *ln)
+{
+    return (size_t)ln->params.n_clusters * ln->source->d_ffn * sizeof(*ln->layers->centroids);
+}
+
+/* Clusters of a layer out of the journal; *found is false where they are not there. */
+static enum pv_status restore(struct learner *ln, uint32_t l, uint64_t key, bool *found)
+{
+    struct learned_layer *layer = &ln->layers[l];
+    const struct pv_journal_record *record = pv_journal_find(&ln->journal, PV_RECORD_CLUSTER, l, key);
+
+    *found = record != NULL;
+    if (record == NULL)
+        return PV_OK;
+    PV_TRY(pv_journal_read(&ln->journal, record, 0, layer->centroids, centroid_bytes(ln)));
+    return pv_journal_read(&ln->journal, record, centroid_bytes(ln), layer->own,
+                           ln->windows.n_tokens * sizeof(*layer->own));
+}
+
+/* And into it, if they could be made. */
+static enum pv_status keep(struct learner *ln, uint32_t l, uint64_t key, enum pv_status made)
+{
+    struct pv_journal *j = &ln->journal;
+
+    if (made == PV_ERR_NOMEM)
+        return pv_fail(&ln->log, made, "fit: no memory to cluster layer %u; use fewer tokens or clusters", l);
+    PV_TRY(made);
+    pv_journal_begin(j, PV_RECORD_CLUSTER, l, key);
+    pv_journal_put(j, ln->layers[l].centroids, centroid_bytes(ln));
+    pv_journal_put(j, ln->layers[l].own, ln->windows.n_tokens * sizeof(*ln->layers[l].own));
+    return pv_journal_commit(j);
+}
+
 enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
     struct learned_layer *layer = &ln->layers[l];
-    struct pv_journal *j = &ln->journal;
-    size_t centroid_bytes = (size_t)ln->params.n_clusters * ln->source->d_ffn * sizeof(*layer->centroids);
-    size_t own_bytes = ln->windows.n_tokens * sizeof(*layer->own);
-    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_CLUSTER, l, ln->cluster_key);
-    enum pv_status status;
+    bool found;
 
-    layer->centroids = pv_calloc(centroid_bytes, 1);
-    layer->own = pv_calloc(own_bytes, 1);
+    layer->centroids = pv_calloc(centroid_bytes(ln), 1);
+    layer->own = pv_calloc(ln->windows.n_tokens, sizeof(*layer->own));
     if (layer->centroids == NULL || layer->own == NULL)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the clusters of layer %u", l);
-    if (record != NULL) {
-        PV_TRY(pv_journal_read(j, record, 0, layer->centroids, centroid_bytes));
-        return pv_journal_read(j, record, centroid_bytes, layer->own, own_bytes);
+    PV_TRY(restore(ln, l, ln->cluster_key, &found));
+    return found ? PV_OK : keep(ln, l, ln->cluster_key, make(ln, l, steps));
+}
+
+enum pv_status pv_learner_measure_own(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+{
+    struct learned_layer *layer = &ln->layers[l];
+    struct pv_layer_data data = {0};
+    enum pv_status status;
+
+    if (!pv_steps_report(steps, 0.0))
+        return PV_ERR_INTERRUPTED;
+    status = pv_learner_load(ln, l, false, &data);
+    if (status == PV_OK)
+        status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->own,
+                                ln->params.n_clusters, ln->params.n_threads);
+    pv_layer_data_free(&data);
+    return status == PV_ERR_NOMEM
+               ? pv_fail(&ln->log, status, "fit: no memory for the energies of layer %u", l)
+               : status;
+}
+
+static enum pv_status regroup(struct learner *ln, uint32_t l)
+{
+    struct learned_layer *layer = &ln->layers[l];
+    struct pv_layer_data data = {0};
+    struct pv_gain gain = {0};
+    enum pv_status status = pv_learner_load(ln, l, false, &data);
+
+    if (status == PV_OK)
+        status = pv_gain_init(&gain, &data.x, &layer->lists, ln->train, ln->n_train);
+    if (status == PV_OK) {
+        pv_gain_assign(&gain, &layer->lists, layer->energy.use, (double)ln->threshold / layer->energy.scale,
+                       ln->params.n_threads, layer->own);
+        status = average(ln, l, &data.x);
     }
-    status = make(ln, l, steps);
-    if (status == PV_ERR_NOMEM)
-        return pv_fail(&ln->log, status, "fit: no memory to cluster layer %u; use fewer tokens or clusters",
-                       l);
-    PV_TRY(status);
-    pv_journal_begin(j, PV_RECORD_CLUSTER, l, ln->cluster_key);
-    pv_journal_put(j, layer->centroids, centroid_bytes);
-    pv_journal_put(j, layer->own, own_bytes);
-    return pv_journal_commit(j);
+    pv_gain_free(&gain);
+    pv_layer_data_free(&data);
+    return status;
+}
+
+enum pv_status pv_learner_regroup(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+{
+    uint64_t key = pv_hash64(&ln->group_density, sizeof(ln->group_density), ln->cluster_key);
+    bool found;
+
+    if (!pv_steps_report(steps, 0.0))
+        return PV_ERR_INTERRUPTED;
+    PV_TRY(restore(ln, l, key, &found));
+    return found ? PV_OK : keep(ln, l, key, regroup(ln, l));
 }

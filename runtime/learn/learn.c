@@ -1,6 +1,7 @@
 /* Five stages, each over all layers before the next, one layer's tokens in memory at a time:
  *   capture  run the text, journal every layer's z and contributions;
- *   cluster  spherical k-means of the contributions -> centroids, journaled;
+ *   cluster  spherical k-means of the contributions -> centroids, journaled; by masks: masks for these, the
+ *            tokens again to the mask that keeps most -> centroids, journaled;
  *   router   softmax regression from z to the nearest centroid -> weights, journaled; of low rank once more;
  *   refine   masks for where the router sends tokens, the router on from there for what the masks keep, and
  *            again -> weights, journaled;
@@ -30,6 +31,7 @@ enum {
     MIN_TOKENS = 64,
     HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
 };
+static const double SEARCH_GROUP_DENSITY = 0.2; /* while the density is not known yet */
 
 static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
 {
@@ -52,6 +54,7 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     if ((p->max_ppl_rise == 0.0 && !(p->density > 0.0 && p->density <= 1.0)) ||
         !(p->active_share > 0.0 && p->active_share <= 1.0))
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
+    ln->group_density = p->max_ppl_rise != 0.0 ? SEARCH_GROUP_DENSITY : p->density;
     if (p->n_ctx > n_ctx && ln->captured == &ln->journal)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: windows of %u tokens do not fit the context of %u",
                        p->n_ctx, n_ctx);
@@ -94,6 +97,8 @@ static void make_keys(struct learner *ln)
     if (p->max_ppl_rise != 0.0) /* fewer tokens to learn from */
         ln->cluster_key ^= 1;
     ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
+    if (p->space == PV_FIT_SPACE_MASK)
+        ln->router_key = pv_hash64(&ln->group_density, sizeof(ln->group_density), ln->router_key);
 }
 
 /* Takes text, windows and thresholds from a capture file instead. */
@@ -283,6 +288,16 @@ static enum pv_status stage_each(struct learner *ln, const char *stage,
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
 
+/* Clusters by what their masks keep: one budget for all layers, so all are measured first. */
+static enum pv_status stage_regroup(struct learner *ln)
+{
+    if (ln->params.space != PV_FIT_SPACE_MASK)
+        return PV_OK;
+    PV_TRY(stage_each(ln, "cluster", pv_learner_measure_own));
+    PV_TRY(pv_learner_spend(ln, ln->group_density));
+    return stage_each(ln, "cluster", pv_learner_regroup);
+}
+
 static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
                                            [PV_FIT_KMEANS] = "k-means, most often active",
                                            [PV_FIT_KMODES] = "k-modes, most often active"};
@@ -371,11 +386,14 @@ static enum pv_status stage_write(const struct learner *ln, const struct pv_fit_
 
 static enum pv_status run_stages(struct learner *ln, const char *out_path, struct pv_fit_result *out)
 {
+    double regrouping;
     enum pv_status status;
 
     TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
     TIMED(out->seconds_tries, stage_tries(ln, out));
     TIMED(out->seconds_cluster, stage_each(ln, "cluster", pv_learner_group));
+    TIMED(regrouping, stage_regroup(ln));
+    out->seconds_cluster += regrouping;
     TIMED(out->seconds_router, stage_each(ln, "router", pv_learner_train));
     TIMED(out->seconds_budget, stage_budget(ln, out));
     TIMED(out->seconds_refine, stage_refine(ln, out));

@@ -32,6 +32,8 @@ struct learner {
     uint32_t *train, *held_out;
     size_t n_train, n_held_out;
     struct learned_layer *layers; /* [n_layers] */
+    double group_density;         /* of the masks that PV_FIT_SPACE_MASK groups by */
+    float threshold;              /* of the last masks: scale * energy above it */
     double reached;               /* density expected on the training tokens */
 };
 
@@ -50,6 +52,11 @@ PV_MUST_USE enum pv_status pv_learner_refine(struct learner *ln, uint32_t l, con
 /* cluster[i] = where the layer's router sends row i of float16 z [n_rows][d]. PV_ERR_NOMEM. */
 PV_MUST_USE enum pv_status pv_learner_route(const struct learner *ln, uint32_t l, const uint16_t *z,
                                             size_t n_rows, uint16_t *cluster);
+/* With PV_FIT_SPACE_MASK: the energies of the clusters so far, and, with masks of all layers at
+ * ln->group_density, every token to the cluster whose mask keeps most of it for its size. */
+PV_MUST_USE enum pv_status pv_learner_measure_own(struct learner *ln, uint32_t l,
+                                                  const struct pv_steps *steps);
+PV_MUST_USE enum pv_status pv_learner_regroup(struct learner *ln, uint32_t l, const struct pv_steps *steps);
 /* What the router is called in the journal: it changes with each round of refinement. */
 uint64_t pv_learner_router_key(const struct learner *ln);
 

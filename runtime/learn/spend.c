@@ -31,15 +31,15 @@ enum pv_status pv_learner_spend(struct learner *ln, double density)
     uint32_t n_layers = ln->source->n_layers;
     struct pv_energy *energies = pv_calloc(n_layers, sizeof(*energies)); /* borrowed */
     enum pv_status status = PV_ERR_NOMEM;
-    float threshold;
 
     for (uint32_t l = 0; l < n_layers && energies != NULL; l++)
         energies[l] = ln->layers[l].energy;
     if (energies != NULL)
-        status = find_threshold(ln, energies, density, &threshold, &ln->reached);
+        status = find_threshold(ln, energies, density, &ln->threshold, &ln->reached);
     for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
+        ln->layers[l].energy.scale = energies[l].scale;
         pv_mask_lists_free(&ln->layers[l].lists);
-        status = pv_mask_lists_choose(&ln->layers[l].lists, &energies[l], threshold);
+        status = pv_mask_lists_choose(&ln->layers[l].lists, &energies[l], ln->threshold);
     }
     free(energies);
     return status == PV_OK ? PV_OK : fail_memory(ln, status);

@@ -23,7 +23,12 @@ enum pv_fit_method {
     PV_FIT_KMODES  /* baseline: k-modes of bit patterns (arXiv 2507.14179), the neurons most often active */
 };
 /* What PV_FIT_ENERGY clusters; the baselines cluster patterns. */
-enum pv_fit_space { PV_FIT_SPACE_CONTRIBUTION, PV_FIT_SPACE_PATTERN, PV_FIT_SPACE_INPUT /* of the router */ };
+enum pv_fit_space {
+    PV_FIT_SPACE_CONTRIBUTION,
+    PV_FIT_SPACE_PATTERN,
+    PV_FIT_SPACE_INPUT, /* of the router */
+    PV_FIT_SPACE_MASK   /* contributions, then by what the clusters' masks keep at the density (a search: 0.2) */
+};
 enum pv_fit_router {
     PV_FIT_ROUTER_LINEAR,
     PV_FIT_ROUTER_CENTROID, /* nearest mean input */
