@@ -54,7 +54,7 @@ static enum pv_status fit(struct stopper *stopper, struct pv_fit_result *result)
     struct fake fake = {.n_batch = 8, .dense = dense};
     struct pv_source source = fake_source(&fake);
     struct pv_fit_params params = {
-        .n_clusters = 9, .density = 0.3, .seed = 5, .n_epochs = 4, .progress = {on_progress, stopper}};
+        .n_clusters = 3, .density = 0.3, .seed = 5, .n_epochs = 4, .progress = {on_progress, stopper}};
 
     uint32_t *text = fake_text(N_TOKENS, 3);
     enum pv_status status;
