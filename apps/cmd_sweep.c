@@ -110,8 +110,9 @@ static void on_row(void *user, const struct pv_sweep_info *info, const struct pv
     sweep_write_row(sweep->file, model, sweep->setup.device_names, info, row);
     sweep->n_rows++;
     if (sweep->app->options.verbose)
-        console_note(&sweep->app->console, "%s, K=%u, density %.3f: rise %.2f %%", row->method,
-                     row->n_clusters, row->density_target, 100 * row->rise);
+        console_note(&sweep->app->console, "%s, K=%u, density %.3f: rise %.2f %%, own precision %.2f %%",
+                     row->method, row->n_clusters, row->density_target, 100 * row->rise,
+                     100 * row->own_precision);
 }
 
 static enum pv_status measure(struct sweep *sweep)
@@ -128,11 +129,13 @@ static enum pv_status measure(struct sweep *sweep)
         .clusters = sweep->clusters,
         .n_clusters = sweep->n_clusters,
         .densities = sweep->densities,
-        .n_densities = sweep->n_densities,
+        .n_densities = o->clustering_only ? 0 : sweep->n_densities,
         .methods = sweep->n_methods ? sweep->methods : NULL,
         .n_methods = sweep->n_methods,
         .n_tokens = o->tokens,
         .n_windows = o->windows,
+        .n_iters = o->iters,
+        .n_epochs = o->epochs,
         .n_threads = o->threads,
         .seed = o->seed,
         .work_path = sweep->work_path,

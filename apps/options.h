@@ -53,6 +53,7 @@ struct options {
     const char *logits;
     bool dump_tokens;
     const char *sweep, *fit_text, *densities, *methods;
+    bool clustering_only;
     /* fit */
     const char *out;
     const char *capture, *shard, *learn_on, *method, *space, *router;

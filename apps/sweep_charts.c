@@ -149,16 +149,6 @@ static enum pv_status draw_clusters(const struct charting *c)
     return finish(c, "rise-clusters");
 }
 
-static const struct pv_sweep_row *judged_row(const struct charting *c, const char *method, uint32_t k)
-{
-    for (uint32_t i = 0; i < c->table->n_rows; i++) {
-        const struct pv_sweep_row *row = &c->table->rows[i];
-        if (row->at_active_share && row->n_clusters == k && !strcmp(row->method, method))
-            return row;
-    }
-    return NULL;
-}
-
 /* Precision and recall of the clusterings at masks as large as the mean pattern. */
 static enum pv_status draw_precision(const struct charting *c)
 {
@@ -174,7 +164,8 @@ static enum pv_status draw_precision(const struct charting *c)
             struct chart_series *series =
                 add_method(c, methods[m], 0, recall ? ": recall" : ": precision", recall);
             for (uint32_t k = 0; k < c->n_k; k++) {
-                const struct pv_sweep_row *row = judged_row(c, methods[m], c->k[k]);
+                const struct pv_sweep_row *row =
+                    sweep_judged(c->table, methods[m], c->k[k], PV_SWEEP_OWN_BUDGET);
                 if (row)
                     chart_point(series, c->k[k], recall ? row->own_recall : row->own_precision);
             }
@@ -234,7 +225,8 @@ enum pv_status sweep_write_charts(struct console *console, const struct sweep_ta
     c.n_k = sweep_clusters(table, c.k, KS);
     c.n_density = sweep_densities(table, c.density, DENSITIES);
     for (uint32_t i = 0; !status && i < sizeof draw / sizeof draw[0]; i++)
-        status = draw[i](&c);
+        if (c.n_density || draw[i] == draw_precision)
+            status = draw[i](&c);
     free(c.chart);
     return status;
 }

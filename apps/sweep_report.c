@@ -164,6 +164,9 @@ static void write_clustering(const struct report *r)
         "recall the "
         "share of active ones computed, weighted recall the share of the squared contributions kept. The "
         "rows "
+        "\"layer by layer\" have no budget over the layers: every cluster's mask is as large as its layer's "
+        "mean "
+        "pattern; the rows "
         "\"modes\" are k-modes' own modes, what more than half of a cluster's tokens have.\n\n"
         "![](precision-recall.svg)\n\n| clustering | K | density | precision | recall | weighted recall |\n",
         r->out);
@@ -171,17 +174,24 @@ static void write_clustering(const struct report *r)
     for (uint32_t k = 0; k < r->n_k; k++)
         for (uint32_t i = 0; i < r->table->n_rows; i++) {
             const struct pv_sweep_row *row = &r->table->rows[i];
-            bool modes = row->clustered && !(row->density_target > 0);
-            if ((!row->at_active_share && !modes) || row->n_clusters != r->k[k])
+            if (row->own_masks == PV_SWEEP_RUN || row->n_clusters != r->k[k])
                 continue;
-            fprintf(r->out, "| %s%s | %u | %.4f |", row->label, modes ? ": modes" : "", row->n_clusters,
-                    row->own_density);
+            fprintf(r->out, "| %s%s | %u | %.4f |", row->label,
+                    row->own_masks == PV_SWEEP_OWN_MAJORITY ? ": modes"
+                    : row->own_masks == PV_SWEEP_OWN_LAYER  ? ": layer by layer"
+                                                            : "",
+                    row->n_clusters, row->own_density);
             write_share(r->out, row->own_precision, 2);
             write_share(r->out, row->own_recall, 2);
             write_share(r->out, row->own_weighted_recall, 2);
             fputc('\n', r->out);
         }
-    fputs("\nRouted, over the same text as the perplexities:\n\n| method | K | density | precision | recall "
+    fputc('\n', r->out);
+}
+
+static void write_routed(const struct report *r)
+{
+    fputs("Routed, over the same text as the perplexities:\n\n| method | K | density | precision | recall "
           "| weighted "
           "recall |\n",
           r->out);
@@ -331,13 +341,17 @@ static void judge_bytes(const struct report *r)
         }
 }
 
-static const struct pv_sweep_row *judged_row(const struct report *r, const char *method, uint32_t k)
+static void judge_precision(const struct report *r, uint32_t k, enum pv_sweep_own masks, const char *what)
 {
-    for (uint32_t i = 0; i < r->table->n_rows; i++)
-        if (r->table->rows[i].at_active_share && r->table->rows[i].n_clusters == k &&
-            !strcmp(r->table->rows[i].method, method))
-            return &r->table->rows[i];
-    return NULL;
+    const struct pv_sweep_row *ours = sweep_judged(r->table, "parvin-active", k, PV_SWEEP_OWN_BUDGET),
+                              *modes = sweep_judged(r->table, "k-modes", k, masks);
+    char text[256];
+    if (!ours || !modes)
+        return;
+    snprintf(text, sizeof text,
+             "precision at the mean pattern's size 5 points above k-modes %s at K=%u | %.2f against %.2f",
+             what, k, 100 * ours->own_precision, 100 * modes->own_precision);
+    verdict(r, ours->own_precision >= modes->own_precision + 0.05, text);
 }
 
 static void judge_clustering(const struct report *r)
@@ -346,18 +360,11 @@ static void judge_clustering(const struct report *r)
     double top = 0;
     uint32_t top_k = 0;
     for (uint32_t k = 0; k < r->n_k; k++) {
-        const struct pv_sweep_row *ours = judged_row(r, "parvin-active", r->k[k]),
-                                  *modes = judged_row(r, "k-modes", r->k[k]);
-        const struct pv_sweep_row *energy = judged_row(r, "parvin", r->k[k]);
-        if (!ours || !modes || !energy)
-            continue;
-        snprintf(
-            text, sizeof text,
-            "precision at the mean pattern's size 5 points above k-modes at K=%u | %.2f (energy masks %.2f) "
-            "against %.2f",
-            r->k[k], 100 * ours->own_precision, 100 * energy->own_precision, 100 * modes->own_precision);
-        verdict(r, ours->own_precision >= modes->own_precision + 0.05, text);
-        if (ours->own_precision > top) {
+        const struct pv_sweep_row *ours =
+            sweep_judged(r->table, "parvin-active", r->k[k], PV_SWEEP_OWN_BUDGET);
+        judge_precision(r, r->k[k], PV_SWEEP_OWN_LAYER, "layer by layer");
+        judge_precision(r, r->k[k], PV_SWEEP_OWN_BUDGET, "with Parvin's budget");
+        if (ours && ours->own_precision > top) {
             top = ours->own_precision;
             top_k = r->k[k];
         }
@@ -400,9 +407,14 @@ enum pv_status sweep_write_report(struct console *console, const struct sweep_ta
     r.n_density = sweep_densities(table, r.density, DENSITIES);
     write_intro(&r);
     write_verdicts(&r);
-    write_rises(&r);
-    write_equal_bytes(&r);
+    if (r.n_density) {
+        write_rises(&r);
+        write_equal_bytes(&r);
+    }
     write_clustering(&r);
-    write_routers(&r);
+    if (r.n_density) {
+        write_routed(&r);
+        write_routers(&r);
+    }
     return output_close(console, &out, true);
 }

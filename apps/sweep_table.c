@@ -30,7 +30,7 @@ static const struct column columns[] = {
     ROW(U32, n_clusters),
     ROW(U32, rank),
     ROW(NUMBER, density_target),
-    ROW(BOOL, at_active_share),
+    ROW(U32, own_masks),
     ROW(NUMBER, ppl),
     ROW(NUMBER, rise),
     ROW(NUMBER, density),
@@ -273,6 +273,17 @@ const struct pv_sweep_row *sweep_find(const struct sweep_table *table, const cha
         const struct pv_sweep_row *row = &table->rows[i];
         if (!strcmp(row->method, method) && (!k || !row->clustered || row->n_clusters == k) &&
             (density <= 0 || same(row->density_target, density)) && (judged || isfinite(row->ppl)))
+            return row;
+    }
+    return NULL;
+}
+
+const struct pv_sweep_row *sweep_judged(const struct sweep_table *table, const char *method, uint32_t k,
+                                        enum pv_sweep_own masks)
+{
+    for (uint32_t i = 0; i < table->n_rows; i++) {
+        const struct pv_sweep_row *row = &table->rows[i];
+        if (row->own_masks == masks && row->n_clusters == k && !strcmp(row->method, method))
             return row;
     }
     return NULL;

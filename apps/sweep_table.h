@@ -21,6 +21,9 @@ void sweep_write_row(FILE *file, const char *model, const char *device, const st
 PV_MUST_USE enum pv_status sweep_read(struct console *console, const char *path, struct sweep_table *out);
 void sweep_table_free(struct sweep_table *table);
 
+/* The row of a clustering that was judged by these masks; NULL: none. */
+const struct pv_sweep_row *sweep_judged(const struct sweep_table *table, const char *method, uint32_t k,
+                                        enum pv_sweep_own masks);
 /* The row of a method; density 0 and k 0 match any, and rows that were only judged count if `judged`. NULL:
  * none. */
 const struct pv_sweep_row *sweep_find(const struct sweep_table *table, const char *method, uint32_t k,

@@ -26,6 +26,8 @@ const struct pv_cluster_kind pv_cluster_kinds[] = {
      2},
     {"parvin-input", "Parvin, clusters of the router's input", PV_GROUP_INPUT, PV_RULE_ENERGY,
      PV_ROUTE_REFINED, 1},
+    {"parvin-mask", "Parvin, clusters by what masks keep", PV_GROUP_MASK, PV_RULE_ENERGY, PV_ROUTE_REFINED,
+     1},
 };
 const uint32_t pv_n_cluster_kinds = sizeof(pv_cluster_kinds) / sizeof(pv_cluster_kinds[0]);
 
@@ -228,21 +230,30 @@ enum pv_status pv_predict_clusters_create(const struct pv_cluster_kind *kind, co
     return PV_OK;
 }
 
-enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p, double density)
+/* Neurons of a layer that are active on average, out of its frequencies. */
+static uint32_t mean_pattern(const struct pv_energy *frequencies)
+{
+    return (uint32_t)(frequencies->total + 0.5);
+}
+
+enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p, enum pv_sweep_own masks, double density)
 {
     struct clustered *c = (struct clustered *)p;
-    enum pv_mask_rule rule = density > 0.0 ? c->kind->rule : PV_RULE_ACTIVE;
+    enum pv_mask_rule rule =
+        masks == PV_SWEEP_RUN || masks == PV_SWEEP_OWN_BUDGET ? c->kind->rule : PV_RULE_ACTIVE;
     const struct pv_energy *table = c->g->tables[PV_ROUTE_OWN][rule];
     enum pv_status status = PV_OK;
     float threshold = 0.5f;
     double reached;
 
-    if (density > 0.0)
+    if (masks == PV_SWEEP_RUN || masks == PV_SWEEP_OWN_BUDGET)
         status = pv_energy_threshold(table, p->params.shape.n_layers, density, p->params.n_threads,
                                      &threshold, &reached);
     free_own(c);
     for (uint32_t l = 0; l < p->params.shape.n_layers && status == PV_OK; l++)
-        status = pv_mask_lists_choose(&c->own[l], &table[l], threshold);
+        status = masks == PV_SWEEP_OWN_LAYER
+                     ? pv_mask_lists_top(&c->own[l], &table[l], mean_pattern(&table[l]))
+                     : pv_mask_lists_choose(&c->own[l], &table[l], threshold);
     return status;
 }
 

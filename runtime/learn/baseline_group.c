@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/baseline_kmodes.h"
+#include "learn/gain.h"
 #include "learn/kmeans.h"
 #include "learn/router_centroid.h"
 
@@ -97,6 +98,27 @@ static enum pv_status cluster(struct pv_group_work *w)
 static enum pv_status train_layer(struct pv_group_work *w)
 {
     PV_TRY(cluster(w));
+    return w->g->params.by == PV_GROUP_MASK ? pv_group_sum_own(w) : pv_group_train_routers(w);
+}
+
+/* Rows to the masks that keep most of them for their size. */
+static enum pv_status move_rows(struct pv_group_work *w, const struct pv_sparse *x, const uint32_t *rows,
+                                size_t n_rows, uint16_t *own)
+{
+    const struct pv_energy *energy = &w->g->tables[PV_ROUTE_OWN][PV_RULE_ENERGY][w->in->layer];
+    struct pv_gain gain;
+
+    PV_TRY(pv_gain_init(&gain, x, &w->out->lists, rows, n_rows));
+    pv_gain_assign(&gain, &w->out->lists, energy->use, (double)w->g->threshold / energy->scale, w->n_threads,
+                   own);
+    pv_gain_free(&gain);
+    return PV_OK;
+}
+
+static enum pv_status regroup_layer(struct pv_group_work *w)
+{
+    PV_TRY(move_rows(w, w->in->test_x, NULL, 0, w->out->own_test));
+    PV_TRY(move_rows(w, w->in->x, w->in->train, w->in->n_train, w->own));
     return pv_group_train_routers(w);
 }
 
@@ -129,6 +151,21 @@ static void work_end(struct pv_group_work *w)
     free(w->ones);
 }
 
+/* Masks of all layers for one budget. */
+static enum pv_status choose_lists(struct pv_grouping *g, const struct pv_energy *table, double density)
+{
+    uint32_t n_layers = g->params.base.shape.n_layers;
+    double reached;
+    enum pv_status status =
+        pv_energy_threshold(table, n_layers, density, g->params.base.n_threads, &g->threshold, &reached);
+
+    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
+        pv_mask_lists_free(&g->layers[l].lists);
+        status = pv_mask_lists_choose(&g->layers[l].lists, &table[l], g->threshold);
+    }
+    return status;
+}
+
 enum pv_status pv_grouping_train(struct pv_grouping *g, const struct pv_predict_layer *layer,
                                  const struct pv_steps *steps)
 {
@@ -141,21 +178,27 @@ enum pv_status pv_grouping_train(struct pv_grouping *g, const struct pv_predict_
     return status;
 }
 
+enum pv_status pv_grouping_regroup_begin(struct pv_grouping *g, double density)
+{
+    return choose_lists(g, g->tables[PV_ROUTE_OWN][PV_RULE_ENERGY], density);
+}
+
+enum pv_status pv_grouping_regroup(struct pv_grouping *g, const struct pv_predict_layer *layer,
+                                   const struct pv_steps *steps)
+{
+    struct pv_group_work w;
+    enum pv_status status = work_begin(&w, g, layer, steps);
+
+    if (status == PV_OK)
+        status = regroup_layer(&w);
+    work_end(&w);
+    return status;
+}
+
 enum pv_status pv_grouping_refine_begin(struct pv_grouping *g, uint32_t round, double density)
 {
-    const struct pv_energy *table =
-        g->tables[round == 1 ? PV_ROUTE_LINEAR : PV_ROUTE_REFINED][PV_RULE_ENERGY];
-    uint32_t n_layers = g->params.base.shape.n_layers;
-    double reached;
-    float threshold;
-    enum pv_status status =
-        pv_energy_threshold(table, n_layers, density, g->params.base.n_threads, &threshold, &reached);
-
-    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
-        pv_mask_lists_free(&g->layers[l].lists);
-        status = pv_mask_lists_choose(&g->layers[l].lists, &table[l], threshold);
-    }
-    return status;
+    return choose_lists(g, g->tables[round == 1 ? PV_ROUTE_LINEAR : PV_ROUTE_REFINED][PV_RULE_ENERGY],
+                        density);
 }
 
 enum pv_status pv_grouping_refine(struct pv_grouping *g, uint32_t round, const struct pv_predict_layer *layer,

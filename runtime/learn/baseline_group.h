@@ -23,6 +23,7 @@ struct pv_group_layer {
 struct pv_grouping {
     struct pv_grouping_params params;
     struct pv_group_layer *layers;                           /* [n_layers] */
+    float threshold;                                         /* of the lists */
     struct pv_energy *tables[PV_ROUTE_COUNT][PV_RULE_COUNT]; /* [n_layers], NULL where not asked for */
 };
 /* Work on one layer. */
@@ -39,7 +40,10 @@ struct pv_group_work {
 
 /* Steps of the next stage, which is `part` of the layer's work. */
 struct pv_steps pv_group_stage(struct pv_group_work *w, double part);
-/* Every router that is wanted, its sums, and how it does on the test text; w->own must be there. */
+/* Sums over the rows' own clusters. */
+PV_MUST_USE enum pv_status pv_group_sum_own(struct pv_group_work *w);
+/* Those, and every router that is wanted, its sums, and how it does on the test text; w->own must be there.
+ */
 PV_MUST_USE enum pv_status pv_group_train_routers(struct pv_group_work *w);
 /* One round of refinement towards the masks of w->out->lists, likewise. */
 PV_MUST_USE enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round,

@@ -79,6 +79,7 @@ static enum pv_status sum_routed(struct pv_group_work *w, enum pv_route_by route
 
         if (table == NULL)
             continue;
+        pv_energy_free(&table[w->in->layer]);
         bits.root = rule == PV_RULE_ACTIVE ? w->ones : bits.root;
         status = pv_energy_init(&table[w->in->layer], &bits, w->in->train, w->in->n_train, to, w->n_clusters,
                                 w->n_threads);
@@ -86,6 +87,11 @@ static enum pv_status sum_routed(struct pv_group_work *w, enum pv_route_by route
             table[w->in->layer].scale = (double)w->in->scale;
     }
     return status;
+}
+
+enum pv_status pv_group_sum_own(struct pv_group_work *w)
+{
+    return sum_routed(w, PV_ROUTE_OWN, NULL, NULL, 0);
 }
 
 void pv_group_router_clear(struct pv_group_router *r)
@@ -292,7 +298,7 @@ enum pv_status pv_group_train_routers(struct pv_group_work *w)
     const bool *wanted = w->g->params.route;
     struct pv_router linear = {0};
     struct pv_steps steps;
-    enum pv_status status = sum_routed(w, PV_ROUTE_OWN, NULL, NULL, 0);
+    enum pv_status status = pv_group_sum_own(w);
 
     if (status == PV_OK &&
         (wanted[PV_ROUTE_LINEAR] || wanted[PV_ROUTE_LOWRANK] || wanted[PV_ROUTE_REFINED])) {

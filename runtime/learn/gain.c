@@ -139,11 +139,8 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
 void pv_gain_assign(const struct pv_gain *gain, const struct pv_mask_lists *lists, const uint64_t *use,
                     double price, uint32_t n_threads, uint16_t *cluster)
 {
-    struct assigning a = {.gain = gain,
-                          .lists = lists,
-                          .use = use,
-                          .price = (float)price * gain->scale,
-                          .cluster = cluster};
+    struct assigning a = {
+        .gain = gain, .lists = lists, .use = use, .price = (float)price * gain->scale, .cluster = cluster};
     size_t n = gain->x->n_rows;
 
     pv_parallel_for(n_threads, n, (n + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, &a);

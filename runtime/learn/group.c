@@ -171,7 +171,8 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
                                    ln->params.space == PV_FIT_SPACE_PATTERN ? PV_SPACE_BITS
                                                                             : PV_SPACE_CONTRIBUTION,
                                    rows, n, steps);
-        if (status == PV_OK && (ln->params.method != PV_FIT_ENERGY || ln->params.space == PV_FIT_SPACE_PATTERN || inputs))
+        if (status == PV_OK &&
+            (ln->params.method != PV_FIT_ENERGY || ln->params.space == PV_FIT_SPACE_PATTERN || inputs))
             status = average(ln, l, &data.x);
     }
     pv_layer_data_free(&data);

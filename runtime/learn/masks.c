@@ -224,6 +224,65 @@ enum pv_status pv_mask_lists_choose(struct pv_mask_lists *lists, const struct pv
     return PV_OK;
 }
 
+static int descending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+
+    return (x < y) - (x > y);
+}
+
+/* The n highest of mean [n_cols], in order, to `out`; their number. */
+static uint32_t take_top(const float *mean, uint32_t n_cols, uint32_t n, float *room, uint16_t *out)
+{
+    uint32_t taken = 0, ties = n;
+    float least;
+
+    if (n == 0)
+        return 0;
+    memcpy(room, mean, n_cols * sizeof(*room));
+    qsort(room, n_cols, sizeof(*room), descending);
+    least = room[n - 1];
+    for (uint32_t j = 0; j < n && room[j] > least; j++)
+        ties--;
+    for (uint32_t j = 0; j < n_cols; j++) {
+        if (mean[j] > least || (mean[j] > 0.0f && !(mean[j] < least) && ties > 0)) {
+            ties -= !(mean[j] > least);
+            out[taken++] = (uint16_t)j;
+        }
+    }
+    return taken;
+}
+
+enum pv_status pv_mask_lists_top(struct pv_mask_lists *lists, const struct pv_energy *e, uint32_t n)
+{
+    float *room = pv_calloc(e->n_cols, sizeof(*room));
+    size_t most;
+    double rows = 0.0;
+
+    n = n < e->n_cols ? n : e->n_cols;
+    *lists = (struct pv_mask_lists){.n_clusters = e->n_clusters, .n_cols = e->n_cols};
+    lists->offset = pv_calloc(e->n_clusters + (size_t)1, sizeof(*lists->offset));
+    lists->neurons = pv_mul_size(n > 0 ? n : 1, e->n_clusters, &most) && most <= UINT32_MAX
+                         ? pv_calloc(most, sizeof(*lists->neurons))
+                         : NULL;
+    if (room == NULL || lists->offset == NULL || lists->neurons == NULL) {
+        free(room);
+        pv_mask_lists_free(lists);
+        return PV_ERR_NOMEM;
+    }
+    for (uint32_t k = 0; k < e->n_clusters; k++) {
+        uint32_t taken =
+            take_top(e->mean + (size_t)k * e->n_cols, e->n_cols, n, room, lists->neurons + lists->offset[k]);
+
+        lists->offset[k + 1] = lists->offset[k] + taken;
+        lists->density += (double)e->use[k] * taken;
+        rows += (double)e->use[k];
+    }
+    lists->density = rows > 0.0 ? lists->density / (rows * e->n_cols) : 0.0;
+    free(room);
+    return PV_OK;
+}
+
 void pv_mask_lists_free(struct pv_mask_lists *lists)
 {
     free(lists->offset);

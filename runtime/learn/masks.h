@@ -44,6 +44,9 @@ struct pv_mask_lists {
 };
 PV_MUST_USE enum pv_status pv_mask_lists_choose(struct pv_mask_lists *lists, const struct pv_energy *energy,
                                                 float threshold);
+/* The n neurons of highest mean of each cluster, ties to the lowest; fewer where fewer are above 0. */
+PV_MUST_USE enum pv_status pv_mask_lists_top(struct pv_mask_lists *lists, const struct pv_energy *energy,
+                                             uint32_t n);
 void pv_mask_lists_free(struct pv_mask_lists *lists); /* safe on a zeroed struct */
 
 /* How masks do on rows: sums over them, so that layers and blocks of rows can be added up. */

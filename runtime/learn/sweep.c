@@ -111,7 +111,9 @@ static enum pv_status run_row(struct sweep *s, struct pv_predictor *p, double de
  * times the highest, so that they can be compared at the bytes that others read. */
 static uint32_t n_runs(const struct sweep *s, const struct pv_score_kind *kind)
 {
-    return s->params.n_densities + (kind == &pv_predict_sign ? 2 : 0);
+    uint32_t n = s->params.n_densities;
+
+    return n > 0 && kind == &pv_predict_sign ? n + 2 : n;
 }
 
 static double density_of_run(const struct sweep *s, uint32_t i)
@@ -134,6 +136,8 @@ static enum pv_status run_scores(struct sweep *s, bool clustered, uint32_t n_clu
     double started = pv_now_s(), learned;
     enum pv_status status = PV_OK;
 
+    if (s->params.n_densities == 0)
+        return PV_OK;
     for (int i = 0; i < N_SCORES && status == PV_OK; i++) {
         if (scores[i]->ops.clustered == clustered && wanted(s, scores[i]->ops.name))
             status = pv_predict_score_create(scores[i], &params, &p[i]);
@@ -176,7 +180,7 @@ static enum pv_status judge_own(struct sweep *s, struct pv_predictor *p, double 
     struct pv_mask_counts all = {0};
 
     row->own_weighted_recall = 0.0;
-    PV_TRY(pv_predict_clusters_choose_own(p, density));
+    PV_TRY(pv_predict_clusters_choose_own(p, (enum pv_sweep_own)row->own_masks, density));
     for (uint32_t l = 0; l < n_layers; l++) {
         struct pv_mask_counts counts = {0};
         struct pv_layer_data test;
@@ -199,15 +203,19 @@ static enum pv_status judge_own(struct sweep *s, struct pv_predictor *p, double 
     return PV_OK;
 }
 
-/* The clustering alone: at masks as large as the mean pattern, and for k-modes the modes themselves. */
+/* The clustering alone: at masks as large as the mean pattern, with one budget and layer by layer, and for
+ * k-modes the modes themselves. */
 static enum pv_status judge_rows(struct sweep *s, struct pv_predictor *p, const struct pv_sweep_row *like,
-                                 bool modes)
+                                 const struct pv_cluster_kind *kind)
 {
-    for (int majority = 0; majority <= modes; majority++) {
+    for (uint32_t masks = PV_SWEEP_OWN_BUDGET; masks < PV_SWEEP_OWN_COUNT; masks++) {
         struct pv_sweep_row row = *like;
 
-        row.at_active_share = !majority;
-        row.density_target = majority ? 0.0 : s->data.active;
+        if ((masks == PV_SWEEP_OWN_LAYER && kind->rule != PV_RULE_ACTIVE) ||
+            (masks == PV_SWEEP_OWN_MAJORITY && kind->by != PV_GROUP_KMODES))
+            continue;
+        row.own_masks = masks;
+        row.density_target = masks == PV_SWEEP_OWN_MAJORITY ? 0.0 : s->data.active;
         PV_TRY(judge_own(s, p, row.density_target, &row));
         s->fn(s->user, &s->info, &row);
     }
@@ -243,12 +251,13 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
     if (status != PV_OK)
         return status;
     like = new_row(p);
-    if (kind->route != PV_ROUTE_REFINED) /* that one is another at each density */
+    if (kind->route != PV_ROUTE_REFINED &&
+        s->params.n_densities > 0) /* that one is another at each density */
         like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
     like.rank = kind->route == PV_ROUTE_LOWRANK ? pv_grouping_rank(grouping) : 0;
     like.seconds = learned;
     if ((kind->route == PV_ROUTE_LINEAR || kind->route == PV_ROUTE_REFINED) && kind->n_union == 1)
-        status = judge_rows(s, p, &like, kind->by == PV_GROUP_KMODES);
+        status = judge_rows(s, p, &like, kind);
     for (uint32_t i = 0; i < s->params.n_densities && status == PV_OK; i++) {
         struct pv_sweep_row row = like;
         double started = pv_now_s();
@@ -273,7 +282,7 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
 static double grouping_weight(const struct sweep *s, uint32_t n_clusters)
 {
     double active = s->data.active * s->data.shape.d_ffn * s->params.n_iters;
-    double router = 4.0 * s->data.shape.d_model * s->params.n_epochs;
+    double router = s->params.n_densities > 0 ? 4.0 * s->data.shape.d_model * s->params.n_epochs : 0.0;
 
     return (active + router) * n_clusters * (double)s->data.n_train * s->data.shape.n_layers / macs_per_token;
 }
@@ -287,7 +296,10 @@ static bool grouping_wanted(const struct sweep *s, enum pv_group_by by)
     return any;
 }
 
-static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *grouping, double weight)
+static enum pv_status learn_each(struct sweep *s, struct pv_grouping *grouping, double weight,
+                                 enum pv_status (*learn)(struct pv_grouping *,
+                                                         const struct pv_predict_layer *,
+                                                         const struct pv_steps *))
 {
     for (uint32_t l = 0; l < s->data.shape.n_layers; l++) {
         struct pv_steps steps = layer_steps(s, l, weight);
@@ -295,12 +307,35 @@ static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *groupi
         enum pv_status status;
 
         PV_TRY(pv_sweep_layer_load(&s->data, l, &layer));
-        status = pv_grouping_train(grouping, &layer.in, &steps);
+        status = learn(grouping, &layer.in, &steps);
         pv_sweep_layer_free(&layer);
         PV_TRY(status);
     }
     s->progress.done += weight;
     return PV_OK;
+}
+
+/* One grouping serves all densities: that of the masks it is made for is between the lowest and the highest
+ * asked for. */
+static double group_density(const struct sweep *s)
+{
+    double low = 1.0, high = 0.0;
+
+    for (uint32_t i = 0; i < s->params.n_densities; i++) {
+        low = s->params.densities[i] < low ? s->params.densities[i] : low;
+        high = s->params.densities[i] > high ? s->params.densities[i] : high;
+    }
+    return s->params.n_densities > 0 ? sqrt(low * high) : s->data.active;
+}
+
+static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *grouping, enum pv_group_by by,
+                                     double weight)
+{
+    if (by != PV_GROUP_MASK)
+        return learn_each(s, grouping, weight, pv_grouping_train);
+    PV_TRY(learn_each(s, grouping, 0.5 * weight, pv_grouping_train));
+    PV_TRY(pv_grouping_regroup_begin(grouping, group_density(s)));
+    return learn_each(s, grouping, 0.5 * weight, pv_grouping_regroup);
 }
 
 static enum pv_status run_grouping(struct sweep *s, enum pv_group_by by, uint32_t n_clusters)
@@ -316,12 +351,12 @@ static enum pv_status run_grouping(struct sweep *s, enum pv_group_by by, uint32_
     enum pv_status status = PV_OK;
 
     for (uint32_t i = 0; i < pv_n_cluster_kinds; i++) {
-        if (pv_cluster_kinds[i].by == by && wanted(s, pv_cluster_kinds[i].name))
+        if (pv_cluster_kinds[i].by == by && wanted(s, pv_cluster_kinds[i].name) && s->params.n_densities > 0)
             params.route[pv_cluster_kinds[i].route] = true;
     }
     status = pv_grouping_create(&params, &grouping);
     if (status == PV_OK)
-        status = learn_grouping(s, grouping, grouping_weight(s, n_clusters));
+        status = learn_grouping(s, grouping, by, grouping_weight(s, n_clusters));
     for (uint32_t i = 0; i < pv_n_cluster_kinds && status == PV_OK; i++) {
         if (pv_cluster_kinds[i].by == by && wanted(s, pv_cluster_kinds[i].name))
             status = run_kind(s, &pv_cluster_kinds[i], grouping, pv_now_s() - started);
@@ -345,9 +380,8 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
     if (engine->clusters != NULL)
         return pv_fail(engine->log, PV_ERR_ARG,
                        "sweep: learns from a dense engine; create it without clusters");
-    if (p->n_ctx > engine->n_ctx || p->work_path == NULL || p->n_densities == 0)
-        return pv_fail(engine->log, PV_ERR_ARG,
-                       "sweep: needs densities, a path for its files and windows that fit");
+    if (p->n_ctx > engine->n_ctx || p->work_path == NULL)
+        return pv_fail(engine->log, PV_ERR_ARG, "sweep: needs a path for its files and windows that fit");
     for (uint32_t i = 0; i < p->n_densities; i++) {
         if (!(p->densities[i] > 0.0 && p->densities[i] <= 1.0))
             return pv_fail(engine->log, PV_ERR_ARG, "sweep: densities are above 0 and at most 1");
@@ -365,9 +399,8 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
             return pv_fail(
                 engine->log, PV_ERR_ARG,
                 "sweep: no method '%s'; there are oracle, magnitude, static, sign, svd, lowrank, k-modes, "
-                "k-means, parvin-active, parvin-plain, parvin, parvin-lowrank, parvin-centroid, parvin-two "
-                "and "
-                "parvin-input",
+                "k-means, parvin-active, parvin-plain, parvin, parvin-lowrank, parvin-centroid, parvin-two, "
+                "parvin-input and parvin-mask",
                 p->methods[i]);
     }
     return PV_OK;

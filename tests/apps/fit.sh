@@ -17,7 +17,7 @@ interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
 
 # Every way of clustering and routing gives a file that runs; refinement changes it, and what is no method is refused.
-for how in '--method k-means' '--method k-modes' '--space pattern' '--space input' '--router centroid' '--router low-rank' '--restarts 2' \
+for how in '--method k-means' '--method k-modes' '--space pattern' '--space input' '--space mask' '--router centroid' '--router low-rank' '--restarts 2' \
 	'--rounds 0'; do
 	# shellcheck disable=SC2086
 	parvin "$@" $how -o other.gguf --json

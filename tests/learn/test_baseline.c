@@ -87,6 +87,10 @@ static struct pv_grouping *grouped(const struct toy *t, enum pv_group_by by, uin
     params.base.n_clusters = TOY_CENTRES;
     ck_assert_int_eq(pv_grouping_create(&params, &g), PV_OK);
     ck_assert_int_eq(pv_grouping_train(g, &t->in, NULL), PV_OK);
+    if (by == PV_GROUP_MASK) {
+        ck_assert_int_eq(pv_grouping_regroup_begin(g, 0.6), PV_OK);
+        ck_assert_int_eq(pv_grouping_regroup(g, &t->in, NULL), PV_OK);
+    }
     for (uint32_t round = 1; round <= 2 && params.route[PV_ROUTE_REFINED]; round++) {
         ck_assert_int_eq(pv_grouping_refine_begin(g, round, 0.6), PV_OK);
         ck_assert_int_eq(pv_grouping_refine(g, round, &t->in, NULL), PV_OK);
@@ -153,10 +157,11 @@ START_TEST(energy_masks_keep_more_energy_and_frequent_ones_more_neurons)
         if (!by_energy && strcmp(pv_cluster_kinds[i].name, "parvin-active") != 0)
             continue;
         ck_assert_int_eq(pv_predict_clusters_create(&pv_cluster_kinds[i], g, &p), PV_OK);
-        ck_assert_int_eq(pv_predict_clusters_choose_own(p, 0.25), PV_OK);
+        ck_assert_int_eq(pv_predict_clusters_choose_own(p, PV_SWEEP_RUN, 0.25), PV_OK);
         ck_assert_int_eq(pv_predict_clusters_judge_own(p, 0, &t->x, by_energy ? &energy : &active), PV_OK);
         if (!by_energy) {
-            ck_assert_int_eq(pv_predict_clusters_choose_own(p, 0.0), PV_OK); /* majority votes */
+            ck_assert_int_eq(pv_predict_clusters_choose_own(p, PV_SWEEP_OWN_MAJORITY, 0.0),
+                             PV_OK); /* majority votes */
             ck_assert_int_eq(pv_predict_clusters_judge_own(p, 0, &t->x, &modes), PV_OK);
         }
         p->ops->destroy(p);

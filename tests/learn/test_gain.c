@@ -61,6 +61,50 @@ START_TEST(a_gain_is_the_energy_that_a_mask_keeps)
 }
 END_TEST
 
+/* Against a plain loop: kept energy less the price of the mask's neurons, ties to the lowest, no row for a
+ * cluster without use; the same for any number of threads. */
+START_TEST(rows_go_to_the_mask_that_is_worth_most)
+{
+    enum { ROWS = 301, K = PV_GAIN_TILE + 3 };
+    static const double prices[] = {0.0, 0.02, 1e3};
+    struct planted p = planted_new(ROWS, COLS, GROUPS, 4);
+    struct pv_mask_lists lists = lists_new(K);
+    uint64_t use[K];
+    struct pv_gain gain;
+
+    for (uint32_t k = 0; k < K; k++)
+        use[k] = k != 2; /* a group's own cluster */
+    ck_assert_int_eq(pv_gain_init(&gain, &p.x, &lists, NULL, 0), PV_OK);
+    for (size_t c = 0; c < sizeof(prices) / sizeof(prices[0]); c++) {
+        uint16_t one[ROWS], two[ROWS];
+
+        memset(one, 0xff, sizeof(one));
+        pv_gain_assign(&gain, &lists, use, prices[c], 1, one);
+        pv_gain_assign(&gain, &lists, use, prices[c], 2, two);
+        ck_assert_mem_eq(one, two, sizeof(one));
+        for (size_t i = 0; i < ROWS; i++) {
+            double most = -INFINITY, got;
+
+            for (uint32_t k = 0; k < K; k++) {
+                double worth = pv_gain_of(&gain, i, k) - prices[c] * (lists.offset[k + 1] - lists.offset[k]);
+
+                most = use[k] > 0 && worth > most ? worth : most;
+            }
+            ck_assert_uint_lt(one[i], K);
+            ck_assert_uint_ne(one[i], 2);
+            got =
+                pv_gain_of(&gain, i, one[i]) - prices[c] * (lists.offset[one[i] + 1] - lists.offset[one[i]]);
+            ck_assert_double_eq_tol(got, most, 1e-5 * (1.0 + fabs(most)));
+            if (prices[c] > 100.0) /* an empty mask costs nothing: the first of them */
+                ck_assert_uint_eq(one[i], GROUPS);
+        }
+    }
+    pv_gain_free(&gain);
+    pv_mask_lists_free(&lists);
+    planted_free(&p);
+}
+END_TEST
+
 /* z tells the group; labels name the next group's cluster, whose mask keeps next to nothing. */
 struct problem {
     struct planted p;
@@ -164,6 +208,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_gain_is_the_energy_that_a_mask_keeps);
+    tcase_add_test(tcase, rows_go_to_the_mask_that_is_worth_most);
     tcase_add_test(tcase, a_router_learns_what_masks_keep_whatever_the_labels_say);
     tcase_add_test(tcase, training_on_never_makes_it_worse);
     suite_add_tcase(suite, tcase);

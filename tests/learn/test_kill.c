@@ -22,9 +22,14 @@ enum { N_TOKENS = 500, INTERRUPTED = 40, FAILED = 41, RANDOM_KILLS = 40 };
 enum how { TO_THE_END, STOP, KILL };
 
 static char out_path[PV_TEST_PATH_ROOM], resume_path[PV_TEST_PATH_ROOM + 16];
-static bool dense;    /* activations without exact zeros */
-static bool search;   /* for the density, by the rise of perplexity */
-static bool low_rank; /* router */
+static enum {
+    PLAIN,
+    SEARCH, /* for the density, by the rise of perplexity */
+    LOW_RANK,
+    BY_MASK, /* clusters */
+    DENSE,   /* activations without exact zeros */
+    N_KINDS
+} kind;
 
 struct stopper {
     enum how how;
@@ -51,7 +56,7 @@ static bool on_progress(void *user, const char *stage, double done, double total
 
 static enum pv_status fit(struct stopper *stopper, struct pv_fit_result *result)
 {
-    struct fake fake = {.n_batch = 8, .dense = dense};
+    struct fake fake = {.n_batch = 8, .dense = kind == DENSE};
     struct pv_source source = fake_source(&fake);
     struct pv_fit_params params = {
         .n_clusters = 3, .density = 0.3, .seed = 5, .n_epochs = 4, .progress = {on_progress, stopper}};
@@ -59,8 +64,9 @@ static enum pv_status fit(struct stopper *stopper, struct pv_fit_result *result)
     uint32_t *text = fake_text(N_TOKENS, 3);
     enum pv_status status;
 
-    params.router = low_rank ? PV_FIT_ROUTER_LOWRANK : PV_FIT_ROUTER_LINEAR;
-    if (search) {
+    params.router = kind == LOW_RANK ? PV_FIT_ROUTER_LOWRANK : PV_FIT_ROUTER_LINEAR;
+    params.space = kind == BY_MASK ? PV_FIT_SPACE_MASK : PV_FIT_SPACE_CONTRIBUTION;
+    if (kind == SEARCH) {
         params.density = 0.0;
         params.max_ppl_rise = 0.1;
     }
@@ -139,9 +145,7 @@ START_TEST(same_seed_same_file)
     size_t n;
     char *whole;
 
-    dense = _i == 1;
-    search = _i == 2;
-    low_rank = _i == 3;
+    kind = _i;
     whole = whole_file(&n);
     ck_assert_int_eq(finish(start(TO_THE_END, 0)), 0);
     expect_same(whole, n);
@@ -156,9 +160,7 @@ START_TEST(stopped_at_every_report)
     uint32_t at = 0;
     int code;
 
-    dense = _i / 2 == 1;
-    search = _i / 2 == 2;
-    low_rank = _i / 2 == 3;
+    kind = _i / 2;
     whole = whole_file(&n);
     for (;; at++) {
         code = finish(start(_i % 2 == 0 ? STOP : KILL, at));
@@ -183,9 +185,7 @@ START_TEST(killed_again_and_again)
     char *whole;
     uint32_t at = 1;
 
-    dense = false;
-    search = _i == 1;
-    low_rank = _i == 2;
+    kind = _i;
     whole = whole_file(&n);
     while (finish(start(KILL, at)) != 0)
         at++;
@@ -210,9 +210,7 @@ START_TEST(killed_at_random_moments)
     struct pv_rng rng;
     int n_killed = 0;
 
-    dense = false;
-    search = _i == 1;
-    low_rank = _i == 2;
+    kind = _i;
     whole = whole_file(&n);
     seconds = pv_now_s() - seconds;
     pv_rng_seed(&rng, 8);
@@ -239,10 +237,10 @@ START_TEST(names_every_stage)
     struct pv_fit_result result;
     size_t n;
 
-    search = _i == 1;
+    kind = _i;
     free(whole_file(&n));
     ck_assert_int_eq(fit(&stopper, &result), PV_OK);
-    ck_assert_int_eq(stopper.stages, search ? 8 : 6);
+    ck_assert_int_eq(stopper.stages, kind == SEARCH ? 8 : 6);
     pv_fit_result_free(&result);
     ck_assert_str_eq(stopper.last, "writing");
     ck_assert_double_ge(result.seconds_writing, 0.0);
@@ -255,11 +253,11 @@ int main(void)
     Suite *suite = suite_create("kill");
     TCase *tests = tcase_create("fit");
 
-    tcase_add_loop_test(tests, same_seed_same_file, 0, 4);
-    tcase_add_loop_test(tests, stopped_at_every_report, 0, 8);
-    tcase_add_loop_test(tests, killed_again_and_again, 0, 3);
-    tcase_add_loop_test(tests, killed_at_random_moments, 0, 3);
-    tcase_add_loop_test(tests, names_every_stage, 0, 2);
+    tcase_add_loop_test(tests, same_seed_same_file, 0, N_KINDS);
+    tcase_add_loop_test(tests, stopped_at_every_report, 0, 2 * N_KINDS);
+    tcase_add_loop_test(tests, killed_again_and_again, 0, N_KINDS);
+    tcase_add_loop_test(tests, killed_at_random_moments, 0, N_KINDS);
+    tcase_add_loop_test(tests, names_every_stage, 0, N_KINDS);
     suite_add_tcase(suite, tests);
     return pv_test_main(suite);
 }

@@ -189,6 +189,30 @@ START_TEST(ties_do_not_overspend)
 }
 END_TEST
 
+/* The n highest of each cluster, the lowest of equals, never one that is never active. */
+START_TEST(the_top_of_each_cluster_is_taken)
+{
+    float mean[] = {3, 1, 2, 1, 1, 0, 0, 5, 0, 0, 2, 2, 2, 2, 2};
+    static const uint16_t wanted[] = {0, 1, 2, 2, 0, 1, 2};
+    static const uint32_t offset[] = {0, 3, 4, 7};
+    uint64_t use[] = {2, 1, 1};
+    struct pv_energy e = {.n_clusters = 3, .n_cols = 5, .mean = mean, .use = use, .scale = 1.0};
+    struct pv_mask_lists lists;
+
+    ck_assert_int_eq(pv_mask_lists_top(&lists, &e, 3), PV_OK);
+    ck_assert_mem_eq(lists.offset, offset, sizeof(offset));
+    ck_assert_mem_eq(lists.neurons, wanted, sizeof(wanted));
+    ck_assert_double_eq_tol(lists.density, (2 * 3 + 1 + 3) / (4.0 * 5), 1e-12);
+    pv_mask_lists_free(&lists);
+    ck_assert_int_eq(pv_mask_lists_top(&lists, &e, 0), PV_OK);
+    ck_assert_uint_eq(lists.offset[3], 0);
+    pv_mask_lists_free(&lists);
+    ck_assert_int_eq(pv_mask_lists_top(&lists, &e, 9), PV_OK);
+    ck_assert_uint_eq(lists.offset[3], 11);
+    pv_mask_lists_free(&lists);
+}
+END_TEST
+
 START_TEST(judging_counts)
 {
     uint64_t offset[] = {0, 2, 5, 5};
@@ -224,6 +248,7 @@ int main(void)
     tcase_add_test(tcase, the_budget_is_met_and_spent_greedily);
     tcase_add_test(tcase, a_full_budget_takes_what_has_energy);
     tcase_add_test(tcase, ties_do_not_overspend);
+    tcase_add_test(tcase, the_top_of_each_cluster_is_taken);
     tcase_add_test(tcase, judging_counts);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);

@@ -11,7 +11,7 @@
 #include "parvin/parvin.h"
 #include "tiny_model.h"
 
-enum { N_FIT = 700, N_TEST = 200, CTX = 32, MOST = 256 };
+enum { N_FIT = 700, N_TEST = 200, CTX = 32, MOST = 256, NONE = 99 /* densities */ };
 
 static struct pv_context *context;
 static struct pv_test_log context_log;
@@ -83,7 +83,7 @@ static enum pv_status sweep(const struct rig *rig, struct pv_sweep_params params
     params.clusters = clusters;
     params.n_clusters = 2;
     params.densities = densities;
-    params.n_densities = 2;
+    params.n_densities = params.n_densities == NONE ? 0 : 2;
     params.n_ctx = CTX;
     params.n_iters = 5;
     params.n_epochs = 3;
@@ -107,13 +107,16 @@ static void check_rows(const struct seen *seen)
     ck_assert_uint_eq(seen->n_heads, 1);
     ck_assert_uint_eq(seen->info.n_test_tokens, (N_TEST - 1) / CTX * CTX);
     ck_assert_uint_eq(seen->info.n_fit_tokens, N_FIT);
-    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 9 x 2 clusters, 6 at the mean pattern, 1 of modes */
-    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 18 + 6 + 1));
+    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 10 x 2 clusters, 7 at the mean pattern, 3 of
+     * them also layer by layer, 1 of modes */
+    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 20 + 7 + 3 + 1));
     for (uint32_t i = 0; i < seen->n_rows; i++) {
         const struct pv_sweep_row *row = &seen->rows[i];
 
-        bool refined = strcmp(row->method, "parvin") == 0 || strcmp(row->method, "parvin-input") == 0;
+        bool refined = strcmp(row->method, "parvin") == 0 || strcmp(row->method, "parvin-input") == 0 ||
+                       strcmp(row->method, "parvin-mask") == 0;
 
+        ck_assert(isfinite(row->ppl) == (row->own_masks == PV_SWEEP_RUN));
         if (!isfinite(row->ppl)) {
             ck_assert_double_gt(row->own_precision, 0.0);
             ck_assert(!refined || isnan(row->router_accuracy)); /* there is no router yet */
@@ -167,6 +170,39 @@ START_TEST(gated_models_are_swept_too)
                         find(seen, "static", 0.3)->weighted_recall);
     rig_close(&rig);
     free(seen);
+}
+END_TEST
+
+/* Without densities nothing is run and no router trained; the clusterings are judged all the same. */
+START_TEST(clusterings_alone)
+{
+    static const char *const methods[] = {"oracle", "k-modes", "k-means", "parvin", "parvin-mask"};
+    struct seen *all = calloc(1, sizeof(*all)), *alone = calloc(1, sizeof(*alone));
+    struct pv_sweep_params params = {.methods = methods, .n_methods = 5};
+    uint32_t n = 0;
+    struct rig rig;
+
+    rig_open(&rig, "arcee");
+    ck_assert_int_eq(sweep(&rig, params, all), PV_OK);
+    params.n_densities = NONE;
+    ck_assert_int_eq(sweep(&rig, params, alone), PV_OK);
+    ck_assert_uint_eq(alone->n_rows, 2 * (3 + 2 + 1 + 1));
+    for (uint32_t i = 0; i < all->n_rows; i++) {
+        const struct pv_sweep_row *a = &all->rows[i], *b = &alone->rows[n];
+
+        if (a->own_masks == PV_SWEEP_RUN)
+            continue;
+        ck_assert_str_eq(a->method, b->method);
+        ck_assert_uint_eq(a->own_masks, b->own_masks);
+        ck_assert(isnan(b->ppl) && isnan(b->router_accuracy));
+        if (strcmp(a->method, "parvin-mask") != 0) /* made for masks of another density */
+            ck_assert_double_eq(a->own_precision, b->own_precision);
+        n++;
+    }
+    ck_assert_uint_eq(n, alone->n_rows);
+    rig_close(&rig);
+    free(all);
+    free(alone);
 }
 END_TEST
 
@@ -239,6 +275,7 @@ int main(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, a_sweep_is_complete_and_repeatable);
     tcase_add_test(tcase, gated_models_are_swept_too);
+    tcase_add_test(tcase, clusterings_alone);
     tcase_add_test(tcase, a_sweep_stops_when_told);
     tcase_add_test(tcase, wrong_arguments_are_refused);
     suite_add_tcase(suite, tcase);

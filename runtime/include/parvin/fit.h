@@ -27,7 +27,8 @@ enum pv_fit_space {
     PV_FIT_SPACE_CONTRIBUTION,
     PV_FIT_SPACE_PATTERN,
     PV_FIT_SPACE_INPUT, /* of the router */
-    PV_FIT_SPACE_MASK   /* contributions, then by what the clusters' masks keep at the density (a search: 0.2) */
+    PV_FIT_SPACE_MASK   /* contributions, then by what the clusters' masks keep at the density (a search: 0.2)
+                         */
 };
 enum pv_fit_router {
     PV_FIT_ROUTER_LINEAR,

@@ -11,8 +11,8 @@
 struct pv_sweep_params {
     const uint32_t *clusters; /* [n_clusters] values of K, in the order to be measured */
     uint32_t n_clusters;
-    const double *densities; /* [n_densities] in (0, 1] */
-    uint32_t n_densities;
+    const double *densities;    /* [n_densities] in (0, 1] */
+    uint32_t n_densities;       /* 0: only what clusterings reach is judged; no router, nothing run */
     const char *const *methods; /* [n_methods] names; NULL: all */
     uint32_t n_methods;
     uint64_t n_tokens;     /* calibration tokens at most; 0: all of the text */
@@ -28,6 +28,16 @@ struct pv_sweep_params {
     struct pv_progress progress;
 };
 
+/* Masks of every token's own cluster that a clustering is judged by, the neurons most often active unless the
+ * method has a rule of its own. */
+enum pv_sweep_own {
+    PV_SWEEP_RUN,          /* of the row's density; the row was run as well */
+    PV_SWEEP_OWN_BUDGET,   /* as large as the mean pattern, one budget over all layers and clusters */
+    PV_SWEEP_OWN_LAYER,    /* every cluster as large as its layer's mean pattern */
+    PV_SWEEP_OWN_MAJORITY, /* what more than half of a cluster's tokens have */
+    PV_SWEEP_OWN_COUNT
+};
+
 /* One line of the table. NAN where a number does not apply. */
 struct pv_sweep_row {
     const char *method, *label; /* name, and words for a legend; valid for good */
@@ -35,8 +45,8 @@ struct pv_sweep_row {
     bool knows_truth;           /* a reference: uses what a run cannot know before computing it */
     uint32_t n_clusters;        /* K; 0 if it does not apply */
     uint32_t rank;              /* of a low-rank router, else 0 */
-    double density_target;      /* 0: the majority vote of each cluster; judged, not run */
-    bool at_active_share;       /* the target is the share of active neurons: judged, not run */
+    double density_target;
+    uint32_t own_masks; /* enum pv_sweep_own: PV_SWEEP_RUN, or which masks were judged and not run */
     /* run over the test text */
     double ppl, rise;       /* rise: ppl over the dense ppl, less 1 */
     double density;         /* neurons computed */
