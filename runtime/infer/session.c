@@ -32,6 +32,42 @@ static enum pv_status make_output_work(struct pv_session *s, struct pv_stage_sta
     return pv_buffer_create(dev, 16, PV_MEM_HOST, "argmax on the host", &st->argmax_host);
 }
 
+static enum pv_status make_row_index(struct pv_session *s, struct pv_stage_state *st)
+{
+    const uint32_t n = s->engine->n_batch;
+    if (st->work.row_index)
+        return PV_OK;
+    PV_TRY(make(st->stage->device, pv_rows_bytes(1, n), "row numbers", &st->work.row_index));
+    uint32_t *rows = pv_calloc(n, sizeof *rows);
+    if (!rows)
+        return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for %u row numbers", n);
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = i;
+    const enum pv_status status = pv_buffer_write(st->work.row_index, 0, rows, n * sizeof *rows);
+    free(rows);
+    return status;
+}
+
+/* What routing takes. */
+static enum pv_status make_router_work(struct pv_session *s, struct pv_stage_state *st)
+{
+    struct pv_device *dev = st->stage->device;
+    const struct pv_clusters_info *info = &s->engine->clusters->info;
+    const uint32_t n = s->engine->n_batch;
+    struct pv_work *b = &st->work;
+    if (info->max_rank > 0)
+        PV_TRY(make(dev, pv_rows_bytes(n, info->max_rank), "narrowed router input", &b->narrow));
+    PV_TRY(make(dev, pv_rows_bytes(n, info->n_clusters), "router scores", &b->scores));
+    PV_TRY(make(dev, pv_rows_bytes(1, n), "clusters", &b->cluster));
+    PV_TRY(make(dev, pv_rows_bytes(1, n), "router margins", &b->margin));
+    if (s->engine->n_best < 2)
+        return PV_OK;
+    PV_TRY(
+        make(dev, n * pv_bit_words(info->d_ffn) * sizeof(uint32_t), "masks of two clusters", &b->mask_bits));
+    PV_TRY(make(dev, pv_rows_bytes(1, info->d_ffn), "neurons of two clusters", &b->list));
+    return make_row_index(s, st);
+}
+
 static enum pv_status make_work(struct pv_session *s, struct pv_stage_state *st)
 {
     struct pv_device *dev = st->stage->device;
@@ -48,14 +84,8 @@ static enum pv_status make_work(struct pv_session *s, struct pv_stage_state *st)
     if (hp->gated)
         PV_TRY(make(dev, pv_rows_bytes(n, hp->d_ffn), "ffn gate", &b->gate));
     PV_TRY(make(dev, pv_ffn_partial_bytes(&dev->plan, hp->d_model), "ffn partial sums", &b->partial));
-    if (s->engine->clusters) {
-        const struct pv_clusters_info *info = &s->engine->clusters->info;
-        if (info->max_rank > 0)
-            PV_TRY(make(dev, pv_rows_bytes(n, info->max_rank), "narrowed router input", &b->narrow));
-        PV_TRY(make(dev, pv_rows_bytes(n, info->n_clusters), "router scores", &b->scores));
-        PV_TRY(make(dev, pv_rows_bytes(1, n), "clusters", &b->cluster));
-        PV_TRY(make(dev, pv_rows_bytes(1, n), "router margins", &b->margin));
-    }
+    if (s->engine->clusters)
+        PV_TRY(make_router_work(s, st));
     return st->stage->has_output ? make_output_work(s, st) : PV_OK;
 }
 
@@ -134,15 +164,7 @@ static enum pv_status prepare_look_stage(struct pv_session *s, struct pv_stage_s
     if (b->bits)
         return PV_OK;
     PV_TRY(make(dev, pv_rows_bytes(n, d_ffn), "contributions", &b->contribution));
-    PV_TRY(make(dev, pv_rows_bytes(1, n), "row numbers", &b->row_index));
-    uint32_t *rows = pv_calloc(n, sizeof *rows);
-    if (!rows)
-        return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for %u row numbers", n);
-    for (uint32_t i = 0; i < n; i++)
-        rows[i] = i;
-    enum pv_status status = pv_buffer_write(b->row_index, 0, rows, n * sizeof *rows);
-    free(rows);
-    PV_TRY(status);
+    PV_TRY(make_row_index(s, st));
     return make(dev, (uint64_t)n * pv_bit_words(d_ffn) * sizeof(uint32_t), "pattern bits", &b->bits);
 }
 
@@ -196,11 +218,33 @@ static void destroy_state(struct pv_stage_state *st)
     free(st->cache_v);
     free(st->route);
     struct pv_work *b = &st->work;
-    struct pv_buffer *buffers[] = {b->x,          b->h,       b->q,      b->attn,         b->k,
-                                   b->v,          b->up,      b->gate,   b->partial,      b->narrow,
-                                   b->scores,     b->cluster, b->margin, b->bits,         b->contribution,
-                                   b->row_index,  b->zeros,   b->last,   b->logits,       b->h_rows,
-                                   b->targets,    b->nll,     b->argmax, st->logits_host, st->argmax_host,
+    struct pv_buffer *buffers[] = {b->x,
+                                   b->h,
+                                   b->q,
+                                   b->attn,
+                                   b->k,
+                                   b->v,
+                                   b->up,
+                                   b->gate,
+                                   b->partial,
+                                   b->narrow,
+                                   b->scores,
+                                   b->cluster,
+                                   b->margin,
+                                   b->mask_bits,
+                                   b->list,
+                                   b->bits,
+                                   b->contribution,
+                                   b->row_index,
+                                   b->zeros,
+                                   b->last,
+                                   b->logits,
+                                   b->h_rows,
+                                   b->targets,
+                                   b->nll,
+                                   b->argmax,
+                                   st->logits_host,
+                                   st->argmax_host,
                                    st->route_host};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         pv_buffer_destroy(buffers[i]);
