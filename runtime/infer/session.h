@@ -95,7 +95,7 @@ bool pv_session_looks(const struct pv_session *s);
 /* Buffers for that; idempotent. */
 PV_MUST_USE enum pv_status pv_session_prepare_look(struct pv_session *s);
 
-/* The states of all stages, made where there are none. On failure there are none. */
+/* states.c: the states of all stages, made where there are none. On failure there are none. */
 PV_MUST_USE enum pv_status pv_session_make_states(struct pv_session *s);
 void pv_session_drop_states(struct pv_session *s); /* waits for what is running; the devices are still open */
 /* One token through all stages. */
