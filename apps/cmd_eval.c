@@ -102,6 +102,8 @@ static int print_json(struct app *app, const struct eval *eval)
     json_put_string(object, "text", o->text);
     if (o->clusters_path)
         json_put_string(object, "cluster_file", o->clusters_path);
+    if (o->clusters_path)
+        json_put_count(object, "best", o->best);
     json_put_string(object, "device", eval->setup.device_names);
     json_put_count(object, "text_tokens", eval->n_tokens);
     report_eval_json(&eval->result, object);

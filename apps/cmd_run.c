@@ -173,6 +173,8 @@ static int print_json(struct app *app, const struct run *run)
     json_put_number(object, "decode_tok_s", rate(r->n_decoded, r->decode_s));
     json_put_number(object, "ms_per_token", r->n_decoded ? 1e3 * r->decode_s / r->n_decoded : 0);
     json_put_number(object, "density", run->setup.clusters ? r->density : 1);
+    if (run->setup.clusters)
+        json_put_count(object, "best", app->options.best);
     json_put_count(object, "seed", run->params.sampler.seed);
     json_put(object, "stopped", json_string(r->stopped));
     return json_finish(&app->console, object);

@@ -52,6 +52,12 @@ static void see_token(struct table *t, const struct pv_capture *c, uint32_t i)
         t->n_neurons[at] = pv_maskset_size(t->params->masks, c->layer, c->cluster[i]);
         mask = pv_maskset_row(t->params->masks, c->layer, c->cluster[i]);
     }
+    if (c->mask) { /* of two clusters */
+        mask = c->mask + (size_t)i * t->n_words;
+        t->n_neurons[at] = 0;
+        for (uint32_t w = 0; w < t->n_words; w++)
+            t->n_neurons[at] += count(mask[w]);
+    }
     for (uint32_t w = 0; w < t->n_words; w++) {
         t->n_active[at] += count(bits[w]);
         t->n_hit[at] += count(bits[w] & (mask ? mask[w] : 0xffffffffu));

@@ -151,6 +151,8 @@ static const struct option_row rows[] = {
 
     {C_DEVICES | C_RUN | C_EVAL | C_BENCH | C_VIEW | C_HEATMAP | C_EXPLAIN, 'c', "cluster-file", TEXT,
      AT(clusters_path), "FILE", "dense", 0, 0, "clusters made by 'parvin fit' for this model"},
+    {C_RUN | C_EVAL | C_BENCH, 0, "best", U32, AT(best), "N", "1", 1, 2,
+     "with -c: compute the neurons of the router's best 1 or 2 clusters; 2 loses less and computes more"},
     {C_DEVICES | C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_HEATMAP | C_EXPLAIN, 0, "ctx", U32, AT(ctx), "N",
      "the model's, at most 4096", 1, CTX_MAX, "context length in tokens"},
     {C_INFO | C_FIT | C_CAPTURE | C_RUN | C_EVAL | C_BENCH | C_HEATMAP | C_EXPLAIN, 0, "ffn-act", TEXT,

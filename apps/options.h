@@ -41,7 +41,7 @@ struct options {
     const char *caps; /* devices: a saved device to plan for */
     /* model and text */
     const char *clusters_path, *ffn_act, *text;
-    uint32_t ctx;
+    uint32_t ctx, best;
     /* run */
     const char *prompt, *prompt_file;
     uint32_t n_predict, top_k, repeat_last;

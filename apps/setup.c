@@ -133,6 +133,10 @@ enum pv_status setup_model(struct app *app, const char *path, struct setup *setu
 enum pv_status setup_clusters(struct app *app, const char *path, struct setup *setup)
 {
     struct pv_log log = console_log(&app->console);
+    if (!path && app->options.best > 1) {
+        console_error(&app->console, "--best is about clusters: give a cluster file with -c");
+        return PV_ERR_ARG;
+    }
     if (!path)
         return PV_OK;
     enum pv_status status = pv_clusters_open(path, &log, &setup->clusters);
@@ -147,6 +151,7 @@ struct pv_engine_params setup_engine_params(const struct app *app, const struct 
         .n_devices = setup->n_devices,
         .split = setup->split[0] > 0 ? setup->split : NULL,
         .clusters = setup->clusters,
+        .n_best = app->options.best,
         .n_ctx = ctx                   ? ctx
                  : own < SETUP_CTX_MAX ? own
                                        : SETUP_CTX_MAX,

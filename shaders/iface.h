@@ -47,6 +47,8 @@
 	X(ffn_reduce, "XB", pv_pc_ffn_reduce)          \
 	X(route, "XBB", pv_pc_route)                   \
 	X(route_rows, "XBB", pv_pc_route_rows)         \
+	X(union_rows, "XBBBB", pv_pc_union_rows)       \
+	X(union_list, "BBBBB", pv_pc_union_list)       \
 	X(act_rows, "XXB", pv_pc_act_rows)             \
 	X(mask_rows, "BBB", pv_pc_mask_rows)           \
 	X(add, "XB", pv_pc_add)                        \
@@ -208,6 +210,19 @@ struct pv_pc_route {
    Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_route_rows {
 	PV_IFACE_UINT n_rows, n_clusters, x_stride, y_offset; /* y_offset: any number */
+};
+
+/* union_rows.ACCESS: as route_rows, and bits[t] = the masks of the best cluster and of the second best (lowest index on a tie;
+   the best again if there is none). A mask is mask_stride uints.   0 scores  1 masks uint  2 cluster uint  3 margin float
+   4 bits uint.   Spec WG.   Dispatch (n_rows). */
+struct pv_pc_union_rows {
+	PV_IFACE_UINT n_clusters, x_stride, mask_stride;
+};
+
+/* union_list: of one token, list = the neurons whose bits are set, ascending, and the whole pv_route slot with list_offset 0.
+   0 bits uint  1 cluster uint  2 margin float  3 route  4 list uint.   Spec WG.   Dispatch (1). */
+struct pv_pc_union_list {
+	PV_IFACE_UINT n_words, up_rows_per_wg, down_groups_x, down_groups_y;
 };
 
 /* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u; a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.

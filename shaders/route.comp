@@ -4,6 +4,7 @@
 #version 450
 #include "access.glsl"
 #include "best.glsl"
+#include "route.glsl"
 IN_VEC4(0, scores);
 BUF_IN(1, pv_cluster_entry, clusters);
 BUF(2, pv_route, routes);
@@ -20,18 +21,7 @@ void main() {
 	if (gl_LocalInvocationID.x != 0) return;
 	uint k = b.index < pc.n_clusters ? b.index : 0;
 	pv_cluster_entry e = clusters[pc.cluster_first + k];
-	pv_route r;
-	r.cluster = k;
-	r.n_neurons = e.n_neurons;
-	r.list_offset = e.list_offset;
-	r.margin = b.second > BEST_NONE ? b.first - b.second : 0.0;
-	r.up_x = (e.n_neurons + pc.up_rows_per_wg - 1) / pc.up_rows_per_wg;
-	r.up_y = 1;
-	r.up_z = 1;
-	r.reserved0 = 0;
-	r.down_x = pc.down_groups_x;
-	r.down_y = pc.down_groups_y;
-	r.down_z = 1;
-	r.reserved1 = 0;
-	routes[pc.route_index] = r;
+	float margin = b.second > BEST_NONE ? b.first - b.second : 0.0;
+	routes[pc.route_index] = route_of(k, e.n_neurons, e.list_offset, margin, pc.up_rows_per_wg,
+	                                  uvec2(pc.down_groups_x, pc.down_groups_y));
 }

@@ -94,6 +94,10 @@ static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint
         PV_TRY(pv_buffer_read(st->work.margin, 0, s->host_margin, n * sizeof(float)));
         c.cluster = s->host_cluster;
         c.margin = s->host_margin;
+        if (s->engine->n_best > 1) {
+            PV_TRY(pv_buffer_read(st->work.mask_bits, 0, s->host_masks, n * words * sizeof(uint32_t)));
+            c.mask = s->host_masks;
+        }
     } else if (mode == PV_FFN_ORACLE_CLUSTER) {
         PV_TRY(pv_oracle_assign(s, layer, s->host_contribution, n, s->host_cluster));
         PV_TRY(pv_buffer_write(st->work.cluster, 0, s->host_cluster, n * sizeof(uint32_t)));

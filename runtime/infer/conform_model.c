@@ -23,20 +23,23 @@ struct form {
     struct pv_tiny_params tiny;
     bool routed;
     uint32_t rank;    /* of the router; 0: not of low rank */
+    uint32_t n_best;  /* clusters a token computes; 0: 1 */
     double tolerance; /* normalised mean squared error of a row of logits */
 };
 /* The KV cache in float16 alone costs some 1e-7. Quantised ffn_down is quantised again along d when it is
  * transposed, which the reference does not do. */
 static const struct form forms[] = {
-    {"arcee f32", {.arch = "arcee", .type = PV_F32}, false, 0, 1e-5},
-    {"arcee f16 routed", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, true, 0, 1e-5},
-    {"arcee f32 low-rank router", {.arch = "arcee", .type = PV_F32}, true, 5, 1e-5},
+    {"arcee f32", {.arch = "arcee", .type = PV_F32}, false, 0, 0, 1e-5},
+    {"arcee f16 routed", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, true, 0, 0, 1e-5},
+    {"arcee f32 low-rank router", {.arch = "arcee", .type = PV_F32}, true, 5, 0, 1e-5},
+    {"llama f32 best two clusters", {.arch = "llama", .type = PV_F32}, true, 0, 2, 1e-5},
     {"llama bf16 untied",
      {.arch = "llama", .type = PV_BF16, .tokenizer = "spm", .untied = true},
      false,
      0,
+     0,
      1e-5},
-    {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, false, 0, 1e-3},
+    {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, false, 0, 0, 1e-3},
 };
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
@@ -107,7 +110,8 @@ static enum pv_status make_text(struct model_run *run, uint64_t seed)
     for (uint32_t i = 0; i < N_TEXT; i++)
         run->tokens[i] = pv_rng_below(&rng, run->n_vocab);
     for (uint32_t n = N_TEXT; n <= N_ALL; n++) {
-        PV_TRY(pv_reference_forward(run->model, run->clusters, run->tokens, n, run->expected));
+        PV_TRY(pv_reference_forward(run->model, run->clusters, run->form->n_best, run->tokens, n,
+                                    run->expected));
         if (n < N_ALL)
             run->tokens[n] = best_of(run->expected + (size_t)(n - 1) * run->n_vocab, run->n_vocab);
     }
@@ -153,7 +157,8 @@ static enum pv_status feed(struct model_run *run)
 
 static enum pv_status run_form(struct model_run *run, uint32_t device, const char *path, uint64_t seed)
 {
-    struct pv_engine_params params = {.devices = &device, .n_devices = 1, .n_batch = 8};
+    struct pv_engine_params params = {
+        .devices = &device, .n_devices = 1, .n_batch = 8, .n_best = run->form->n_best};
     struct pv_session_params session = {.ffn = run->form->routed ? PV_FFN_ROUTED : PV_FFN_DENSE};
     enum pv_status status = PV_OK;
     PV_TRY_GOTO(open_model(run, path, seed));

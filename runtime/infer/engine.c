@@ -23,6 +23,9 @@ static enum pv_status check_params(const struct pv_engine *e, const struct pv_en
     if (params->n_ctx > (1u << 20))
         return pv_fail(e->log, PV_ERR_ARG, "a context of %u tokens is over the limit of 1048576",
                        params->n_ctx);
+    if (params->n_best > 2)
+        return pv_fail(e->log, PV_ERR_ARG, "a token computes the neurons of 1 or 2 clusters, not %u",
+                       params->n_best);
     if (e->clusters)
         return pv_clusters_check(e->clusters, e->model);
     return PV_OK;
@@ -72,6 +75,7 @@ static enum pv_status open_engine(struct pv_context *context, const struct pv_mo
     e->hp = *pv_model_hparams(model);
     e->n_ctx = params->n_ctx ? params->n_ctx : e->hp.n_ctx;
     e->n_batch = params->n_batch;
+    e->n_best = params->n_best ? params->n_best : 1;
     e->go_on = params->go_on;
     e->has_split = params->split != NULL;
     enum pv_status status = PV_OK;

@@ -41,6 +41,7 @@ struct pv_engine {
     const struct pv_log *log;
     struct pv_hparams hp;
     uint32_t n_ctx, n_batch;
+    uint32_t n_best; /* clusters whose neurons a routed token computes: 1 or 2 */
     uint32_t n_stages;
     struct pv_stage *stages;
     bool go_on;   /* without devices that fail: recover.c */

@@ -66,6 +66,18 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
     return pv_kernel_linear(r, &o);
 }
 
+static struct pv_union_args union_args(const struct pv_session *s, const struct pv_work *b,
+                                       const struct pv_masks *m, uint32_t n)
+{
+    return (struct pv_union_args){.masks = m,
+                                  .scores = b->scores,
+                                  .cluster = b->cluster,
+                                  .margin = b->margin,
+                                  .bits = b->mask_bits,
+                                  .n_tokens = n,
+                                  .d_ffn = s->engine->hp.d_ffn};
+}
+
 /* A low-rank router is two products: R = W B. */
 static enum pv_status router_scores(struct pv_recorder *r, struct pv_work *b, const struct pv_masks *m,
                                     uint32_t n)
@@ -79,16 +91,33 @@ static enum pv_status router_scores(struct pv_recorder *r, struct pv_work *b, co
     return pv_kernel_linear(r, &scores);
 }
 
+/* Of one or two clusters: the router's answer for one token. */
+static enum pv_status route_token(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
+                                  uint32_t layer)
+{
+    const struct pv_masks *m = &st->stage->layers[layer].masks;
+    const uint32_t d = s->engine->hp.d_model;
+    struct pv_work *b = &st->work;
+    const struct pv_union_args both = union_args(s, b, m, 1);
+    if (s->engine->n_best < 2)
+        return pv_kernel_route(r, m, b->scores, st->route[layer], d);
+    PV_TRY(pv_kernel_union_rows(r, &both));
+    return pv_kernel_union_list(r, &both, st->route[layer], b->list, d);
+}
+
 enum pv_status pv_forward_ffn_decode(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
                                      uint32_t layer, bool routed)
 {
     const struct pv_hparams *hp = &s->engine->hp;
     const struct pv_layer *w = &st->stage->layers[layer];
     struct pv_work *b = &st->work;
+    struct pv_masks masks = w->masks; /* with the list of two clusters, if there are two */
+    if (s->engine->n_best > 1)
+        masks.neurons = b->list;
     const struct pv_ffn_args ffn = {.up = &w->up,
                                     .gate = hp->gated ? &w->gate : NULL,
                                     .down_t = &w->down_t,
-                                    .masks = routed ? &w->masks : NULL,
+                                    .masks = routed ? &masks : NULL,
                                     .route = routed ? st->route[layer] : NULL,
                                     .z = b->h,
                                     .a = b->up,
@@ -99,7 +128,7 @@ enum pv_status pv_forward_ffn_decode(struct pv_recorder *r, struct pv_session *s
     PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, 1, hp->d_model, hp->norm_eps));
     if (routed) {
         PV_TRY(router_scores(r, b, &w->masks, 1));
-        PV_TRY(pv_kernel_route(r, &w->masks, b->scores, st->route[layer], hp->d_model));
+        PV_TRY(route_token(r, s, st, layer));
     }
     PV_TRY(pv_kernel_ffn_up(r, &ffn));
     return pv_kernel_ffn_down(r, &ffn);
@@ -115,7 +144,10 @@ enum pv_status pv_forward_ffn_up(struct pv_recorder *r, struct pv_session *s, st
     PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, n, hp->d_model, hp->norm_eps));
     if (routed) {
         PV_TRY(router_scores(r, b, &w->masks, n));
-        PV_TRY(pv_kernel_route_rows(r, b->scores, b->cluster, b->margin, n, w->masks.n_clusters));
+        const struct pv_union_args both = union_args(s, b, &w->masks, n);
+        PV_TRY(s->engine->n_best > 1
+                   ? pv_kernel_union_rows(r, &both)
+                   : pv_kernel_route_rows(r, b->scores, b->cluster, b->margin, n, w->masks.n_clusters));
     }
     PV_TRY(pv_kernel_linear(r, &up));
     if (hp->gated)
@@ -128,6 +160,7 @@ enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, 
 {
     const struct pv_layer *w = &st->stage->layers[layer];
     const uint32_t d_ffn = s->engine->hp.d_ffn;
+    const bool two = mode == PV_FFN_ROUTED && s->engine->n_best > 1;
     struct pv_work *b = &st->work;
     struct pv_linear down = linear(&w->down_t, b->up, b->x, n);
     down.accumulate = true;
@@ -136,7 +169,8 @@ enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, 
         break;
     case PV_FFN_ROUTED:
     case PV_FFN_ORACLE_CLUSTER:
-        PV_TRY(pv_kernel_mask_rows(r, b->up, w->masks.bits, b->cluster, n, d_ffn));
+        PV_TRY(pv_kernel_mask_rows(r, b->up, two ? b->mask_bits : w->masks.bits,
+                                   two ? b->row_index : b->cluster, n, d_ffn));
         break;
     case PV_FFN_STATIC:
         PV_TRY(pv_kernel_mask_rows(r, b->up, w->hot.bits, b->zeros, n, d_ffn));

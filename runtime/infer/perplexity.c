@@ -69,8 +69,8 @@ static enum pv_status on_capture(void *user, const struct pv_capture *c)
     if (routed)
         PV_TRY(pv_oracle_assign(ev->session, c->layer, c->contribution, c->n_tokens, ev->own));
     for (uint32_t t = 0; t < c->n_tokens; t++) {
-        count_token(n, ev->masks[c->layer] + c->cluster[t] * words, c->bits + t * words,
-                    c->contribution + (size_t)t * d_ffn, d_ffn);
+        const uint32_t *mask = c->mask ? c->mask + t * words : ev->masks[c->layer] + c->cluster[t] * words;
+        count_token(n, mask, c->bits + t * words, c->contribution + (size_t)t * d_ffn, d_ffn);
         n->agree += routed && ev->own[t] == c->cluster[t];
     }
     return PV_OK;

@@ -88,6 +88,9 @@ uint64_t pv_stage_scratch_bytes(const struct pv_engine *e, const struct pv_plan 
     if (e->clusters)
         bytes += pv_rows_bytes(n, e->clusters->info.n_clusters) +
                  pv_rows_bytes(n, e->clusters->info.max_rank) + 2 * pv_rows_bytes(1, n);
+    if (e->clusters && e->n_best > 1)
+        bytes += n * pv_bit_words(hp->d_ffn) * sizeof(uint32_t) + pv_rows_bytes(1, hp->d_ffn) +
+                 pv_rows_bytes(1, n);
     if (has_output)
         bytes += pv_rows_bytes(rows + 1, hp->n_vocab) + pv_rows_bytes(rows + 1, hp->d_model) +
                  2 * pv_rows_bytes(1, rows);

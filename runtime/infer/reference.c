@@ -12,7 +12,7 @@
 struct pass {
     const struct pv_model *model;
     const struct pv_clusters *clusters;
-    uint32_t n;
+    uint32_t n, n_best;
     double *x, *h, *q, *k, *v, *attn; /* [n][...] */
     double *a, *gate;                 /* [F] */
     double *narrow;                   /* [d] input of a low-rank router */
@@ -122,32 +122,41 @@ static double dot_half(const uint16_t *row, const double *x, size_t n)
     return sum;
 }
 
-/* Clears the activations outside the routed mask of input z. */
-static void route(const struct pass *p, uint32_t layer, const double *z, double *a)
+/* The greatest of the scores but that of cluster `but`; ties: lowest. */
+static size_t route(const struct pass *p, uint32_t layer, const double *z, size_t but)
 {
     const struct pv_cluster_layer *c = &p->clusters->layers[layer];
-    const size_t d = p->model->hp.d_model, d_ffn = p->model->hp.d_ffn;
-    const size_t width = pv_cluster_router_width(p->clusters, layer);
-    size_t best = 0;
+    const size_t d = p->model->hp.d_model, width = pv_cluster_router_width(p->clusters, layer);
+    const double *in = c->rank ? p->narrow : z;
+    size_t best = but;
     double best_score = -INFINITY;
     for (size_t i = 0; i < c->rank; i++)
         p->narrow[i] = dot_half(c->narrow + i * d, z, d);
     for (size_t k = 0; k < p->clusters->info.n_clusters; k++) {
-        const double *in = c->rank ? p->narrow : z;
         const double score = (double)c->router_bias[k] + dot_half(c->router + k * width, in, width);
-        if (score > best_score) {
+        if (k != but && score > best_score) {
             best_score = score;
             best = k;
         }
     }
-    size_t next = 0;
-    for (uint32_t i = c->offset[best]; i < c->offset[best + 1]; i++) {
-        while (next < c->neurons[i])
-            a[next++] = 0.0;
-        next++;
+    return best;
+}
+
+/* Clears the activations outside the routed masks of input z. */
+static void apply_masks(const struct pass *p, uint32_t layer, const double *z, double *a)
+{
+    const struct pv_cluster_layer *c = &p->clusters->layers[layer];
+    const size_t first = route(p, layer, z, SIZE_MAX),
+                 second = p->n_best > 1 ? route(p, layer, z, first) : first;
+    uint32_t i = c->offset[first], j = c->offset[second];
+    for (size_t n = 0; n < p->model->hp.d_ffn; n++) {
+        const bool in_first = i < c->offset[first + 1] && c->neurons[i] == n;
+        const bool in_second = j < c->offset[second + 1] && c->neurons[j] == n;
+        i += in_first;
+        j += in_second;
+        if (!in_first && !in_second)
+            a[n] = 0.0;
     }
-    while (next < d_ffn)
-        a[next++] = 0.0;
 }
 
 static void feed_forward(struct pass *p, uint32_t layer)
@@ -162,7 +171,7 @@ static void feed_forward(struct pass *p, uint32_t layer)
         for (size_t j = 0; j < hp->d_ffn; j++)
             p->a[j] = hp->gated ? activate(p->gate[j], hp->act) * p->a[j] : activate(p->a[j], hp->act);
         if (p->clusters)
-            route(p, layer, z, p->a);
+            apply_masks(p, layer, z, p->a);
         multiply(p, w->ffn_down, p->a, p->x + t * hp->d_model, 1, true);
     }
 }
@@ -205,12 +214,12 @@ static void run(struct pass *p, const uint32_t *tokens, double *score, float *lo
 }
 
 enum pv_status pv_reference_forward(const struct pv_model *model, const struct pv_clusters *clusters,
-                                    const uint32_t *tokens, uint32_t n, float *logits)
+                                    uint32_t n_best, const uint32_t *tokens, uint32_t n, float *logits)
 {
     const struct pv_hparams *hp = &model->hp;
     const size_t d = hp->d_model, q = (size_t)hp->n_heads * hp->head_dim,
                  kv = (size_t)hp->n_kv_heads * hp->head_dim;
-    struct pass p = {.model = model, .clusters = clusters, .n = n};
+    struct pass p = {.model = model, .clusters = clusters, .n = n, .n_best = n_best};
     p.widest = hp->d_ffn > d ? hp->d_ffn : d;
     p.widest = q > p.widest ? q : p.widest;
     const size_t total = n * (2 * d + 2 * q + 2 * kv) + 2 * (size_t)hp->d_ffn + d + n;

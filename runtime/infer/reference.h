@@ -6,10 +6,10 @@
 #include "format/cluster_file.h"
 #include "format/model.h"
 
-/* logits [n][n_vocab] of tokens at positions 0..n-1. clusters NULL: dense; else each token's mask is routed.
- */
+/* logits [n][n_vocab] of tokens at positions 0..n-1. clusters NULL: dense; else each token computes the masks
+ * of its router's n_best clusters, 1 or 2. */
 PV_MUST_USE enum pv_status pv_reference_forward(const struct pv_model *model,
-                                                const struct pv_clusters *clusters, const uint32_t *tokens,
-                                                uint32_t n, float *logits);
+                                                const struct pv_clusters *clusters, uint32_t n_best,
+                                                const uint32_t *tokens, uint32_t n, float *logits);
 
 #endif

@@ -17,10 +17,13 @@ struct pv_work {
     struct pv_buffer *scores;    /* [T][K] router; NULL without clusters, like the next two */
     struct pv_buffer *cluster;   /* uint32 [T] */
     struct pv_buffer *margin;    /* [T] */
+    struct pv_buffer
+        *mask_bits;         /* uint32 [T][ceil(F/32)] of the best two clusters; NULL if the best will do */
+    struct pv_buffer *list; /* uint32 [F] the same of one token, ascending; likewise */
+    struct pv_buffer *row_index; /* uint32 [T]: 0, 1, 2, ...; made when first needed */
     /* for capture and the evaluation modes; made when first needed */
     struct pv_buffer *contribution; /* [T][F] */
     struct pv_buffer *bits;         /* uint32 [T][ceil(F/32)] */
-    struct pv_buffer *row_index;    /* uint32 [T]: 0, 1, 2, ... */
     struct pv_buffer *zeros;        /* uint32 [T] */
     /* output stage only */
     struct pv_buffer *last;          /* [d] last row of a batch */
@@ -92,7 +95,7 @@ bool pv_session_looks(const struct pv_session *s);
 /* Buffers for that; idempotent. */
 PV_MUST_USE enum pv_status pv_session_prepare_look(struct pv_session *s);
 
-/* The states of all stages, made where there are none. On failure there are none. */
+/* states.c: the states of all stages, made where there are none. On failure there are none. */
 PV_MUST_USE enum pv_status pv_session_make_states(struct pv_session *s);
 void pv_session_drop_states(struct pv_session *s); /* waits for what is running; the devices are still open */
 /* One token through all stages. */

@@ -1,9 +1,11 @@
 /* Cases of the kernels on rows of activations: norms, activations, masks, capture, likelihoods, the router's
  * choice. */
 #include <math.h>
+#include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "kernel/call.h"
 #include "kernel/case_tables.h"
 
 enum { GATED = 1, WIDE = 2, TIES = 4, NANS = 8, ALL_NAN = 16 };
@@ -44,6 +46,18 @@ static enum pv_status run_act_rows(struct pv_case_run *run, const struct pv_case
     return pv_case_check_rows(run, "a", ub, up, c->t, c->n);
 }
 
+/* [n_masks][F] bits; mask 0: all, 1: none, else some. */
+static enum pv_status make_bits(struct pv_case_run *run, uint32_t n_masks, uint32_t d_ffn, uint32_t **out)
+{
+    const size_t bit_words = pv_bit_words(d_ffn);
+    PV_TRY(pv_case_words(run, n_masks * bit_words, out));
+    for (uint32_t k = 0; k < n_masks; k++)
+        for (uint32_t j = 0; j < d_ffn; j++)
+            if (k == 0 || (k != 1 && pv_rng_below(&run->rng, 3) == 0))
+                pv_bit_set(*out + k * bit_words, j);
+    return PV_OK;
+}
+
 static enum pv_status run_mask_rows(struct pv_case_run *run, const struct pv_case *c)
 {
     const size_t bit_words = pv_bit_words(c->n);
@@ -51,12 +65,8 @@ static enum pv_status run_mask_rows(struct pv_case_run *run, const struct pv_cas
     uint32_t *bits = NULL, *cluster = NULL;
     struct pv_buffer *ab = NULL, *bb = NULL, *cb = NULL;
     PV_TRY(pv_case_random(run, (size_t)c->t * c->n, 1.0f, &a));
-    PV_TRY(pv_case_words(run, c->k * bit_words, &bits));
+    PV_TRY(make_bits(run, c->k, c->n, &bits));
     PV_TRY(pv_case_words(run, c->t, &cluster));
-    for (uint32_t k = 0; k < c->k; k++)
-        for (uint32_t j = 0; j < c->n; j++)
-            if (k == 0 || (k != 1 && pv_rng_below(&run->rng, 3) == 0)) /* cluster 0: all, 1: none */
-                pv_bit_set(bits + k * bit_words, j);
     for (uint32_t t = 0; t < c->t; t++)
         cluster[t] = pv_rng_below(&run->rng, c->k);
     PV_TRY(pv_case_rows(run, a, c->t, c->n, &ab));
@@ -159,6 +169,72 @@ static enum pv_status run_route_rows(struct pv_case_run *run, const struct pv_ca
     return pv_case_check_words(run, "margin", mb, margin, c->t);
 }
 
+/* c->n clusters of c->k neurons in random masks, as run_mask_rows makes them. */
+static enum pv_status run_union_rows(struct pv_case_run *run, const struct pv_case *c)
+{
+    const size_t bit_words = pv_bit_words(c->k);
+    float *scores = NULL, *margin = NULL;
+    uint32_t *cluster = NULL, *masks = NULL, *bits = NULL, best[2];
+    struct pv_masks table = {.n_clusters = c->n};
+    struct pv_union_args args = {.masks = &table, .n_tokens = c->t, .d_ffn = c->k};
+    PV_TRY(make_scores(run, c, &scores));
+    PV_TRY(make_bits(run, c->n, c->k, &masks));
+    PV_TRY(pv_case_floats(run, c->t, &margin));
+    PV_TRY(pv_case_words(run, c->t, &cluster));
+    PV_TRY(pv_case_words(run, c->t * bit_words, &bits));
+    PV_TRY(pv_case_buffer(run, masks, c->n * bit_words, &table.bits));
+    PV_TRY(pv_case_rows(run, scores, c->t, c->n, &args.scores));
+    PV_TRY(pv_case_buffer(run, NULL, c->t, &args.cluster));
+    PV_TRY(pv_case_buffer(run, NULL, c->t, &args.margin));
+    PV_TRY(pv_case_buffer(run, NULL, c->t * bit_words, &args.bits));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_union_rows(run->recorder, &args));
+    PV_TRY(pv_case_submit(run));
+    for (uint32_t t = 0; t < c->t; t++) {
+        const float *row = scores + (size_t)t * c->n;
+        cluster[t] = pv_ref_route(row, c->n, &margin[t]);
+        pv_ref_best_two(row, c->n, best);
+        pv_ref_union(masks, best, c->k, bits + t * bit_words);
+    }
+    PV_TRY(pv_case_check_words(run, "cluster", args.cluster, cluster, c->t));
+    PV_TRY(pv_case_check_words(run, "margin", args.margin, margin, c->t));
+    return pv_case_check_words(run, "bits", args.bits, bits, c->t * bit_words);
+}
+
+/* c->n neurons; c->k: 0 all of them set, 1 none, 2 some. */
+static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_case *c)
+{
+    enum { D = 64 };
+    const size_t bit_words = pv_bit_words(c->n);
+    const float margin = 0.75f;
+    uint32_t *masks = NULL, *list = NULL, *words = NULL;
+    struct pv_union_args args = {.n_tokens = 1, .d_ffn = c->n};
+    struct pv_buffer *route = NULL, *out = NULL;
+    struct pv_route slot;
+    PV_TRY(make_bits(run, 3, c->n, &masks));
+    PV_TRY(pv_case_words(run, c->n, &list));
+    PV_TRY(pv_case_buffer(run, masks + c->k * bit_words, bit_words, &args.bits));
+    PV_TRY(pv_case_buffer(run, &(uint32_t){5}, 1, &args.cluster));
+    PV_TRY(pv_case_buffer(run, &margin, 1, &args.margin));
+    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &route));
+    PV_TRY(pv_case_buffer(run, NULL, pv_row_stride(c->n), &out));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_union_list(run->recorder, &args, route, out, D));
+    PV_TRY(pv_case_submit(run));
+    const uint32_t n = pv_ref_union_list(masks + c->k * bit_words, c->n, list);
+    PV_TRY(pv_case_read(run, route, &words));
+    memcpy(&slot, words, sizeof slot);
+    pv_case_expect(run, slot.cluster == 5 && slot.n_neurons == n && slot.list_offset == 0,
+                   "route: not the cluster or the length of the list");
+    pv_case_expect(run, memcmp(&slot.margin, &margin, sizeof margin) == 0, "route: wrong margin");
+    pv_case_expect(run,
+                   slot.up_x == pv_ceil_div(n, pv_row_split(&run->device->plan).rows_per_workgroup) &&
+                       slot.up_y == 1 && slot.up_z == 1,
+                   "route: wrong indirect arguments for ffn_up");
+    pv_case_expect(run, words[sizeof slot / 4] == 0xffffffffu, "route: written past the end");
+    return pv_case_check_words(run, "list", out, list, n); /* the first n, then poison */
+}
+
 static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case *c)
 {
     float *logits = NULL, *expected = NULL;
@@ -223,6 +299,9 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
 #define ARGMAX(n, flags, text) ROWS(argmax, 1, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
 #define ROUTE(t, n, flags, text)                                                                             \
     ROWS(route_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 0.0)
+#define UNION(t, n, k, flags, text)                                                                          \
+    ROWS(union_rows, t, n, k, flags, " F=" #k text, PV_AXIS_ACCESS | PV_AXIS_REDUCE, 0.0)
+#define LIST(n, k, text) ROWS(union_list, 1, n, k, 0, text, PV_AXIS_REDUCE, 0.0)
 #define NLL(t, n, flags, text)                                                                               \
     ROWS(nll_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
 
@@ -235,6 +314,12 @@ const struct pv_case pv_cases_rows[] = {
                         ARGMAX(5003, 0, "") ARGMAX(5003, TIES, " ties") ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "")
                             ROUTE(33, 31, TIES, " ties") ROUTE(31, 33, NANS, " nan") ROUTE(3, 256, 0, "")
                                 ROUTE(2, 3, ALL_NAN, " all nan") ROUTE(9, 1000, TIES | NANS, " ties nan")
-                                    NLL(1, 1, 0, "") NLL(3, 31, 0, "") NLL(33, 33, 0, "")
-                                        NLL(2, 172, WIDE, " wide") NLL(5, 5003, 0, "")};
+                                    UNION(1, 1, 1, 0, "") UNION(2, 2, 31, 0, "")
+                                        UNION(5, 3, 33, ALL_NAN, " all nan") UNION(33, 31, 172, TIES, " ties")
+                                            UNION(9, 33, 64, TIES | NANS,
+                                                  " ties nan") UNION(3, 300, 1030, 0, "") LIST(1, 0, " all")
+                                                LIST(31, 1, " none") LIST(31, 2, "") LIST(33, 0, " all")
+                                                    LIST(172, 2, "") LIST(3000, 2, "") LIST(4096, 0, " all")
+                                                        NLL(1, 1, 0, "") NLL(3, 31, 0, "") NLL(33, 33, 0, "")
+                                                            NLL(2, 172, WIDE, " wide") NLL(5, 5003, 0, "")};
 const uint32_t pv_n_cases_rows = sizeof pv_cases_rows / sizeof *pv_cases_rows;

@@ -135,6 +135,22 @@ PV_MUST_USE enum pv_status pv_kernel_act_rows(struct pv_recorder *r, struct pv_b
 PV_MUST_USE enum pv_status pv_kernel_route_rows(struct pv_recorder *r, struct pv_buffer *scores,
                                                 struct pv_buffer *cluster, struct pv_buffer *margin,
                                                 uint32_t n_tokens, uint32_t n_clusters);
+/* The union of the router's best two clusters instead of the best one. */
+struct pv_union_args {
+    const struct pv_masks *masks;
+    struct pv_buffer *scores;  /* [T][K] */
+    struct pv_buffer *cluster; /* uint32 [T], the best */
+    struct pv_buffer *margin;  /* [T] */
+    struct pv_buffer *bits;    /* uint32 [T][ceil(F/32)], the neurons of either */
+    uint32_t n_tokens, d_ffn;
+};
+/* cluster and margin as pv_kernel_route_rows, and bits; K = 1: of that one cluster. */
+PV_MUST_USE enum pv_status pv_kernel_union_rows(struct pv_recorder *r, const struct pv_union_args *a);
+/* Then for one token: the neurons of `bits`, ascending, into list (uint32, room for F in whole vec4) and
+ * `route` as pv_kernel_route writes it, for masked kernels that are given `list` as the masks' neurons. */
+PV_MUST_USE enum pv_status pv_kernel_union_list(struct pv_recorder *r, const struct pv_union_args *a,
+                                                struct pv_buffer *route, struct pv_buffer *list,
+                                                uint32_t d_model);
 /* a[t][j] = 0 where bit j of bits[cluster[t]] is clear. */
 PV_MUST_USE enum pv_status pv_kernel_mask_rows(struct pv_recorder *r, struct pv_buffer *a,
                                                struct pv_buffer *bits, struct pv_buffer *cluster,

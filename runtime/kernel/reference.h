@@ -58,6 +58,12 @@ void pv_ref_act_rows(float *up, const float *gate, uint32_t n_tokens, uint32_t d
 /* Index of the greatest of scores [n], the lowest on a tie, never NaN; its lead over the second, 0 if n = 1.
  */
 uint32_t pv_ref_route(const float *scores, uint32_t n, float *margin);
+/* The best two, the first as pv_ref_route; the same twice where there is no other that is a number. */
+void pv_ref_best_two(const float *scores, uint32_t n, uint32_t best[2]);
+/* bits [ceil(F/32)] = masks[best[0]] | masks[best[1]], masks [K][ceil(F/32)]. */
+void pv_ref_union(const uint32_t *masks, const uint32_t best[2], uint32_t d_ffn, uint32_t *bits);
+/* list [F]: the set bits, ascending; returns how many. */
+uint32_t pv_ref_union_list(const uint32_t *bits, uint32_t d_ffn, uint32_t *list);
 void pv_ref_mask_rows(float *a, const uint32_t *bits, const uint32_t *cluster, uint32_t n_tokens,
                       uint32_t d_ffn);
 void pv_ref_capture(const float *a, const float *norm, uint32_t n_tokens, uint32_t d_ffn, float tau,

@@ -1,4 +1,5 @@
-/* The router's choice and its lead over the second best, for a batch. */
+/* The router's choice and its lead over the second best, for a batch, and the neurons of the best two. */
+#include "base/bits.h"
 #include "base/log.h"
 #include "kernel/call.h"
 
@@ -21,5 +22,27 @@ enum pv_status pv_kernel_route_rows(struct pv_recorder *r, struct pv_buffer *sco
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {pv_ceil_div(n_tokens, split.rows_per_workgroup), 1, 1}};
+    return pv_call_record(r, &call);
+}
+
+enum pv_status pv_kernel_union_rows(struct pv_recorder *r, const struct pv_union_args *a)
+{
+    const uint32_t n_clusters = a->masks->n_clusters, words = (uint32_t)pv_bit_words(a->d_ffn);
+    const struct pv_need needs[] = {{a->scores, pv_rows_bytes(a->n_tokens, n_clusters), "scores"},
+                                    {a->masks->bits, (uint64_t)n_clusters * words * 4, "masks"},
+                                    {a->cluster, (uint64_t)a->n_tokens * 4, "cluster"},
+                                    {a->margin, (uint64_t)a->n_tokens * 4, "margin"},
+                                    {a->bits, (uint64_t)a->n_tokens * words * 4, "bits"}};
+    PV_TRY(
+        pv_call_require(r, "union_rows", a->n_tokens >= 1 && a->d_ffn >= 1, "n_tokens >= 1 and d_ffn >= 1"));
+    PV_TRY(pv_call_check(r, "union_rows", needs, 5));
+    const struct pv_pc_union_rows push = {
+        .n_clusters = n_clusters, .x_stride = pv_row_stride(n_clusters), .mask_stride = words};
+    const struct pv_call call = {.kernel = "union_rows",
+                                 .spec = {[PV_SPEC_WG] = pv_row_split_activations(pv_call_plan(r)).workgroup},
+                                 .buffers = {a->scores, a->masks->bits, a->cluster, a->margin, a->bits},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {a->n_tokens, 1, 1}};
     return pv_call_record(r, &call);
 }

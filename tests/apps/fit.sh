@@ -59,6 +59,9 @@ parvin run "$MODEL" -c whole.gguf -p 'Once upon a time' -n 16 --temp 0 --json --
 expect_code 0
 density=$(json_field density)
 expect_number 'd > 0.05 && d < 0.6' d "$density"
+parvin run "$MODEL" -c whole.gguf -p 'Once upon a time' -n 16 --temp 0 --best 2 --json --validation
+expect_code 0
+expect_number 'two > one' two "$(json_field density)" one "$density"
 parvin eval "$MODEL" -c whole.gguf --text text --ctx 64 --windows 4
 expect_code 0
 expect_in out dense 'static hot set' 'oracle mask' 'oracle cluster' routed precision
@@ -67,6 +70,15 @@ expect_code 0
 dense=$(json_field ppl_dense) routed=$(json_field ppl_routed) mask=$(json_field ppl_oracle_mask)
 expect_number 'd > 1 && r > d && m < r' d "$dense" r "$routed" m "$mask"
 expect_in out '"ppl_static"' '"ppl_oracle"' '"rise_routed"' '"precision"' '"recall"' '"weighted_recall"' '"layers"'
+
+parvin eval "$MODEL" -c whole.gguf --text text --ctx 64 --windows 4 --best 2 --json --validation
+expect_code 0
+expect_number 'two < one && two > d' two "$(json_field ppl_routed)" one "$routed" d "$dense"
+parvin run "$MODEL" -p a -n 2 --best 2
+expect_code 2
+expect_in err '--best is about clusters'
+parvin run "$MODEL" -c whole.gguf -p a -n 2 --best 3
+expect_usage best
 
 # Other weights, damage.
 cp "$MODEL" other.gguf

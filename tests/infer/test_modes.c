@@ -52,6 +52,62 @@ START_TEST(token_statistics_name_the_mask)
 }
 END_TEST
 
+/* The union of the best two: what is computed is what the statistics, the captures and the evaluation say. */
+static enum pv_status on_union(void *user, const struct pv_capture *c)
+{
+    const struct pv_clusters *clusters = user;
+    const size_t words = pv_bit_words(100);
+    ck_assert_ptr_nonnull(c->mask);
+    for (uint32_t t = 0; t < c->n_tokens; t++) {
+        uint32_t n, n_missing = 0;
+        const uint32_t *bits = c->mask + t * words;
+        const uint16_t *own = pv_clusters_mask(clusters, c->layer, c->cluster[t], &n);
+        for (uint32_t i = 0; i < n; i++)
+            n_missing += !pv_bit_get(bits, own[i]);
+        ck_assert_uint_eq(n_missing, 0);
+        ck_assert_uint_gt(pv_bit_count(bits, words),
+                          n); /* random masks of 100 neurons: never one in another */
+    }
+    return PV_OK;
+}
+
+START_TEST(two_clusters_are_computed_and_counted)
+{
+    static const enum pv_ffn_mode modes[] = {PV_FFN_DENSE, PV_FFN_ROUTED};
+    const struct pv_eval_params params = {.n_ctx = 16, .modes = modes, .n_modes = 2};
+    double density[2], recall[2];
+    uint32_t tokens[40];
+    for (uint32_t n_best = 1; n_best <= 2; n_best++) {
+        struct pv_eval_result result;
+        struct pv_token_stats stats;
+        struct pv_session *s;
+        struct rig rig;
+        rig_open(&rig, &tiny, 6, 0.3, &(struct pv_engine_params){.n_best = n_best});
+        rig_random_tokens(4, pv_model_hparams(rig.model)->n_vocab, tokens, 40);
+        ck_assert_int_eq(pv_eval(rig.engine, tokens, 40, &params, &result), PV_OK);
+        density[n_best - 1] = result.modes[1].density;
+        recall[n_best - 1] = result.mean.recall;
+        pv_eval_result_free(&result);
+        const struct pv_session_params looking = {
+            .ffn = PV_FFN_ROUTED, .capture = n_best > 1 ? on_union : NULL, .capture_user = rig.clusters};
+        ck_assert_int_eq(pv_session_create(rig.engine, &looking, &s), PV_OK);
+        ck_assert_int_eq(pv_session_prefill(s, tokens, 20), PV_OK);
+        ck_assert_int_eq(pv_session_decode(s, tokens[20]), PV_OK);
+        ck_assert_int_eq(pv_session_token_stats(s, &stats), PV_OK);
+        for (uint32_t l = 0; l < stats.n_layers; l++) {
+            const uint32_t own = pv_clusters_mask_size(rig.clusters, l, stats.cluster[l]);
+            ck_assert(n_best > 1 ? stats.n_neurons[l] > own : stats.n_neurons[l] == own);
+        }
+        pv_session_destroy(s);
+        rig_close(&rig);
+    }
+    /* two random masks of 0.3 hold 0.51 */
+    ck_assert_double_eq_tol(density[0], 0.3, 0.08);
+    ck_assert_double_eq_tol(density[1], 0.51, 0.08);
+    ck_assert_double_gt(recall[1], recall[0]);
+}
+END_TEST
+
 /* Times follow each other within the token's device time, the way of the token names them, and nothing is
  * timed unasked. */
 START_TEST(dispatches_are_timed)
@@ -204,6 +260,10 @@ START_TEST(wrong_calls_are_refused)
     ck_assert_int_eq(pv_session_decode(rig.session, 0), PV_ERR_ARG); /* full */
     pv_session_reset(rig.session);
     ck_assert_int_eq(pv_session_decode(rig.session, 0), PV_OK);
+    struct pv_engine *engine = NULL;
+    ck_assert_int_eq(
+        pv_engine_create(rig_context(), rig.model, &(struct pv_engine_params){.n_best = 3}, &engine),
+        PV_ERR_ARG);
     rig_close(&rig);
 }
 END_TEST
@@ -236,6 +296,7 @@ int main(void)
     TCase *tcase = tcase_create("modes");
     tcase_add_test(tcase, masks_of_all_neurons_give_the_dense_logits);
     tcase_add_test(tcase, token_statistics_name_the_mask);
+    tcase_add_test(tcase, two_clusters_are_computed_and_counted);
     tcase_add_test(tcase, dispatches_are_timed);
     tcase_add_test(tcase, capture_sees_every_row_of_every_layer_once);
     tcase_add_test(tcase, evaluation_orders_the_modes);

@@ -13,8 +13,11 @@ static void foretell(const struct pv_tiny_params *tiny, uint32_t n_clusters, uin
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t both[] = {devices[i], devices[n - 1 - i]};
         const double split[] = {1.0, 2.0};
-        struct pv_engine_params params = {
-            .devices = both, .n_devices = n_stages, .split = split, .n_batch = 16};
+        struct pv_engine_params params = {.devices = both,
+                                          .n_devices = n_stages,
+                                          .split = split,
+                                          .n_batch = 16,
+                                          .n_best = rank > 0 ? 2 : 1};
         struct pv_placement p;
         struct rig rig;
         uint64_t sum = 0;

@@ -29,7 +29,7 @@ static void compare(const struct pv_tiny_params *tiny, uint32_t device, uint32_t
     ck_assert(expected && got);
     rig_random_tokens(5, n_vocab, tokens[0], N_SEQS * N_STEPS);
     for (uint32_t i = 0; i < n_seqs; i++)
-        ck_assert_int_eq(pv_reference_forward(rig.model, NULL, tokens[i], N_STEPS,
+        ck_assert_int_eq(pv_reference_forward(rig.model, NULL, 1, tokens[i], N_STEPS,
                                               expected + (size_t)i * N_STEPS * n_vocab),
                          PV_OK);
     ck_assert_int_eq(pv_sequences_create(rig.engine, n_seqs, N_STEPS, &session), PV_OK);

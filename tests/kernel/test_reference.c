@@ -179,6 +179,27 @@ START_TEST(ffn_is_compact_in_list_order)
 }
 END_TEST
 
+START_TEST(the_best_two_are_joined)
+{
+    static const uint32_t masks[3] = {0x21, 0x5, 0x80};
+    uint32_t best[2], bits, list[8];
+    pv_ref_best_two((const float[]){1, 3, 2.5f}, 3, best);
+    ck_assert(best[0] == 1 && best[1] == 2);
+    pv_ref_union(masks, best, 8, &bits);
+    ck_assert_uint_eq(bits, 0x85);
+    ck_assert_uint_eq(pv_ref_union_list(&bits, 8, list), 3);
+    ck_assert(list[0] == 0 && list[1] == 2 && list[2] == 7);
+    pv_ref_best_two((const float[]){3, 1, 3, 1}, 4, best); /* ties: the lowest */
+    ck_assert(best[0] == 0 && best[1] == 2);
+    pv_ref_best_two((const float[]){1, 1, 3}, 3, best);
+    ck_assert(best[0] == 2 && best[1] == 0);
+    pv_ref_best_two((const float[]){NAN, -7, NAN}, 3, best); /* no other */
+    ck_assert(best[0] == 1 && best[1] == 1);
+    pv_ref_best_two((const float[]){-7}, 1, best);
+    ck_assert(best[0] == 0 && best[1] == 0);
+}
+END_TEST
+
 START_TEST(route_takes_the_first_greatest)
 {
     float margin;
@@ -258,6 +279,7 @@ int main(void)
                                   act_rows_gates,
                                   ffn_is_compact_in_list_order,
                                   route_takes_the_first_greatest,
+                                  the_best_two_are_joined,
                                   mask_rows_clears,
                                   capture_measures_contributions,
                                   add_adds,

@@ -15,8 +15,8 @@ struct pv_session;
 
 /* Which neurons a feed-forward layer computes. */
 enum pv_ffn_mode {
-    PV_FFN_DENSE,          /* all of them */
-    PV_FFN_ROUTED,         /* the mask of the cluster the router names (decode and prefill) */
+    PV_FFN_DENSE,  /* all of them */
+    PV_FFN_ROUTED, /* the mask of the cluster (n_best 2: clusters) the router names (decode and prefill) */
     PV_FFN_ORACLE_CLUSTER, /* the mask of the true pattern's own cluster (evaluation only) */
     PV_FFN_STATIC,         /* one hot set for all tokens, as large as the masks (evaluation only) */
     PV_FFN_ORACLE_MASK,    /* the token's own top neurons by contribution, same count (evaluation only) */
@@ -29,8 +29,11 @@ struct pv_engine_params {
     const double
         *split; /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
     const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
-    uint32_t n_ctx;                     /* 0: the model's own context length */
-    uint32_t n_batch;                   /* tokens per prefill submit; 0: from the plan */
+    /* A token computes the neurons of this many of the clusters that its router puts first, in every layer
+     * and session: 1, or 2 for the union of the best two, which loses less and computes more. 0: 1. */
+    uint32_t n_best;
+    uint32_t n_ctx;   /* 0: the model's own context length */
+    uint32_t n_batch; /* tokens per prefill submit; 0: from the plan */
     /* Go on without a device on which a call fails (lost, out of memory): its layers are loaded on the others
      * as far as they have room, and sessions feed their tokens again, all within the call that met the
      * failure. Warnings say so. Not in sessions with a capture or an evaluation mode. The last device's
@@ -58,6 +61,8 @@ struct pv_capture {
     const uint32_t *bits;      /* c_j > tau of the layer */
     const uint32_t *cluster;   /* the router's choice; NULL without clusters */
     const float *margin;       /* best minus second best router score; NULL without clusters */
+    const uint32_t
+        *mask; /* neurons computed [n_tokens][ceil(F/32)], if not those of `cluster` alone; else NULL */
 };
 /* A failure ends the call that was running with that status. */
 typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *capture);
