@@ -7,7 +7,8 @@
 
 #include "output.h"
 
-enum { KS = 32, DENSITIES = 32 };
+enum { KS = 32, DENSITIES = 32, N_OURS = 3 };
+static const char *const ours[N_OURS] = {"parvin", "parvin-mask", "parvin-lowrank"};
 
 struct report {
     FILE *out;
@@ -123,7 +124,6 @@ static void write_rises(const struct report *r)
 
 static void write_equal_bytes(const struct report *r)
 {
-    static const char *const ours[] = {"parvin", "parvin-lowrank"};
     fputs("## At equal bytes read\n\nThe same rows of Parvin against sign bits and low-rank prediction where "
           "those read "
           "as many bytes per token, predictor included (between measured points, on logarithms; ~ is the "
@@ -135,7 +135,7 @@ static void write_equal_bytes(const struct report *r)
           "|\n",
           r->out);
     write_rule(r, 1, 7);
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < N_OURS; m++)
         for (uint32_t k = 0; k < r->n_k; k++)
             for (uint32_t i = 0; i < r->n_density; i++) {
                 const struct pv_sweep_row *row = sweep_find(r->table, ours[m], r->k[k], r->density[i], false);
@@ -283,13 +283,14 @@ static void judge_rises(const struct report *r)
 {
     static const double aims[][2] = {{0.2, 0.008}, {0.1, 0.03}, {0.05, 0.10}};
     char text[256];
-    for (int i = 0; i < 3; i++) {
-        const struct pv_sweep_row *row = best_row(r, "parvin", aims[i][0]);
+    for (int i = 0; i < 3 * N_OURS; i++) {
+        const double *aim = aims[i / N_OURS];
+        const struct pv_sweep_row *row = best_row(r, ours[i % N_OURS], aim[0]);
         if (!row)
             continue;
-        snprintf(text, sizeof text, "rise at most %.4g %% at density %.4g | %.2f %% (K=%u)", 100 * aims[i][1],
-                 aims[i][0], 100 * row->rise, row->n_clusters);
-        verdict(r, row->rise <= aims[i][1], text);
+        snprintf(text, sizeof text, "%s: rise at most %.4g %% at density %.4g | %.2f %% (K=%u)", row->label,
+                 100 * aim[1], aim[0], 100 * row->rise, row->n_clusters);
+        verdict(r, row->rise <= aim[1], text);
     }
     for (uint32_t i = 0; i < r->n_density; i++) {
         const struct pv_sweep_row *hot = sweep_find(r->table, "static", 0, r->density[i], false);
@@ -315,10 +316,9 @@ static void judge_rises(const struct report *r)
 
 static void judge_bytes(const struct report *r)
 {
-    static const char *const ours[] = {"parvin", "parvin-lowrank"}, *const rivals[] = {"sign", "lowrank",
-                                                                                       "svd"};
+    static const char *const rivals[] = {"sign", "lowrank", "svd"};
     static const char *const names[] = {"sign bits", "low rank", "SVD"};
-    for (int m = 0; m < 2; m++)
+    for (int m = 0; m < N_OURS; m++)
         for (int rival = 0; rival < 3; rival++) {
             uint32_t n = 0, won = 0;
             char text[256];

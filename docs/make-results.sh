@@ -31,7 +31,9 @@ measure() {
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
 	sweep "$model" "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
-		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin
+		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin,parvin-mask
+	sweep "$model" "$out/clustering" --sweep K=16,64,256,1024,4096 --clustering-only --iters 10 \
+		--methods k-modes,k-means,parvin-active
 	sweep "$model" "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
 		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
 	tokens=30000
@@ -91,7 +93,8 @@ TEXT
 ## Every method, side by side
 
 Learned from fewer tokens and measured on the first windows of the test text, among them titles and contents, which
-are harder than what follows: compare rows with each other, not with the fits above.
+are harder than what follows: compare rows with each other, not with the fits above. Where another method does better at
+equal bytes, and why, is in [method.md](method.md) under "Equal bytes".
 
 TEXT
 	sed 's/^## /### /; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
