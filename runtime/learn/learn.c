@@ -30,6 +30,7 @@ enum {
     TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
     MIN_TOKENS = 64,
     HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
+    CLUSTERING = 2,      /* version: a resume file with another's clusters makes them anew */
 };
 static const double SEARCH_GROUP_DENSITY = 0.2; /* while the density is not known yet */
 
@@ -88,8 +89,8 @@ static void make_keys(struct learner *ln)
 {
     const struct pv_fit_params *p = &ln->params;
     struct pv_capture_params capture = {.active_share = p->active_share};
-    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed,      ln->clusters_on != NULL,
-                          p->method,     p->space,   p->n_restarts};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed,       ln->clusters_on != NULL,
+                          p->method,     p->space,   p->n_restarts, CLUSTERING};
     uint64_t router[] = {p->n_epochs, ln->router_on != NULL, p->router};
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
