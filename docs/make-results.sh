@@ -42,13 +42,16 @@ measure() {
 			--methods oracle,magnitude,static,svd,lowrank,k-means,parvin-plain,parvin
 	done
 	"$parvin" capture "$model" --text "$train" --tokens "${FIT_TOKENS:-500000}" -o "$work/text.capture"
-	for run in 256:0.19 1024:0.1 1024:0.05; do
-		k=${run%:*} density=${run#*:} fewer=
-		[ "$k" -lt 1024 ] || fewer='--iters 8 --epochs 4'
-		# shellcheck disable=SC2086
-		"$parvin" fit "$model" --capture "$work/text.capture" -k "$k" --density "$density" $fewer -o "$work/c.gguf"
-		"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json |
-			sed 's#": "[^"]*/\([^"/]*\)"#": "\1"#' >"$out/fit-$k-$density.json" # names, not this machine's folders
+	for space in contribution mask; do
+		for run in 256:0.19 1024:0.1 1024:0.05; do
+			k=${run%:*} density=${run#*:} fewer=
+			[ "$k" -lt 1024 ] || fewer='--iters 8 --epochs 4'
+			# shellcheck disable=SC2086
+			"$parvin" fit "$model" --capture "$work/text.capture" -k "$k" --density "$density" --space "$space" \
+				$fewer -o "$work/c.gguf"
+			"$parvin" eval "$model" -c "$work/c.gguf" --text "$test" --ctx 256 --windows 64 --json |
+				sed 's#": "[^"]*/\([^"/]*\)"#": "\1"#' >"$out/$space-$k-$density.json" # no folders of this machine
+		done
 	done
 }
 
@@ -73,19 +76,19 @@ behind the charts in [results/sweep.csv](results/sweep.csv).
 `parvin fit --tokens 500000` (K = 1024 with `--iters 8 --epochs 4`), then `parvin eval --ctx 256 --windows 64` on text that neither model nor clusters have seen. Aimed
 at: a rise of at most 0.8, 3 and 10 % at densities 0.20, 0.10 and 0.05.
 
-| K | density asked for | on the test text | perplexity dense | routed | rise | oracle cluster | router accuracy | precision | recall | energy kept |
-|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+| `--space` | K | density asked for | on the test text | perplexity dense | routed | rise | oracle cluster | router accuracy | precision | recall | energy kept |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 TEXT
-	for file in "$out"/fit-*.json; do
+	for file in "$out"/contribution-*.json "$out"/mask-*.json; do
 		[ -e "$file" ] || continue
 		run=$(basename "$file" .json)
-		k=${run#fit-}
-		awk -v k="${k%-*}" -v asked="${k#*-}" -v d="$(field density "$file")" -v dense="$(field ppl_dense "$file")" \
+		k=${run#*-}
+		awk -v space="${run%%-*}" -v k="${k%-*}" -v asked="${k#*-}" -v d="$(field density "$file")" -v dense="$(field ppl_dense "$file")" \
 			-v routed="$(field ppl_routed "$file")" -v own="$(field ppl_oracle "$file")" \
 			-v right="$(field router_accuracy "$file")" -v precision="$(field precision "$file")" \
 			-v recall="$(field recall "$file")" -v kept="$(field weighted_recall "$file")" 'BEGIN {
-			printf "| %d | %s | %.4f | %.3f | %.3f | **%+.2f %%** | %+.2f %% | %.1f %% | %.3f | %.3f | %.2f %% |\n",
-				k, asked, d, dense, routed, 100 * (routed / dense - 1), 100 * (own / dense - 1), 100 * right,
+			printf "| %s | %d | %s | %.4f | %.3f | %.3f | **%+.2f %%** | %+.2f %% | %.1f %% | %.3f | %.3f | %.2f %% |\n",
+				space, k, asked, d, dense, routed, 100 * (routed / dense - 1), 100 * (own / dense - 1), 100 * right,
 				precision, recall, 100 * kept }'
 	done
 	printf '\n'
@@ -98,10 +101,15 @@ equal bytes, and why, is in [method.md](method.md) under "Equal bytes".
 
 TEXT
 	sed 's/^## /### /; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
+	if [ -e "$out/clustering/sweep.md" ]; then
+		printf '\n## Clusterings up to K = 4096\n\nTen iterations; no routers, no perplexities.\n\n'
+		sed -n '1,/^$/p; /^| aim/,/^$/p; /^Every token with/,/^$/p; /^!.*precision/,/^$/p; /^| clustering/,/^$/p' \
+			"$out/clustering/sweep.md" | sed 's#](precision#](results/clustering/precision#'
+	fi
 	extra routers 'Other routers, other spaces, K = 256'
 	for folder in "$out"/*/; do
 		name=$(basename "$folder")
-		[ "$name" = routers ] || extra "$name" "$name: a SwiGLU model, where half of the neurons count as active"
+		[ "$name" = routers ] || [ "$name" = clustering ] || extra "$name" "$name: a SwiGLU model, where half of the neurons count as active"
 	done
 }
 
