@@ -8,7 +8,7 @@
 #include "output.h"
 
 enum { KS = 32, DENSITIES = 32, N_OURS = 3 };
-static const char *const ours[N_OURS] = {"parvin", "parvin-mask", "parvin-lowrank"};
+static const char *const candidates[N_OURS] = {"parvin", "parvin-mask", "parvin-lowrank"};
 
 struct report {
     FILE *out;
@@ -138,7 +138,8 @@ static void write_equal_bytes(const struct report *r)
     for (int m = 0; m < N_OURS; m++)
         for (uint32_t k = 0; k < r->n_k; k++)
             for (uint32_t i = 0; i < r->n_density; i++) {
-                const struct pv_sweep_row *row = sweep_find(r->table, ours[m], r->k[k], r->density[i], false);
+                const struct pv_sweep_row *row =
+                    sweep_find(r->table, candidates[m], r->k[k], r->density[i], false);
                 int beyond;
                 if (!row)
                     continue;
@@ -285,7 +286,7 @@ static void judge_rises(const struct report *r)
     char text[256];
     for (int i = 0; i < 3 * N_OURS; i++) {
         const double *aim = aims[i / N_OURS];
-        const struct pv_sweep_row *row = best_row(r, ours[i % N_OURS], aim[0]);
+        const struct pv_sweep_row *row = best_row(r, candidates[i % N_OURS], aim[0]);
         if (!row)
             continue;
         snprintf(text, sizeof text, "%s: rise at most %.4g %% at density %.4g | %.2f %% (K=%u)", row->label,
@@ -326,7 +327,7 @@ static void judge_bytes(const struct report *r)
             for (uint32_t i = 0; i < r->table->n_rows; i++) {
                 const struct pv_sweep_row *row = &r->table->rows[i];
                 int beyond;
-                if (strcmp(row->method, ours[m]) != 0 || !isfinite(row->ppl))
+                if (strcmp(row->method, candidates[m]) != 0 || !isfinite(row->ppl))
                     continue;
                 double rise = sweep_rise_at(r->table, rivals[rival], row->n_clusters, row->bytes, &beyond);
                 label = row->label;
