@@ -46,7 +46,7 @@ TMPDIR=$PWD
 export TMPDIR
 parvin conform --device "$device" --quick --filter 'model/'
 expect_code 0
-expect_in out 'model                    4 passed'
+expect_in out 'model                    6 passed'
 expect_files reports a.xml a.md
 
 # Time is up after one round at the least; each round has a seed of its own. A slow device wants longer for a second.
