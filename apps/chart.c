@@ -19,7 +19,8 @@ struct axis {
 const char *chart_colour(uint32_t i)
 {
     static const char *const colours[] = {"#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
-                                          "#56b4e9", "#8c6bb1", "#7f7f7f", "#a6761d", "#1b7837", "#b2182b"};
+                                          "#56b4e9", "#8c6bb1", "#7f7f7f", "#a6761d", "#1b7837", "#b2182b",
+                                          "#17becf", "#bcbd22", "#7f3b08", "#08306b", "#f781bf"};
     return colours[i % (sizeof colours / sizeof colours[0])];
 }
 
