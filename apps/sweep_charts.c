@@ -152,14 +152,14 @@ static enum pv_status draw_clusters(const struct charting *c)
 /* Precision and recall of the clusterings at masks as large as the mean pattern. */
 static enum pv_status draw_precision(const struct charting *c)
 {
-    static const char *const methods[] = {"k-modes", "k-means", "parvin-active", "parvin"};
+    static const char *const methods[] = {"k-modes", "k-means", "parvin-active", "parvin-hits", "parvin"};
     start(c, (struct chart){
                  .title = "Clustering: masks as large as the mean pattern, every token in its own cluster",
                  .x_label = "clusters per layer, K",
                  .y_label = "precision (= recall on average)",
                  .log_x = true,
                  .y_percent = true});
-    for (int m = 0; m < 4; m++)
+    for (int m = 0; m < 5; m++)
         for (int recall = 0; recall < 2; recall++) {
             struct chart_series *series =
                 add_method(c, methods[m], 0, recall ? ": recall" : ": precision", recall);

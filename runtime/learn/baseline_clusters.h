@@ -4,13 +4,14 @@
  * from it.
  *
  * Groupings:  k-modes on bits (baseline_kmodes.h); spherical k-means on bits; on root contributions
- * (kmeans.h); k-means on z (router_centroid.h); the contributions' again, by what their masks keep (gain.h).
- * Rules, both with one budget over all layers and clusters (masks.h): neurons most often active in the
- * cluster, or of highest mean c_j^2. Means are over the tokens the method's own router sends to a cluster.
- * Routers:    linear softmax (router.h), its rows [K][d]; low rank: the softmax again, on h = B z, with B the
- * best rank for the linear router's scores (predict_lowrank.h), the smallest of d/16, d/8, d/4 that costs at
- * most a point of held-out accuracy; nearest centroid: argmax m_k . z - |m_k|^2 / 2, m_k the mean z of
- * cluster k; refined: the linear router trained on for the energy its masks keep, at one density (router.h).
+ * (kmeans.h); k-means on z (router_centroid.h); the contributions' again, by what their masks keep of c_j^2,
+ * or hit of the active neurons (gain.h). Rules, both with one budget over all layers and clusters (masks.h):
+ * neurons most often active in the cluster, or of highest mean c_j^2. Means are over the tokens the method's
+ * own router sends to a cluster. Routers:    linear softmax (router.h), its rows [K][d]; low rank: the
+ * softmax again, on h = B z, with B the best rank for the linear router's scores (predict_lowrank.h), the
+ * smallest of d/16, d/8, d/4 that costs at most a point of held-out accuracy; nearest centroid: argmax m_k .
+ * z - |m_k|^2 / 2, m_k the mean z of cluster k; refined: the linear router trained on for the energy its
+ * masks keep, at one density (router.h).
  */
 #ifndef PV_LEARN_BASELINE_CLUSTERS_H
 #define PV_LEARN_BASELINE_CLUSTERS_H
@@ -24,7 +25,8 @@ enum pv_group_by {
     PV_GROUP_BITS,
     PV_GROUP_CONTRIBUTION,
     PV_GROUP_INPUT,
-    PV_GROUP_MASK,
+    PV_GROUP_MASK, /* contributions, then by what their masks keep */
+    PV_GROUP_HITS, /* contributions, then by what their masks hit */
     PV_GROUP_COUNT
 };
 enum pv_mask_rule { PV_RULE_ACTIVE, PV_RULE_ENERGY, PV_RULE_COUNT };
@@ -53,12 +55,16 @@ void pv_grouping_destroy(struct pv_grouping *grouping);
 PV_MUST_USE enum pv_status pv_grouping_train(struct pv_grouping *grouping,
                                              const struct pv_predict_layer *layer,
                                              const struct pv_steps *steps);
-/* PV_GROUP_MASK, whose routers `train` leaves for later: masks of all layers at a density, then each layer's
- * tokens to the masks that keep most of them, and its routers. */
+/* PV_GROUP_MASK and PV_GROUP_HITS, whose routers `train` leaves for later: masks of all layers at a density,
+ * then each layer's tokens to the masks that keep, or hit, most of them for their size; again, if wanted;
+ * then each layer's routers. */
 PV_MUST_USE enum pv_status pv_grouping_regroup_begin(struct pv_grouping *grouping, double density);
 PV_MUST_USE enum pv_status pv_grouping_regroup(struct pv_grouping *grouping,
                                                const struct pv_predict_layer *layer,
                                                const struct pv_steps *steps);
+PV_MUST_USE enum pv_status pv_grouping_route(struct pv_grouping *grouping,
+                                             const struct pv_predict_layer *layer,
+                                             const struct pv_steps *steps);
 /* One more round of the linear router's refinement: masks of all layers at a density, then each layer. */
 PV_MUST_USE enum pv_status pv_grouping_refine_begin(struct pv_grouping *grouping, uint32_t round,
                                                     double density);

@@ -98,17 +98,24 @@ static enum pv_status cluster(struct pv_group_work *w)
 static enum pv_status train_layer(struct pv_group_work *w)
 {
     PV_TRY(cluster(w));
-    return w->g->params.by == PV_GROUP_MASK ? pv_group_sum_own(w) : pv_group_train_routers(w);
+    return w->g->params.by >= PV_GROUP_MASK ? pv_group_sum_own(w) : pv_group_train_routers(w);
+}
+
+static enum pv_mask_rule regroup_rule(const struct pv_grouping *g)
+{
+    return g->params.by == PV_GROUP_HITS ? PV_RULE_ACTIVE : PV_RULE_ENERGY;
 }
 
 /* Rows to the masks that keep most of them for their size. */
-static enum pv_status move_rows(struct pv_group_work *w, const struct pv_sparse *x, const uint32_t *rows,
+static enum pv_status move_rows(struct pv_group_work *w, struct pv_sparse x, const uint32_t *rows,
                                 size_t n_rows, uint16_t *own)
 {
-    const struct pv_energy *energy = &w->g->tables[PV_ROUTE_OWN][PV_RULE_ENERGY][w->in->layer];
+    enum pv_mask_rule rule = regroup_rule(w->g);
+    const struct pv_energy *energy = &w->g->tables[PV_ROUTE_OWN][rule][w->in->layer];
     struct pv_gain gain;
 
-    PV_TRY(pv_gain_init(&gain, x, &w->out->lists, rows, n_rows));
+    x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
+    PV_TRY(pv_gain_init(&gain, &x, &w->out->lists, rows, n_rows));
     pv_gain_assign(&gain, &w->out->lists, energy->use, (double)w->g->threshold / energy->scale, w->n_threads,
                    own);
     pv_gain_free(&gain);
@@ -117,9 +124,9 @@ static enum pv_status move_rows(struct pv_group_work *w, const struct pv_sparse 
 
 static enum pv_status regroup_layer(struct pv_group_work *w)
 {
-    PV_TRY(move_rows(w, w->in->test_x, NULL, 0, w->out->own_test));
-    PV_TRY(move_rows(w, w->in->x, w->in->train, w->in->n_train, w->own));
-    return pv_group_train_routers(w);
+    PV_TRY(move_rows(w, *w->in->test_x, NULL, 0, w->out->own_test));
+    PV_TRY(move_rows(w, *w->in->x, w->in->train, w->in->n_train, w->own));
+    return pv_group_sum_own(w);
 }
 
 /* What a layer's work shares; `own` is the layer's to keep. */
@@ -127,7 +134,9 @@ static enum pv_status work_begin(struct pv_group_work *w, struct pv_grouping *g,
                                  const struct pv_predict_layer *layer, const struct pv_steps *steps)
 {
     size_t n_rows = layer->x->n_rows, n = (size_t)layer->x->offset[n_rows];
+    size_t n_test = (size_t)layer->test_x->offset[layer->test_x->n_rows];
 
+    n = n > n_test ? n : n_test;
     *w = (struct pv_group_work){.g = g,
                                 .in = layer,
                                 .out = &g->layers[layer->layer],
@@ -166,33 +175,39 @@ static enum pv_status choose_lists(struct pv_grouping *g, const struct pv_energy
     return status;
 }
 
-enum pv_status pv_grouping_train(struct pv_grouping *g, const struct pv_predict_layer *layer,
-                                 const struct pv_steps *steps)
+static enum pv_status with_work(struct pv_grouping *g, const struct pv_predict_layer *layer,
+                                const struct pv_steps *steps, enum pv_status (*fn)(struct pv_group_work *w))
 {
     struct pv_group_work w;
     enum pv_status status = work_begin(&w, g, layer, steps);
 
     if (status == PV_OK)
-        status = train_layer(&w);
+        status = fn(&w);
     work_end(&w);
     return status;
 }
 
+enum pv_status pv_grouping_train(struct pv_grouping *g, const struct pv_predict_layer *layer,
+                                 const struct pv_steps *steps)
+{
+    return with_work(g, layer, steps, train_layer);
+}
+
 enum pv_status pv_grouping_regroup_begin(struct pv_grouping *g, double density)
 {
-    return choose_lists(g, g->tables[PV_ROUTE_OWN][PV_RULE_ENERGY], density);
+    return choose_lists(g, g->tables[PV_ROUTE_OWN][regroup_rule(g)], density);
 }
 
 enum pv_status pv_grouping_regroup(struct pv_grouping *g, const struct pv_predict_layer *layer,
                                    const struct pv_steps *steps)
 {
-    struct pv_group_work w;
-    enum pv_status status = work_begin(&w, g, layer, steps);
+    return with_work(g, layer, steps, regroup_layer);
+}
 
-    if (status == PV_OK)
-        status = regroup_layer(&w);
-    work_end(&w);
-    return status;
+enum pv_status pv_grouping_route(struct pv_grouping *g, const struct pv_predict_layer *layer,
+                                 const struct pv_steps *steps)
+{
+    return with_work(g, layer, steps, pv_group_train_routers);
 }
 
 enum pv_status pv_grouping_refine_begin(struct pv_grouping *g, uint32_t round, double density)

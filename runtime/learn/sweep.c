@@ -12,7 +12,7 @@
 #include "learn/router.h"
 #include "learn/sweep_run.h"
 
-enum { MAX_CTX = 512, N_SCORES = 6 };
+enum { MAX_CTX = 512, N_SCORES = 6, HIT_STEPS = 4 };
 static const double macs_per_token = 1e7; /* of learning, that take as long as a token through the network */
 
 static const struct pv_score_kind *const scores[N_SCORES] = {&pv_predict_oracle, &pv_predict_magnitude,
@@ -331,11 +331,16 @@ static double group_density(const struct sweep *s)
 static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *grouping, enum pv_group_by by,
                                      double weight)
 {
-    if (by != PV_GROUP_MASK)
+    uint32_t n_steps = by == PV_GROUP_MASK ? 1 : by == PV_GROUP_HITS ? HIT_STEPS : 0;
+
+    if (n_steps == 0)
         return learn_each(s, grouping, weight, pv_grouping_train);
     PV_TRY(learn_each(s, grouping, 0.5 * weight, pv_grouping_train));
-    PV_TRY(pv_grouping_regroup_begin(grouping, group_density(s)));
-    return learn_each(s, grouping, 0.5 * weight, pv_grouping_regroup);
+    for (uint32_t i = 0; i < n_steps; i++) {
+        PV_TRY(pv_grouping_regroup_begin(grouping, by == PV_GROUP_HITS ? s->data.active : group_density(s)));
+        PV_TRY(learn_each(s, grouping, 0.0, pv_grouping_regroup));
+    }
+    return learn_each(s, grouping, 0.5 * weight, pv_grouping_route);
 }
 
 static enum pv_status run_grouping(struct sweep *s, enum pv_group_by by, uint32_t n_clusters)
@@ -400,7 +405,7 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
                 engine->log, PV_ERR_ARG,
                 "sweep: no method '%s'; there are oracle, magnitude, static, sign, svd, lowrank, k-modes, "
                 "k-means, parvin-active, parvin-plain, parvin, parvin-lowrank, parvin-centroid, parvin-two, "
-                "parvin-input and parvin-mask",
+                "parvin-input, parvin-mask and parvin-hits",
                 p->methods[i]);
     }
     return PV_OK;

@@ -78,7 +78,8 @@ static struct pv_grouping *grouped(const struct toy *t, enum pv_group_by by, uin
     struct pv_grouping_params params = {.base = t->params,
                                         .by = by,
                                         .route = {false, true, by == PV_GROUP_CONTRIBUTION,
-                                                  by == PV_GROUP_CONTRIBUTION, by >= PV_GROUP_CONTRIBUTION},
+                                                  by == PV_GROUP_CONTRIBUTION,
+                                                  by >= PV_GROUP_CONTRIBUTION && by != PV_GROUP_HITS},
                                         .n_iters = 20,
                                         .n_epochs = 20};
     struct pv_grouping *g = NULL;
@@ -87,9 +88,10 @@ static struct pv_grouping *grouped(const struct toy *t, enum pv_group_by by, uin
     params.base.n_clusters = TOY_CENTRES;
     ck_assert_int_eq(pv_grouping_create(&params, &g), PV_OK);
     ck_assert_int_eq(pv_grouping_train(g, &t->in, NULL), PV_OK);
-    if (by == PV_GROUP_MASK) {
+    if (by >= PV_GROUP_MASK) {
         ck_assert_int_eq(pv_grouping_regroup_begin(g, 0.6), PV_OK);
         ck_assert_int_eq(pv_grouping_regroup(g, &t->in, NULL), PV_OK);
+        ck_assert_int_eq(pv_grouping_route(g, &t->in, NULL), PV_OK);
     }
     for (uint32_t round = 1; round <= 2 && params.route[PV_ROUTE_REFINED]; round++) {
         ck_assert_int_eq(pv_grouping_refine_begin(g, round, 0.6), PV_OK);

@@ -107,9 +107,9 @@ static void check_rows(const struct seen *seen)
     ck_assert_uint_eq(seen->n_heads, 1);
     ck_assert_uint_eq(seen->info.n_test_tokens, (N_TEST - 1) / CTX * CTX);
     ck_assert_uint_eq(seen->info.n_fit_tokens, N_FIT);
-    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 10 x 2 clusters, 7 at the mean pattern, 3 of
+    /* 3 x 2 + 4 without K; for each K 2 x 2 low rank, 11 x 2 clusters, 8 at the mean pattern, 4 of
      * them also layer by layer, 1 of modes */
-    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 20 + 7 + 3 + 1));
+    ck_assert_uint_eq(seen->n_rows, 10 + 2 * (4 + 22 + 8 + 4 + 1));
     for (uint32_t i = 0; i < seen->n_rows; i++) {
         const struct pv_sweep_row *row = &seen->rows[i];
 
