@@ -33,7 +33,7 @@ measure() {
 	sweep "$model" "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
 		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin,parvin-mask
 	sweep "$model" "$out/clustering" --sweep K=16,64,256,1024,4096 --clustering-only --iters 10 \
-		--methods k-modes,k-means,parvin-active
+		--methods k-modes,k-means,parvin-active,parvin-hits
 	sweep "$model" "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
 		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
 	tokens=30000
