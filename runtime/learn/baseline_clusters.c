@@ -28,8 +28,7 @@ const struct pv_cluster_kind pv_cluster_kinds[] = {
      PV_ROUTE_REFINED, 1},
     {"parvin-mask", "Parvin, clusters by what masks keep", PV_GROUP_MASK, PV_RULE_ENERGY, PV_ROUTE_REFINED,
      1},
-    {"parvin-hits", "Parvin, clusters by what masks hit, most often active", PV_GROUP_HITS, PV_RULE_ACTIVE,
-     PV_ROUTE_LINEAR, 1},
+    {"parvin-hits", "Parvin, clusters by what masks hit", PV_GROUP_HITS, PV_RULE_ACTIVE, PV_ROUTE_LINEAR, 1},
 };
 const uint32_t pv_n_cluster_kinds = sizeof(pv_cluster_kinds) / sizeof(pv_cluster_kinds[0]);
 
