@@ -24,7 +24,8 @@ static enum pv_status check_params(const struct pv_engine *e, const struct pv_en
         return pv_fail(e->log, PV_ERR_ARG, "a context of %u tokens is over the limit of 1048576",
                        params->n_ctx);
     if (params->n_best > 2)
-        return pv_fail(e->log, PV_ERR_ARG, "a token computes the neurons of 1 or 2 clusters, not %u",
+        return pv_fail(e->log, PV_ERR_ARG,
+                       "a token computes the neurons of 1 or 2 clusters, not %u; set n_best to one of them",
                        params->n_best);
     if (e->clusters)
         return pv_clusters_check(e->clusters, e->model);

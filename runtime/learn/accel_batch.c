@@ -37,7 +37,8 @@ enum pv_status pv_accel_batch_create(struct pv_accel_batch *b)
     b->host_offset = pv_calloc(b->n_batch + (size_t)1, sizeof(uint32_t));
     b->host_entries = pv_calloc(entries, 1);
     if (b->host_offset == NULL || b->host_entries == NULL)
-        return pv_fail(b->device->log, PV_ERR_NOMEM, "no memory for batches to learn from on %s",
+        return pv_fail(b->device->log, PV_ERR_NOMEM,
+                       "no memory for batches to learn from on %s; learn on the host instead",
                        b->device->caps.name);
     PV_TRY(pv_buffer_create(b->device, words + sizeof(uint32_t), PV_MEM_HOST, "row offsets", &b->offset));
     PV_TRY(pv_buffer_create(b->device, entries, PV_MEM_HOST, "row entries", &b->entries));

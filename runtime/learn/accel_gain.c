@@ -31,7 +31,8 @@ static enum pv_status upload_masks(struct pv_accel_gain *a, const struct pv_gain
     if (pv_mul_size(gain->n_clusters, gain->x->n_cols, &size))
         rows = pv_calloc(size, sizeof(*rows));
     if (rows == NULL)
-        return pv_fail(device->log, PV_ERR_NOMEM, "no memory for the masks to refine on %s",
+        return pv_fail(device->log, PV_ERR_NOMEM,
+                       "no memory for the masks to refine on %s; learn on the host instead",
                        device->caps.name);
     pv_gain_masks(gain, rows);
     status = pv_tensor_upload(&a->masks, rows);

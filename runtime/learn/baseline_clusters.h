@@ -3,16 +3,17 @@
  * routers, statistics) is trained once per K and shared by the methods that differ only in what they take
  * from it.
  *
- * Groupings:  k-modes on bits (baseline_kmodes.h); spherical k-means on bits; on root contributions
+ * Groupings: k-modes on bits (baseline_kmodes.h); spherical k-means on bits; on root contributions
  * (kmeans.h); k-means on z (router_centroid.h); the contributions' again, by what their masks keep of c_j^2,
- * or hit of the active neurons (gain.h). Rules, both with one budget over all layers and clusters (masks.h):
- * neurons most often active in the cluster, or of highest mean c_j^2. Means are over the tokens the method's
- * own router sends to a cluster. Routers:    linear softmax (router.h), its rows [K][d]; low rank: the
- * softmax again, on h = B z, with B the best rank for the linear router's scores (predict_lowrank.h), the
- * smallest of d/16, d/8, d/4 that costs at most a point of held-out accuracy; nearest centroid: argmax m_k .
- * z - |m_k|^2 / 2, m_k the mean z of cluster k; refined: the linear router trained on for the energy its
- * masks keep, at one density (router.h).
- */
+ * or hit of the active neurons (gain.h).
+ *
+ * Rules, both with one budget over all layers and clusters (masks.h): neurons most often active in the
+ * cluster, or of highest mean c_j^2. Means are over the tokens the method's own router sends to a cluster.
+ *
+ * Routers: linear softmax (router.h), its rows [K][d]; low rank (router_lowrank.h); nearest centroid: argmax
+ * m_k . z
+ * - |m_k|^2 / 2, m_k the mean z of cluster k; refined: the linear router trained on for the energy its masks
+ * keep, at one density (router.h). */
 #ifndef PV_LEARN_BASELINE_CLUSTERS_H
 #define PV_LEARN_BASELINE_CLUSTERS_H
 
@@ -29,6 +30,11 @@ enum pv_group_by {
     PV_GROUP_HITS, /* contributions, then by what their masks hit */
     PV_GROUP_COUNT
 };
+/* How often tokens move to other masks once the contributions are clustered. */
+static inline uint32_t pv_group_moves(enum pv_group_by by)
+{
+    return by == PV_GROUP_MASK ? 1 : by == PV_GROUP_HITS ? 4 : 0;
+}
 enum pv_mask_rule { PV_RULE_ACTIVE, PV_RULE_ENERGY, PV_RULE_COUNT };
 enum pv_route_by {
     PV_ROUTE_OWN,
@@ -55,9 +61,9 @@ void pv_grouping_destroy(struct pv_grouping *grouping);
 PV_MUST_USE enum pv_status pv_grouping_train(struct pv_grouping *grouping,
                                              const struct pv_predict_layer *layer,
                                              const struct pv_steps *steps);
-/* PV_GROUP_MASK and PV_GROUP_HITS, whose routers `train` leaves for later: masks of all layers at a density,
- * then each layer's tokens to the masks that keep, or hit, most of them for their size; again, if wanted;
- * then each layer's routers. */
+/* Where pv_group_moves is not 0, `train` leaves the routers for later. As many times: masks of all layers at
+ * a density, then each layer's tokens to the masks that keep, or hit, most of them for their size. Then each
+ * layer's routers. */
 PV_MUST_USE enum pv_status pv_grouping_regroup_begin(struct pv_grouping *grouping, double density);
 PV_MUST_USE enum pv_status pv_grouping_regroup(struct pv_grouping *grouping,
                                                const struct pv_predict_layer *layer,
@@ -68,10 +74,11 @@ PV_MUST_USE enum pv_status pv_grouping_route(struct pv_grouping *grouping,
 /* One more round of the linear router's refinement: masks of all layers at a density, then each layer. */
 PV_MUST_USE enum pv_status pv_grouping_refine_begin(struct pv_grouping *grouping, uint32_t round,
                                                     double density);
-PV_MUST_USE enum pv_status pv_grouping_refine(struct pv_grouping *grouping, uint32_t round,
+PV_MUST_USE enum pv_status pv_grouping_refine(struct pv_grouping *grouping,
                                               const struct pv_predict_layer *layer,
                                               const struct pv_steps *steps);
-/* Share of test tokens whose router names their pattern's own cluster, mean over layers. */
+/* Share of test tokens whose router names their pattern's own cluster, mean over layers; NAN while there is
+ * no such router. */
 double pv_grouping_accuracy(const struct pv_grouping *grouping, enum pv_route_by route);
 /* Rank of the low-rank router, the largest of the layers; 0 without one. */
 uint32_t pv_grouping_rank(const struct pv_grouping *grouping);

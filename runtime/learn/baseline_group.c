@@ -3,6 +3,7 @@
  * tokens' own clusters are kept. */
 #include "learn/baseline_group.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -98,7 +99,8 @@ static enum pv_status cluster(struct pv_group_work *w)
 static enum pv_status train_layer(struct pv_group_work *w)
 {
     PV_TRY(cluster(w));
-    return w->g->params.by >= PV_GROUP_MASK ? pv_group_sum_own(w) : pv_group_train_routers(w);
+    PV_TRY(pv_group_sum_own(w));
+    return pv_group_moves(w->g->params.by) > 0 ? PV_OK : pv_group_train_routers(w);
 }
 
 static enum pv_mask_rule regroup_rule(const struct pv_grouping *g)
@@ -106,26 +108,19 @@ static enum pv_mask_rule regroup_rule(const struct pv_grouping *g)
     return g->params.by == PV_GROUP_HITS ? PV_RULE_ACTIVE : PV_RULE_ENERGY;
 }
 
-/* Rows to the masks that keep most of them for their size. */
-static enum pv_status move_rows(struct pv_group_work *w, struct pv_sparse x, const uint32_t *rows,
-                                size_t n_rows, uint16_t *own)
+static enum pv_status move_rows(struct pv_group_work *w, struct pv_sparse x, uint16_t *own)
 {
     enum pv_mask_rule rule = regroup_rule(w->g);
-    const struct pv_energy *energy = &w->g->tables[PV_ROUTE_OWN][rule][w->in->layer];
-    struct pv_gain gain;
 
     x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
-    PV_TRY(pv_gain_init(&gain, &x, &w->out->lists, rows, n_rows));
-    pv_gain_assign(&gain, &w->out->lists, energy->use, (double)w->g->threshold / energy->scale, w->n_threads,
-                   own);
-    pv_gain_free(&gain);
-    return PV_OK;
+    return pv_gain_regroup(&x, &w->out->lists, &w->g->tables[PV_ROUTE_OWN][rule][w->in->layer],
+                           w->g->threshold, w->n_threads, own);
 }
 
 static enum pv_status regroup_layer(struct pv_group_work *w)
 {
-    PV_TRY(move_rows(w, *w->in->test_x, NULL, 0, w->out->own_test));
-    PV_TRY(move_rows(w, *w->in->x, w->in->train, w->in->n_train, w->own));
+    PV_TRY(move_rows(w, *w->in->test_x, w->out->own_test));
+    PV_TRY(move_rows(w, *w->in->x, w->own));
     return pv_group_sum_own(w);
 }
 
@@ -212,20 +207,15 @@ enum pv_status pv_grouping_route(struct pv_grouping *g, const struct pv_predict_
 
 enum pv_status pv_grouping_refine_begin(struct pv_grouping *g, uint32_t round, double density)
 {
+    g->round = round;
     return choose_lists(g, g->tables[round == 1 ? PV_ROUTE_LINEAR : PV_ROUTE_REFINED][PV_RULE_ENERGY],
                         density);
 }
 
-enum pv_status pv_grouping_refine(struct pv_grouping *g, uint32_t round, const struct pv_predict_layer *layer,
+enum pv_status pv_grouping_refine(struct pv_grouping *g, const struct pv_predict_layer *layer,
                                   const struct pv_steps *steps)
 {
-    struct pv_group_work w;
-    enum pv_status status = work_begin(&w, g, layer, steps);
-
-    if (status == PV_OK)
-        status = pv_group_train_refined(&w, round, steps);
-    work_end(&w);
-    return status;
+    return with_work(g, layer, steps, pv_group_train_refined);
 }
 
 /* Tables that some method reads: own clusters by both rules, and each router's as the kinds ask. */
@@ -299,7 +289,8 @@ double pv_grouping_accuracy(const struct pv_grouping *g, enum pv_route_by route)
     double sum = 0.0;
 
     for (uint32_t l = 0; l < g->params.base.shape.n_layers; l++)
-        sum += g->layers[l].routers[route].accuracy;
+        sum +=
+            g->layers[l].routers[route].weight_t != NULL ? g->layers[l].routers[route].accuracy : (double)NAN;
     return sum / g->params.base.shape.n_layers;
 }
 

@@ -24,6 +24,7 @@ struct pv_grouping {
     struct pv_grouping_params params;
     struct pv_group_layer *layers;                           /* [n_layers] */
     float threshold;                                         /* of the lists */
+    uint32_t round;                                          /* of refinement */
     struct pv_energy *tables[PV_ROUTE_COUNT][PV_RULE_COUNT]; /* [n_layers], NULL where not asked for */
 };
 /* Work on one layer. */
@@ -42,12 +43,10 @@ struct pv_group_work {
 struct pv_steps pv_group_stage(struct pv_group_work *w, double part);
 /* Sums over the rows' own clusters. */
 PV_MUST_USE enum pv_status pv_group_sum_own(struct pv_group_work *w);
-/* Those, and every router that is wanted, its sums, and how it does on the test text; w->own must be there.
- */
+/* Every router that is wanted, its sums, and how it does on the test text; w->own must be there. */
 PV_MUST_USE enum pv_status pv_group_train_routers(struct pv_group_work *w);
-/* One round of refinement towards the masks of w->out->lists, likewise. */
-PV_MUST_USE enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round,
-                                                  const struct pv_steps *steps);
+/* The grouping's round of refinement towards the masks of w->out->lists, likewise. */
+PV_MUST_USE enum pv_status pv_group_train_refined(struct pv_group_work *w);
 void pv_group_router_clear(struct pv_group_router *router);
 
 /* The router's best two clusters (best[1] == best[0] if K is 1); room [width + K]. */

@@ -241,7 +241,7 @@ static enum pv_status judge_router(struct pv_group_work *w, enum pv_route_by rou
     return PV_OK;
 }
 
-enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round, const struct pv_steps *steps)
+enum pv_status pv_group_train_refined(struct pv_group_work *w)
 {
     struct pv_group_router *to = &w->out->routers[PV_ROUTE_REFINED];
     struct pv_router_params params = router_params(w, w->d);
@@ -250,17 +250,16 @@ enum pv_status pv_group_train_refined(struct pv_group_work *w, uint32_t round, c
     struct pv_gain gain = {0};
     enum pv_status status = PV_ERR_NOMEM;
 
-    params.seed += (uint64_t)round * ROUND_SEEDS;
+    params.seed += (uint64_t)w->g->round * ROUND_SEEDS;
     pv_router_refinement(&params);
     data.gain = &gain;
     data.start = &start;
-    if (restore_router(w, round == 1 ? &w->out->routers[PV_ROUTE_LINEAR] : to, &start))
+    if (restore_router(w, w->g->round == 1 ? &w->out->routers[PV_ROUTE_LINEAR] : to, &start))
         status = pv_gain_init(&gain, w->in->x, &w->out->lists, w->in->train, w->in->n_train);
     if (status == PV_OK)
-        status = pv_router_train(&params, &data, steps, &refined);
+        status = pv_router_train(&params, &data, w->steps, &refined);
     if (status == PV_OK) {
         pv_group_router_clear(to);
-        pv_energy_free(&w->g->tables[PV_ROUTE_REFINED][PV_RULE_ENERGY][w->in->layer]);
         to->bytes = linear_bytes(w);
         status = keep_router(w, &refined, w->d, to)
                      ? sum_routed(w, PV_ROUTE_REFINED, &refined, w->in->z, w->d)
@@ -298,10 +297,9 @@ enum pv_status pv_group_train_routers(struct pv_group_work *w)
     const bool *wanted = w->g->params.route;
     struct pv_router linear = {0};
     struct pv_steps steps;
-    enum pv_status status = pv_group_sum_own(w);
+    enum pv_status status = PV_OK;
 
-    if (status == PV_OK &&
-        (wanted[PV_ROUTE_LINEAR] || wanted[PV_ROUTE_LOWRANK] || wanted[PV_ROUTE_REFINED])) {
+    if (wanted[PV_ROUTE_LINEAR] || wanted[PV_ROUTE_LOWRANK] || wanted[PV_ROUTE_REFINED]) {
         steps = pv_group_stage(w, 0.35);
         status = train_router(w, &steps, &linear);
         if (status == PV_OK && !keep_router(w, &linear, w->d, &w->out->routers[PV_ROUTE_LINEAR]))

@@ -35,6 +35,7 @@ struct layer {
     struct pv_kmeans_result clusters;
     struct pv_router router;
     uint16_t *own, *routed; /* [n_tokens] clusters */
+    struct pv_mask_lists lists;
     struct pv_learn_bench_row row;
 };
 
@@ -141,8 +142,8 @@ static enum pv_status route(struct layer *l, uint32_t n_epochs)
     return PV_OK;
 }
 
-/* A refinement of the router for these masks, for its time alone. */
-static enum pv_status refine(struct layer *l, const struct pv_mask_lists *lists)
+/* A refinement of the router for its masks, for its time alone. */
+static enum pv_status refine(struct layer *l)
 {
     struct pv_router_params params = router_params(l);
     struct pv_router_data data = router_data(l);
@@ -150,7 +151,7 @@ static enum pv_status refine(struct layer *l, const struct pv_mask_lists *lists)
     struct pv_gain gain = {0};
     struct clock clock;
     struct pv_steps steps;
-    enum pv_status status = pv_gain_init(&gain, &l->data.x, lists, l->train, l->n_train);
+    enum pv_status status = pv_gain_init(&gain, &l->data.x, &l->lists, l->train, l->n_train);
 
     pv_router_refinement(&params);
     steps = clock_start(&clock, &l->p->progress, "refine", 0.0, params.n_epochs);
@@ -168,7 +169,6 @@ static enum pv_status refine(struct layer *l, const struct pv_mask_lists *lists)
 static enum pv_status mask(struct layer *l)
 {
     struct pv_energy energy = {0};
-    struct pv_mask_lists lists = {0};
     struct pv_mask_counts counts = {0};
     double begin = pv_now_s(), reached;
     float threshold;
@@ -182,14 +182,11 @@ static enum pv_status mask(struct layer *l)
         status = pv_energy_threshold(&energy, 1, l->p->density > 0.0 ? l->p->density : 0.2, l->p->n_threads,
                                      &threshold, &reached);
     if (status == PV_OK)
-        status = pv_mask_lists_choose(&lists, &energy, threshold);
+        status = pv_mask_lists_choose(&l->lists, &energy, threshold);
     if (status == PV_OK)
-        status = pv_mask_lists_judge(&lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &counts);
+        status = pv_mask_lists_judge(&l->lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &counts);
     l->row.s_masks = pv_now_s() - begin;
     l->row.energy_kept = counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0;
-    if (status == PV_OK)
-        status = refine(l, &lists);
-    pv_mask_lists_free(&lists);
     pv_energy_free(&energy);
     return status;
 }
@@ -201,6 +198,7 @@ static enum pv_status learn(struct layer *l, uint32_t n_iters, uint32_t n_epochs
     PV_TRY(cluster(l, n_iters));
     PV_TRY(route(l, n_epochs));
     PV_TRY(mask(l));
+    PV_TRY(refine(l));
     PV_TRY(pv_purity(l->own, l->data.group, l->held_out, l->n_held_out, row->n_clusters, row->n_clusters,
                      &row->purity));
     return pv_purity(l->routed, l->data.group, l->held_out, l->n_held_out, row->n_clusters, row->n_clusters,
@@ -239,6 +237,7 @@ static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_devic
     row->peak_bytes = pv_peak_memory();
     pv_synthetic_free(&l.data);
     pv_router_free(&l.router);
+    pv_mask_lists_free(&l.lists);
     free(l.clusters.centroids);
     free(l.train);
     free(l.held_out);

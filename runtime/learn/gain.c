@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -136,12 +137,20 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
     }
 }
 
-void pv_gain_assign(const struct pv_gain *gain, const struct pv_mask_lists *lists, const uint64_t *use,
-                    double price, uint32_t n_threads, uint16_t *cluster)
+enum pv_status pv_gain_regroup(const struct pv_sparse *x, const struct pv_mask_lists *lists,
+                               const struct pv_energy *energy, float threshold, uint32_t n_threads,
+                               uint16_t *cluster)
 {
-    struct assigning a = {
-        .gain = gain, .lists = lists, .use = use, .price = (float)price * gain->scale, .cluster = cluster};
-    size_t n = gain->x->n_rows;
+    size_t n = x->n_rows;
+    struct pv_gain gain;
 
-    pv_parallel_for(n_threads, n, (n + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block, &a);
+    PV_TRY(pv_gain_init(&gain, x, lists, NULL, 0)); /* in units of c_j^2, as no mean is taken */
+    pv_parallel_for(n_threads, n, (n + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block,
+                    &(struct assigning){.gain = &gain,
+                                        .lists = lists,
+                                        .use = energy->use,
+                                        .price = (float)((double)threshold / energy->scale),
+                                        .cluster = cluster});
+    pv_gain_free(&gain);
+    return PV_OK;
 }

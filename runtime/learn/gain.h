@@ -27,11 +27,15 @@ void pv_gain_tile(const struct pv_gain *gain, uint32_t tile, const uint32_t *row
 /* Gain of one row in cluster k, and in a mask of all neurons. */
 double pv_gain_of(const struct pv_gain *gain, size_t row, uint32_t k);
 double pv_gain_whole(const struct pv_gain *gain, size_t row);
-/* cluster[i] of every row of x: argmax_k of the energy that mask k keeps less `price`, in units of c_j^2, for
- * each of its neurons; ties to the lowest k. `lists` made the gain; clusters with use[k] = 0 get no row. */
-void pv_gain_assign(const struct pv_gain *gain, const struct pv_mask_lists *lists, const uint64_t *use,
-                    double price, uint32_t n_threads, uint16_t *cluster);
 /* The masks as a matrix [K][F] of float16 zeros and ones. */
 void pv_gain_masks(const struct pv_gain *gain, uint16_t *out);
+
+/* cluster[i] of every row of x: argmax_k of the sum of c_ij^2 over mask k less threshold / energy->scale,
+ * what a neuron is worth at the budget's edge (masks.h), for each neuron of the mask; ties to the lowest k.
+ * `lists` are what the energies and the threshold gave; a cluster without rows in the energies gets none.
+ * PV_ERR_NOMEM. */
+PV_MUST_USE enum pv_status pv_gain_regroup(const struct pv_sparse *x, const struct pv_mask_lists *lists,
+                                           const struct pv_energy *energy, float threshold,
+                                           uint32_t n_threads, uint16_t *cluster);
 
 #endif

@@ -1,8 +1,8 @@
 /* The clusters of a layer and every token's own: by k-means of contributions or of bit patterns, by k-modes,
- * or by k-means of the router's input; or with the masks that k-means of contributions gives, by what a mask
- * keeps of the token. Whatever made the groups, the file's centroids are the mean
- * contribution features of the tokens in them. A long capture is clustered by a sample of it, and the
- * centroids are then taken over the rest in one pass. */
+ * or by k-means of the router's input; or, with the masks that k-means of contributions gives, by what a mask
+ * keeps of the token. Whatever made the groups, the file's centroids are the mean contribution features of
+ * the tokens in them. A long capture is clustered by a sample of it, and the centroids are then taken over
+ * the rest in one pass. */
 #include "learn/learner.h"
 
 #include <stdlib.h>
@@ -171,8 +171,7 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
                                    ln->params.space == PV_FIT_SPACE_PATTERN ? PV_SPACE_BITS
                                                                             : PV_SPACE_CONTRIBUTION,
                                    rows, n, steps);
-        if (status == PV_OK &&
-            (ln->params.method != PV_FIT_ENERGY || ln->params.space == PV_FIT_SPACE_PATTERN || inputs))
+        if (status == PV_OK && (inputs || ln->params.space == PV_FIT_SPACE_PATTERN))
             status = average(ln, l, &data.x);
     }
     pv_layer_data_free(&data);
@@ -240,7 +239,8 @@ enum pv_status pv_learner_measure_own(struct learner *ln, uint32_t l, const stru
                                 ln->params.n_clusters, ln->params.n_threads);
     pv_layer_data_free(&data);
     return status == PV_ERR_NOMEM
-               ? pv_fail(&ln->log, status, "fit: no memory for the energies of layer %u", l)
+               ? pv_fail(&ln->log, status, "fit: no memory for the energies of layer %u; use fewer clusters",
+                         l)
                : status;
 }
 
@@ -248,17 +248,13 @@ static enum pv_status regroup(struct learner *ln, uint32_t l)
 {
     struct learned_layer *layer = &ln->layers[l];
     struct pv_layer_data data = {0};
-    struct pv_gain gain = {0};
     enum pv_status status = pv_learner_load(ln, l, false, &data);
 
     if (status == PV_OK)
-        status = pv_gain_init(&gain, &data.x, &layer->lists, ln->train, ln->n_train);
-    if (status == PV_OK) {
-        pv_gain_assign(&gain, &layer->lists, layer->energy.use, (double)ln->threshold / layer->energy.scale,
-                       ln->params.n_threads, layer->own);
+        status = pv_gain_regroup(&data.x, &layer->lists, &layer->energy, ln->threshold, ln->params.n_threads,
+                                 layer->own);
+    if (status == PV_OK)
         status = average(ln, l, &data.x);
-    }
-    pv_gain_free(&gain);
     pv_layer_data_free(&data);
     return status;
 }

@@ -292,7 +292,8 @@ static enum pv_status stage_each(struct learner *ln, const char *stage,
 /* Clusters by what their masks keep: one budget for all layers, so all are measured first. */
 static enum pv_status stage_regroup(struct learner *ln)
 {
-    if (ln->params.space != PV_FIT_SPACE_MASK)
+    if (ln->params.space != PV_FIT_SPACE_MASK ||
+        ln->group_density >= 1.0) /* masks of every neuron are all alike */
         return PV_OK;
     PV_TRY(stage_each(ln, "cluster", pv_learner_measure_own));
     PV_TRY(pv_learner_spend(ln, ln->group_density));

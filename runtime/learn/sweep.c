@@ -12,7 +12,7 @@
 #include "learn/router.h"
 #include "learn/sweep_run.h"
 
-enum { MAX_CTX = 512, N_SCORES = 6, HIT_STEPS = 4 };
+enum { MAX_CTX = 512, N_SCORES = 6 };
 static const double macs_per_token = 1e7; /* of learning, that take as long as a token through the network */
 
 static const struct pv_score_kind *const scores[N_SCORES] = {&pv_predict_oracle, &pv_predict_magnitude,
@@ -233,7 +233,7 @@ static enum pv_status refine(struct sweep *s, struct pv_grouping *grouping, doub
             enum pv_status status;
 
             PV_TRY(pv_sweep_layer_load(&s->data, l, &layer));
-            status = pv_grouping_refine(grouping, round, &layer.in, &steps);
+            status = pv_grouping_refine(grouping, &layer.in, &steps);
             pv_sweep_layer_free(&layer);
             PV_TRY(status);
         }
@@ -251,9 +251,7 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
     if (status != PV_OK)
         return status;
     like = new_row(p);
-    if (kind->route != PV_ROUTE_REFINED &&
-        s->params.n_densities > 0) /* that one is another at each density */
-        like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
+    like.router_accuracy = pv_grouping_accuracy(grouping, kind->route);
     like.rank = kind->route == PV_ROUTE_LOWRANK ? pv_grouping_rank(grouping) : 0;
     like.seconds = learned;
     if ((kind->route == PV_ROUTE_LINEAR || kind->route == PV_ROUTE_REFINED) && kind->n_union == 1)
@@ -331,12 +329,12 @@ static double group_density(const struct sweep *s)
 static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *grouping, enum pv_group_by by,
                                      double weight)
 {
-    uint32_t n_steps = by == PV_GROUP_MASK ? 1 : by == PV_GROUP_HITS ? HIT_STEPS : 0;
+    uint32_t n_moves = pv_group_moves(by);
 
-    if (n_steps == 0)
+    if (n_moves == 0)
         return learn_each(s, grouping, weight, pv_grouping_train);
     PV_TRY(learn_each(s, grouping, 0.5 * weight, pv_grouping_train));
-    for (uint32_t i = 0; i < n_steps; i++) {
+    for (uint32_t i = 0; i < n_moves; i++) {
         PV_TRY(pv_grouping_regroup_begin(grouping, by == PV_GROUP_HITS ? s->data.active : group_density(s)));
         PV_TRY(learn_each(s, grouping, 0.0, pv_grouping_regroup));
     }

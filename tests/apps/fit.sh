@@ -27,6 +27,11 @@ for how in '--method k-means' '--method k-modes' '--space pattern' '--space inpu
 	expect_code 0
 	rm -f other.gguf
 done
+# Masks of every neuron are all alike: nothing to cluster by, so the clusters of contributions stay and are not one.
+parvin fit "$MODEL" --text text -k 16 --density 1 --ctx 128 --seed 3 --space mask -o other.gguf --json
+expect_code 0
+expect_number 'a > 0.3 && a < 0.999' a "$(json_field router_accuracy)"
+rm -f other.gguf
 parvin "$@" --method means -o other.gguf
 expect_code 2
 expect_in err "--method has no 'means'"

@@ -70,6 +70,7 @@ START_TEST(rows_go_to_the_mask_that_is_worth_most)
     struct planted p = planted_new(ROWS, COLS, GROUPS, 4);
     struct pv_mask_lists lists = lists_new(K);
     uint64_t use[K];
+    const struct pv_energy energy = {.n_clusters = K, .n_cols = COLS, .use = use, .scale = 0.5};
     struct pv_gain gain;
 
     for (uint32_t k = 0; k < K; k++)
@@ -79,8 +80,8 @@ START_TEST(rows_go_to_the_mask_that_is_worth_most)
         uint16_t one[ROWS], two[ROWS];
 
         memset(one, 0xff, sizeof(one));
-        pv_gain_assign(&gain, &lists, use, prices[c], 1, one);
-        pv_gain_assign(&gain, &lists, use, prices[c], 2, two);
+        ck_assert_int_eq(pv_gain_regroup(&p.x, &lists, &energy, (float)(0.5 * prices[c]), 1, one), PV_OK);
+        ck_assert_int_eq(pv_gain_regroup(&p.x, &lists, &energy, (float)(0.5 * prices[c]), 2, two), PV_OK);
         ck_assert_mem_eq(one, two, sizeof(one));
         for (size_t i = 0; i < ROWS; i++) {
             double most = -INFINITY, got;

@@ -27,8 +27,7 @@ enum pv_fit_space {
     PV_FIT_SPACE_CONTRIBUTION,
     PV_FIT_SPACE_PATTERN,
     PV_FIT_SPACE_INPUT, /* of the router */
-    PV_FIT_SPACE_MASK   /* contributions, then by what the clusters' masks keep at the density (a search: 0.2)
-                         */
+    PV_FIT_SPACE_MASK   /* contributions, then by what masks of the density (a search: 0.2) keep */
 };
 enum pv_fit_router {
     PV_FIT_ROUTER_LINEAR,
