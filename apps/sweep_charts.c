@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chart.h"
+#include "reports/chart.h"
 
 enum { KS = 32, DENSITIES = 32 };
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "viz/palette.h"
-#include "viz/term_tty.h"
-#include "viz/window.h"
+#include "viz/term/term_tty.h"
+#include "viz/window/window.h"
 
 enum view_kind view_best(void)
 {

@@ -1,2 +1,2 @@
 /* The library's own writer of tiny models. */
-#include "format/tiny_model.h"
+#include "format/model/tiny_model.h"

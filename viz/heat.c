@@ -2,12 +2,12 @@
  * multiplications). Which tokens choose a cluster is kept by Space-Saving (Metwally, Agrawal, El Abbadi
  * 2005): a few slots per cluster, the rarest gives way; the frequent ones, which are what is shown, stay
  * exact or nearly so. */
-#include "heat.h"
+#include "viz/heat.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "text.h"
+#include "viz/picture/text.h"
 
 #define N_SLOTS      24u
 #define MAX_SKETCHES (1u << 17)

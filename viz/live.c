@@ -1,6 +1,6 @@
 /* A ring of slots between two counters. A slot is written before `head` passes it and read before `tail`
  * does. */
-#include "live.h"
+#include "viz/live.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef PV_VIZ_LIVE_H
 #define PV_VIZ_LIVE_H
 
-#include "player.h"
+#include "viz/player.h"
 
 struct pv_live;
 

@@ -1,6 +1,6 @@
 /* Clusters are ordered by reciprocal averaging (the first axis of correspondence analysis; M. O. Hill, 1973):
  * it brings a matrix of zeros and ones near to a diagonal. */
-#include "masks.h"
+#include "viz/masks.h"
 
 #include <math.h>
 #include <stdlib.h>

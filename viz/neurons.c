@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "parts.h"
+#include "viz/parts.h"
 
 enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv_maskset *masks,
                                      uint32_t layer, uint32_t n_clusters, bool spread,

@@ -1,5 +1,5 @@
 /* A palette is a path through a few points of OKLCh (lightness, chroma, hue), resampled to equal steps. */
-#include "palette.h"
+#include "viz/palette.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Layout: the heatmap and, under it, the neurons of a layer on the left; the waterfall and the strip charts
  * on the right. Hovering and pins are worked out from the same boxes that are drawn. */
-#include "panels.h"
+#include "viz/panels.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #ifndef PV_VIZ_PANELS_H
 #define PV_VIZ_PANELS_H
 
-#include "parts.h"
-#include "player.h"
+#include "viz/parts.h"
+#include "viz/player.h"
 
 struct pv_panels;
 

@@ -1,5 +1,5 @@
 /* Heatmap, axes, colour scale and waterfall. */
-#include "parts.h"
+#include "viz/parts.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #ifndef PV_VIZ_PARTS_H
 #define PV_VIZ_PARTS_H
 
-#include "draw.h"
-#include "heat.h"
-#include "masks.h"
+#include "viz/picture/draw.h"
+#include "viz/heat.h"
+#include "viz/masks.h"
 
 /* What places clusters: with masks (arranged, see pv_maskset_arrange) alike ones stand side by side and have
  * like colours; without, they stand by number. `masks` may be NULL wherever it goes together with a heat. */

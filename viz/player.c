@@ -1,10 +1,10 @@
 /* A trace is replayed at the pace it was made, times the speed. A live run is never held up: while the view
  * stands still, its tokens are taken all the same and `back` grows. */
-#include "player.h"
+#include "viz/player.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include "palette.h"
+#include "viz/palette.h"
 
 static enum pv_status pull_trace(void *user, struct pv_heat *heat, uint32_t max, uint32_t *n, bool *ended)
 {

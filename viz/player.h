@@ -4,8 +4,8 @@
 #define PV_VIZ_PLAYER_H
 
 #include <stdbool.h>
-#include "heat.h"
-#include "masks.h"
+#include "viz/heat.h"
+#include "viz/masks.h"
 
 /* Where tokens come from: a trace or a running session. */
 struct pv_source {

@@ -1,5 +1,5 @@
 /* viz uses the library's public headers only, so it has its own few lines for this. */
-#include "say.h"
+#include "viz/say.h"
 
 #include <stdarg.h>
 #include <stdio.h>

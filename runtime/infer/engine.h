@@ -3,8 +3,8 @@
 #ifndef PV_INFER_ENGINE_H
 #define PV_INFER_ENGINE_H
 
-#include "format/cluster_file.h"
-#include "format/model.h"
+#include "format/clusters/cluster_file.h"
+#include "format/model/model.h"
 #include "kernel/kernels.h"
 #include "parvin/placement.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "vk/import.h"
+#include "vk/memory/import.h"
 
 /* A slot over shared memory; false: not to be had. */
 static bool share(struct pv_device *from, struct pv_device *to, uint64_t size_bytes, struct pv_link *link,

@@ -3,7 +3,7 @@
 #ifndef PV_INFER_LINK_H
 #define PV_INFER_LINK_H
 
-#include "vk/memory.h"
+#include "vk/memory/memory.h"
 
 enum { PV_SLOTS = 3 };
 

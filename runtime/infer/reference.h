@@ -3,8 +3,8 @@
 #ifndef PV_INFER_REFERENCE_H
 #define PV_INFER_REFERENCE_H
 
-#include "format/cluster_file.h"
-#include "format/model.h"
+#include "format/clusters/cluster_file.h"
+#include "format/model/model.h"
 
 /* logits [n][n_vocab] of tokens at positions 0..n-1. clusters NULL: dense; else each token computes the masks
  * of its router's n_best clusters, 1 or 2. */

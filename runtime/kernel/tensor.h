@@ -4,8 +4,8 @@
 #ifndef PV_KERNEL_TENSOR_H
 #define PV_KERNEL_TENSOR_H
 
-#include "format/types.h"
-#include "vk/memory.h"
+#include "format/gguf/types.h"
+#include "vk/memory/memory.h"
 
 struct pv_tensor {
     enum pv_type type;

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "vk/blocks.h"
-#include "vk/caps_query.h"
-#include "vk/pipeline_cache.h"
+#include "vk/memory/blocks.h"
+#include "vk/plan/caps_query.h"
+#include "vk/pipeline/pipeline_cache.h"
 #include "vk/recorder.h"
 #include "vk/result.h"
 

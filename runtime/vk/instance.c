@@ -9,8 +9,8 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "vk/caps_query.h"
-#include "vk/quirks.h"
+#include "vk/plan/caps_query.h"
+#include "vk/plan/quirks.h"
 #include "vk/result.h"
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"

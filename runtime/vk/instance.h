@@ -5,9 +5,9 @@
 #include <stdatomic.h>
 #include <volk.h>
 #include "parvin/device.h"
-#include "vk/caps.h"
-#include "vk/plan.h"
-#include "vk/spirv.h"
+#include "vk/plan/caps.h"
+#include "vk/plan/plan.h"
+#include "vk/pipeline/spirv.h"
 
 struct pv_physical {
     VkPhysicalDevice handle;

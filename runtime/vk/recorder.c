@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "vk/descriptors.h"
+#include "vk/pipeline/descriptors.h"
 
 enum state { EMPTY, RECORDING, RECORDED };
 struct pv_recorder {

@@ -8,8 +8,8 @@
 #ifndef PV_VK_RECORDER_H
 #define PV_VK_RECORDER_H
 
-#include "vk/memory.h"
-#include "vk/pipeline.h"
+#include "vk/memory/memory.h"
+#include "vk/pipeline/pipeline.h"
 
 struct pv_recorder;
 

@@ -1,9 +1,9 @@
-#include "format/cluster_file.h"
+#include "format/clusters/cluster_file.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "format/model.h"
+#include "format/model/model.h"
 #include "harness.h"
 #include "tiny_model.h"
 

@@ -1,4 +1,4 @@
-#include "format/gguf.h"
+#include "format/gguf/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "format/model.h"
+#include "format/model/model.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/rng.h"
-#include "format/cluster_file.h"
-#include "format/model.h"
+#include "format/clusters/cluster_file.h"
+#include "format/model/model.h"
 #include "harness.h"
 #include "tiny_model.h"
 

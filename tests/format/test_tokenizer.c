@@ -1,5 +1,5 @@
 /* The tokenizers against naive references, on bytes of every kind, and on malformed vocabularies. */
-#include "format/tokenizer.h"
+#include "format/tokenizer/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>

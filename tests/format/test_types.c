@@ -1,4 +1,4 @@
-#include "format/types.h"
+#include "format/gguf/types.h"
 
 #include <math.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "fuzz.h"
-#include "learn/capture_file.h"
+#include "learn/capture/capture_file.h"
 #include "parvin/fit.h"
 
 enum { MOST_WINDOWS = 8, MOST_TOKENS = 1 << 16, MOST_CELLS = 1 << 22 };

@@ -1,7 +1,7 @@
 /* Any bytes as a cluster file; what opens must keep its promises. */
 #include <stdlib.h>
 #include <string.h>
-#include "format/cluster_file.h"
+#include "format/clusters/cluster_file.h"
 #include "fuzz.h"
 
 static void count_line(void *user, const char *text)

@@ -1,7 +1,7 @@
 /* Any bytes as a GGUF file and as a model. */
 #include <stdlib.h>
 #include <string.h>
-#include "format/model_impl.h"
+#include "format/model/model_impl.h"
 #include "fuzz.h"
 
 static void count_line(void *user, const char *text)

@@ -2,7 +2,7 @@
  * token, the text must come back exactly. */
 #include <stdlib.h>
 #include <string.h>
-#include "format/tokenizer_impl.h"
+#include "format/tokenizer/tokenizer_impl.h"
 #include "fuzz.h"
 
 static bool has_all_bytes(const struct pv_tokenizer *t)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
-#include "format/model.h"
+#include "format/model/model.h"
 #include "tiny_model.h"
 
 static const char *root;

@@ -6,8 +6,8 @@
 
 #include "harness.h"
 #include "iface.h"
-#include "vk/reflect.h"
-#include "vk/spirv.h"
+#include "vk/pipeline/reflect.h"
+#include "vk/pipeline/spirv.h"
 
 struct kernel {
     const char *name, *letters;

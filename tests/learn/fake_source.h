@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/rng.h"
-#include "learn/capture.h"
+#include "learn/capture/capture.h"
 
 enum { FAKE_LAYERS = 3, FAKE_D = 24, FAKE_F = 90, FAKE_GROUPS = 9, FAKE_CTX = 32 };
 

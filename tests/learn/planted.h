@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "base/half.h"
 #include "base/rng.h"
-#include "learn/sparse.h"
+#include "learn/algo/sparse.h"
 
 struct planted {
     struct pv_sparse x;

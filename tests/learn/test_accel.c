@@ -1,17 +1,17 @@
 /* label: gpu
  * Learning on the device: as good as on the host on planted truth, near it step by step, the same every time.
  */
-#include "learn/accel.h"
+#include "learn/algo/accel.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/half.h"
 #include "harness.h"
-#include "learn/gain.h"
-#include "learn/kmeans.h"
-#include "learn/router.h"
-#include "learn/synthetic.h"
+#include "learn/algo/gain.h"
+#include "learn/algo/kmeans.h"
+#include "learn/algo/router.h"
+#include "learn/lab/synthetic.h"
 #include "parvin/device.h"
 #include "vk/device.h"
 

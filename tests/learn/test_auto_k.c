@@ -4,7 +4,7 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "learn/auto_k.h"
+#include "learn/fit/auto_k.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* label: unit
  * k-modes on planted groups, and the clustered methods on a toy layer. */
-#include "learn/baseline_clusters.h"
+#include "learn/lab/baseline_clusters.h"
 
 #include <string.h>
-#include "learn/baseline_kmodes.h"
+#include "learn/lab/baseline_kmodes.h"
 #include "planted.h"
 #include "toy.h"
 

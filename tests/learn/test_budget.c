@@ -2,7 +2,7 @@
  * The search for a density, against a source whose loss is planted: the rise it reports is recomputed from
  * the file that it wrote, nothing cheaper was within the bound, and the text it measured on taught nothing.
  */
-#include "learn/budget.h"
+#include "learn/fit/budget.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "fake_source.h"
-#include "format/cluster_file.h"
+#include "format/clusters/cluster_file.h"
 #include "harness.h"
 
 enum { N_TOKENS = 2000, K = 9 };

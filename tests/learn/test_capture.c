@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/capture.h"
+#include "learn/capture/capture.h"
 
 #include <string.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* label: unit
  * Capture files: parts merge into the file that one go gives, byte for byte; learning from it gives the file
  * that learning from the text gives; parts that do not belong together and hostile files are refused. */
-#include "learn/capture_file.h"
+#include "learn/capture/capture_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "fake_source.h"
 #include "harness.h"
-#include "learn/learn.h"
+#include "learn/fit/learn.h"
 
 enum { N_TEXT = 1000, MOST_PARTS = 4 };
 

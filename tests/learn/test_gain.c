@@ -1,10 +1,10 @@
 /* label: unit */
-#include "learn/gain.h"
+#include "learn/algo/gain.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include "harness.h"
-#include "learn/router.h"
+#include "learn/algo/router.h"
 #include "planted.h"
 
 enum { N = 3000, COLS = 60, GROUPS = 6, D = 12 };

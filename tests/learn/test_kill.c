@@ -16,7 +16,7 @@
 #include "base/threads.h"
 #include "fake_source.h"
 #include "harness.h"
-#include "learn/learn.h"
+#include "learn/fit/learn.h"
 
 enum { N_TOKENS = 500, INTERRUPTED = 40, FAILED = 41, RANDOM_KILLS = 40 };
 enum how { TO_THE_END, STOP, KILL };

@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/kmeans.h"
+#include "learn/algo/kmeans.h"
 
 #include <math.h>
 #include <string.h>

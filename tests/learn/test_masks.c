@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/masks.h"
+#include "learn/algo/masks.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/router.h"
+#include "learn/algo/router.h"
 
 #include <math.h>
 #include <stdlib.h>

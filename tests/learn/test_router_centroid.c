@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/router_centroid.h"
+#include "learn/algo/router_centroid.h"
 
 #include <math.h>
 #include <stdlib.h>

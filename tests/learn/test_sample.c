@@ -5,7 +5,7 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "learn/sample.h"
+#include "learn/capture/sample.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* label: unit
  * The made-up layer is what it says, and learning it at a small size finds what was planted. */
-#include "learn/synthetic.h"
+#include "learn/lab/synthetic.h"
 
 #include <math.h>
 #include <stdlib.h>

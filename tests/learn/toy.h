@@ -8,7 +8,7 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "harness.h"
-#include "learn/predict_method.h"
+#include "learn/lab/predict_method.h"
 
 enum { TOY_D = 40, TOY_F = 75, TOY_ROWS = 1200, TOY_CENTRES = 6 };
 

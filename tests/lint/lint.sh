@@ -16,7 +16,7 @@ sources() {
 # Layers of the library, lowest first: each includes itself and what is below it.
 layers() {
 	c_files runtime | xargs awk '
-		BEGIN { n = split("base format vk kernel infer learn", layer); for (i = 1; i <= n; i++) rank[layer[i]] = i }
+		BEGIN { n = split("base format vk kernel infer learn check", layer); for (i = 1; i <= n; i++) rank[layer[i]] = i }
 		/^[ \t]*#[ \t]*include[ \t]*"/ {
 			split(FILENAME, part, "/"); own = part[2]
 			split($0, quoted, "\""); split(quoted[2], target, "/")
@@ -31,7 +31,7 @@ public() {
 	c_files apps viz | xargs awk '
 		/^[ \t]*#[ \t]*include[ \t]*"/ {
 			split($0, quoted, "\""); name = quoted[2]
-			folder = FILENAME; sub(/[^\/]*$/, "", folder)
+			folder = FILENAME; sub(/\/.*$/, "/", folder)
 			if (name ~ /^(parvin|viz)\// || name ~ /^[a-z_]+\.(vert|frag)\.inc$/)
 				next
 			if ((getline line < (folder name)) < 0)
@@ -42,7 +42,7 @@ public() {
 
 # The caps files carry the numbers; what follows from them is a row of the quirks table.
 vendors() {
-	c_files runtime apps viz | grep -vE '^runtime/vk/(quirks|caps|caps_[a-z]*)\.[ch]$' |
+	c_files runtime apps viz | grep -vE '^runtime/vk/plan/(quirks|caps|caps_[a-z]*)\.[ch]$' |
 		xargs grep -nEi '(vendor|driver)_?id\b'
 }
 
@@ -82,9 +82,9 @@ held() {
 [ $# -gt 0 ] || set -- layers public vendors library format length shell promises
 for rule in "$@"; do
 	case $rule in
-	layers) held 'base < format < vk < kernel < infer < learn; public headers include each other only' "$(layers)" ;;
+	layers) held 'base < format < vk < kernel < infer < learn < check; public headers include each other only' "$(layers)" ;;
 	public) held 'apps/ and viz/ include public headers and their own' "$(public)" ;;
-	vendors) held 'vendorID and driverID belong into runtime/vk/quirks.c' "$(vendors)" ;;
+	vendors) held 'vendorID and driverID belong into runtime/vk/plan/quirks.c' "$(vendors)" ;;
 	library) held 'runtime/ prints, exits or reads the environment' "$(library)" ;;
 	length) held 'files over 800 lines' "$(long)" ;;
 	promises) held 'promises left in the tree' "$(promises)" ;;

@@ -6,7 +6,7 @@
 #include "synth.h"
 #include "viz/palette.h"
 #include "viz/parts.h"
-#include "viz/text.h"
+#include "viz/picture/text.h"
 
 START_TEST(counts)
 {

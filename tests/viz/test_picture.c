@@ -3,7 +3,7 @@
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* setenv */
 #endif
-#include "viz/picture.h"
+#include "viz/picture/picture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include "harness.h"
 #include "synth.h"
 #include "viz/panels.h"
-#include "viz/term.h"
-#include "viz/window.h"
+#include "viz/term/term.h"
+#include "viz/window/window.h"
 
 enum { N_STYLES = 2 }; /* dark with masks, light without */
 

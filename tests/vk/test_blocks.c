@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "harness.h"
-#include "vk/blocks.h"
+#include "vk/memory/blocks.h"
 
 #define MIB ((uint64_t)1 << 20)
 enum { LOCAL, HOST, HOST_CACHED, BAR, WEIRD, N_TYPES };

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "harness.h"
-#include "vk/caps.h"
+#include "vk/plan/caps.h"
 
 static struct pv_caps sample(void)
 {

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "fixture.h"
-#include "vk/pipeline_cache.h"
+#include "vk/pipeline/pipeline_cache.h"
 
 static const uint32_t spec[] = {32};
 

@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "harness.h"
-#include "vk/plan.h"
-#include "vk/quirks.h"
+#include "vk/plan/plan.h"
+#include "vk/plan/quirks.h"
 
 static const char *const devices[] = {"lavapipe",        "swiftshader",           "radv_navi21",
                                       "anv_arc_a770",    "nvidia_rtx2080",        "radv_polaris10",

@@ -6,7 +6,7 @@
 
 #include "base/rng.h"
 #include "harness.h"
-#include "vk/ranges.h"
+#include "vk/memory/ranges.h"
 
 enum { SPAN = 1 << 16, MAX_LIVE = 300 };
 

@@ -1,0 +1,325 @@
+/* parvin conform: every kernel on every device against the CPU reference. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reports/compile_report.h"
+#include "reports/conform_report.h"
+#include "setup.h"
+
+struct conform {
+    struct app *app;
+    const struct pv_device_info *info;
+    json_t *device; /* report of the device at hand */
+    uint64_t seed;  /* of the round at hand */
+    bool keep_all;  /* rows that passed too */
+};
+
+/* The command line that runs this row alone. Names of cases hold no quotes. */
+static void reproduce(const struct conform *c, const struct pv_conform_row *row, char *out, size_t size)
+{
+    const struct options *o = &c->app->options;
+    snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s",
+             c->info->uuid, row->variant, row->kernel, row->name, (unsigned long long)c->seed,
+             o->plan ? " --plan " : "", o->plan ? o->plan : "", o->validation ? " --validation" : "");
+}
+
+static void on_row(void *user, const struct pv_conform_row *row)
+{
+    struct conform *c = user;
+    const bool failed = !row->passed && !row->skipped;
+    char command[1024];
+    if (failed)
+        reproduce(c, row, command, sizeof command);
+    conform_report_row(c->device, row, c->seed, failed ? command : NULL);
+    if (c->app->options.json || (!failed && !c->app->options.verbose))
+        return;
+    printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
+           row->skipped  ? "skip"
+           : row->passed ? "ok"
+                         : "FAILED",
+           row->kernel, row->name, row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
+    if (failed)
+        printf("         %s\n", command);
+}
+
+static void add(const struct pv_conform_result *result, struct pv_conform_result *total)
+{
+    total->n_passed += result->n_passed;
+    total->n_failed += result->n_failed;
+    total->n_skipped += result->n_skipped;
+}
+
+/* Where a tiny model may lie for a moment. */
+static void temporary_path(char *out, size_t size)
+{
+    const char *folder = getenv("TMPDIR");
+    snprintf(out, size, "%s/parvin-conform-%ld.gguf", folder && folder[0] == '/' ? folder : "/tmp",
+             (long)getpid());
+}
+
+/* One round, or with --minutes one after the other with new seeds until the time is up. */
+static enum pv_status rounds(struct conform *c, struct pv_context *context, uint32_t index,
+                             struct pv_conform_result *total)
+{
+    const struct options *o = &c->app->options;
+    char temporary[4096];
+    temporary_path(temporary, sizeof temporary);
+    const double until = console_seconds() + o->minutes * 60;
+    enum pv_status status;
+    do {
+        struct pv_conform_params params = {.filter = o->filter,
+                                           .variant = o->variant ? o->variant
+                                                      : o->plan  ? "plan"
+                                                                 : NULL,
+                                           .seed = c->seed,
+                                           .quick = o->quick};
+        struct pv_conform_result result = {0};
+        status = pv_conform(context, index, &params, on_row, c, &result);
+        add(&result, total);
+        if (!status) {
+            status = pv_conform_models(context, index, temporary, &params, on_row, c, &result);
+            add(&result, total);
+        }
+        c->seed++;
+        if (o->minutes > 0) {
+            json_t *report = json_pack("{s:[O]}", "devices", c->device);
+            conform_report_shorten(report); /* hours of rows that passed would fill the memory */
+            json_decref(report);
+        }
+    } while (!status && o->minutes > 0 && console_seconds() < until && !console_interrupted());
+    return status;
+}
+
+static enum pv_status check_device(struct app *app, struct pv_context *context, uint32_t index,
+                                   json_t *devices, struct pv_conform_result *total)
+{
+    const struct options *o = &app->options;
+    struct conform c = {.app = app, .seed = o->seed ? o->seed : 1};
+    struct pv_conform_result result = {0};
+    const double start = console_seconds();
+    c.info = pv_context_device_info(context, index);
+    c.device = conform_report_device(c.info, c.seed, o->quick);
+    json_array_append_new(devices, c.device);
+    if (!o->json)
+        printf("%s (%s), seed %llu\n", c.info->name, c.info->driver, (unsigned long long)c.seed);
+    const uint64_t first = c.seed;
+    const enum pv_status status = rounds(&c, context, index, &result);
+    json_put_count(c.device, "rounds", c.seed - first);
+    json_put_number(c.device, "seconds", console_seconds() - start);
+    if (!o->json) {
+        conform_report_tallies(c.device, stdout);
+        printf("%s: %u passed, %u failed, %u skipped", c.info->name, result.n_passed, result.n_failed,
+               result.n_skipped);
+        if (c.seed - first > 1)
+            printf(", seeds %llu to %llu", (unsigned long long)first, (unsigned long long)c.seed - 1);
+        putchar('\n');
+    }
+    total->n_passed += result.n_passed;
+    total->n_failed += result.n_failed;
+    return status;
+}
+
+/* ---- compiling only ---- */
+
+static void on_compiled(void *user, const struct pv_compile_row *row)
+{
+    struct conform *c = user;
+    const struct options *o = &c->app->options;
+    compile_report_row(c->device, row);
+    if (o->json || (row->compiled && !o->verbose))
+        return;
+    if (!row->compiled) {
+        printf("  FAILED %s [%s]: %s\n", row->shader, row->variant, row->detail);
+        return;
+    }
+    printf("  %s %s [%s] %.1f ms", row->shader, row->constants, row->variant, row->ms);
+    for (uint32_t i = 0; i < row->n_statistics; i++)
+        printf("; %s %.0f", row->statistics[i].name, row->statistics[i].value);
+    putchar('\n');
+}
+
+/* What got worse; the first of it, or with -v all. */
+static void print_rises(const struct app *app, const json_t *device)
+{
+    enum { SHOWN = 20 };
+    const json_t *rises = json_object_get(device, "rises");
+    const size_t n = json_array_size(rises);
+    const char *before = json_string_value(json_object_get(device, "against"));
+    if (!before)
+        return;
+    for (size_t i = 0; i < n && (i < SHOWN || app->options.verbose); i++)
+        printf("  rise: %s\n", json_string_value(json_array_get(rises, i)));
+    printf("  %zu numbers rose against the saved report", n);
+    if (strcmp(before, json_string_value(json_object_get(device, "driver"))) != 0)
+        printf(", which is of another driver: %s", before);
+    putchar('\n');
+}
+
+static enum pv_status compile_device(struct app *app, struct pv_context *context, uint32_t index,
+                                     json_t *devices, struct pv_conform_result *total)
+{
+    const struct options *o = &app->options;
+    struct conform c = {.app = app, .info = pv_context_device_info(context, index)};
+    const struct pv_conform_params params = {.filter = o->filter,
+                                             .variant = o->variant ? o->variant
+                                                        : o->plan  ? "plan"
+                                                                   : NULL,
+                                             .quick = o->quick};
+    struct pv_compile_result result = {0};
+    const double start = console_seconds();
+    c.device = compile_report_device(c.info);
+    json_array_append_new(devices, c.device);
+    if (!o->json)
+        printf("%s (%s)\n", c.info->name, c.info->driver);
+    enum pv_status status = pv_conform_compile(context, index, &params, on_compiled, &c, &result);
+    compile_report_finish(c.device, console_seconds() - start);
+    if (!status && o->against)
+        status = compile_report_against(&app->console, o->against, c.device);
+    if (!o->json) {
+        compile_report_table(c.device, stdout);
+        print_rises(app, c.device);
+        printf("%s: %u pipelines built, %u failed, %d spill\n", c.info->name, result.n_compiled,
+               result.n_failed, (int)json_integer_value(json_object_get(c.device, "spilling")));
+    }
+    total->n_passed += result.n_compiled;
+    total->n_failed += result.n_failed;
+    return status;
+}
+
+/* ---- variants ---- */
+
+static void on_variant(void *user, const struct pv_conform_variant *v)
+{
+    json_t *list = user;
+    json_t *object = json_object();
+    json_put_string(object, "name", v->name);
+    json_put_string(object, "about", v->about);
+    json_put(object, "runs", json_boolean(v->runs));
+    if (!v->runs)
+        json_put_string(object, "why_not", v->why_not);
+    json_array_append_new(list, object);
+}
+
+static enum pv_status list_device(struct app *app, struct pv_context *context, uint32_t index,
+                                  json_t *devices)
+{
+    const struct pv_device_info *info = pv_context_device_info(context, index);
+    json_t *object = json_object(), *list = json_array(), *v;
+    size_t i;
+    const enum pv_status status = pv_conform_variants(context, index, on_variant, list);
+    json_put_string(object, "name", info->name);
+    json_put(object, "variants", list);
+    json_array_append_new(devices, object);
+    if (app->options.json)
+        return status;
+    printf("%s (%s)\n", info->name, info->driver);
+    json_array_foreach(list, i, v)
+    {
+        const char *why = json_string_value(json_object_get(v, "why_not"));
+        printf("  %-20s %s%s%s%s\n", json_string_value(json_object_get(v, "name")),
+               json_string_value(json_object_get(v, "about")), why ? " (not run: " : "", why ? why : "",
+               why ? ")" : "");
+    }
+    return status;
+}
+
+static enum pv_status verdict(struct app *app, const struct pv_conform_result *total)
+{
+    if (total->n_failed) {
+        console_error(&app->console, "%u cases failed", total->n_failed);
+        return PV_ERR_CHECK;
+    }
+    if (!total->n_passed) {
+        console_error(&app->console, "nothing was checked; does the filter name a kernel?");
+        return PV_ERR_ARG;
+    }
+    return PV_OK;
+}
+
+static enum pv_status one_device(struct app *app, struct pv_context *context, uint32_t index, json_t *devices,
+                                 struct pv_conform_result *total)
+{
+    if (app->options.list_variants)
+        return list_device(app, context, index, devices);
+    return app->options.compile_only ? compile_device(app, context, index, devices, total)
+                                     : check_device(app, context, index, devices, total);
+}
+
+/* The devices to check: the one that --device names, or every one that can do what is asked. */
+static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
+{
+    const bool compile_only = app->options.compile_only;
+    struct pv_conform_result total = {0};
+    uint32_t only = UINT32_MAX, n_checked = 0;
+    enum pv_status status = PV_OK, worst = PV_OK;
+    if (app->options.device)
+        status = (compile_only ? pv_context_find_compiler
+                               : pv_context_find_device)(setup->context, app->options.device, &only);
+    for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
+        const struct pv_device_info *info = pv_context_device_info(setup->context, i);
+        if (only != UINT32_MAX ? i != only : !(compile_only ? info->compiles : info->usable))
+            continue;
+        enum pv_status checked = one_device(app, setup->context, i, devices, &total);
+        worst = checked ? checked : worst;
+        n_checked++;
+    }
+    if (status || worst)
+        return status ? status : worst;
+    if (!n_checked) {
+        console_error(&app->console, "no usable Vulkan device; 'parvin devices' says why");
+        return PV_ERR_NO_DEVICE;
+    }
+    return app->options.list_variants ? PV_OK : verdict(app, &total);
+}
+
+/* The files that were asked for; written for failed runs too. */
+static enum pv_status write_reports(struct app *app, const json_t *report)
+{
+    const struct options *o = &app->options;
+    enum pv_status status = PV_OK;
+    if (o->junit)
+        status = conform_report_junit(&app->console, o->junit, report);
+    if (!status && o->markdown)
+        status = conform_report_markdown(&app->console, o->markdown, report);
+    return status;
+}
+
+int cmd_conform(struct app *app)
+{
+    struct setup setup = {0};
+    if (app->options.against && !app->options.compile_only) {
+        console_error(&app->console, "--against goes with --compile-only");
+        return EXIT_USAGE;
+    }
+    if (app->options.compile_only && (app->options.junit || app->options.minutes > 0)) {
+        console_error(&app->console, "--compile-only runs nothing: no --junit, no --minutes");
+        return EXIT_USAGE;
+    }
+    if (app->options.table)
+        return app_fail(app, conform_report_folder(&app->console, app->options.table, stdout));
+    json_t *report = json_object(), *devices = json_array();
+    json_put(report, "parvin", json_string(PV_VERSION));
+    json_put(report, "devices", devices);
+    if (app->options.minutes > 0)
+        console_watch_interrupt();
+    enum pv_status status = setup_context(app, &setup);
+    if (!status)
+        status = check_all(app, &setup, devices);
+    int code = app_fail(app, status);
+    if (!status || status == PV_ERR_CHECK) {
+        const int written = app_fail(app, write_reports(app, report));
+        code = code ? code : written;
+    }
+    if (app->options.json && (!status || status == PV_ERR_CHECK)) {
+        if (!app->options.verbose)
+            conform_report_shorten(report);
+        int printed = app->options.compile_only ? json_finish_flat(&app->console, report)
+                                                : json_finish(&app->console, report);
+        code = code ? code : printed;
+    } else {
+        json_decref(report);
+    }
+    status = setup_close(app, &setup);
+    return code ? code : app_fail(app, status);
+}

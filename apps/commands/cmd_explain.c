@@ -1,0 +1,98 @@
+/* parvin explain: what each cluster is for, as an HTML page. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "reports/explain_page.h"
+#include "view.h"
+
+struct explain {
+    struct observed observed;
+    struct explain_spot *spots; /* [L][K][EXPLAIN_CONTEXTS] */
+    double *sums;               /* [5][L]: hits, computed, active, energy; then the ratios for the page */
+};
+
+static void keep_spot(struct explain_spot *spots, uint64_t position, float margin)
+{
+    for (uint32_t i = 0; i < EXPLAIN_CONTEXTS; i++) {
+        if (spots[i].position != UINT64_MAX && spots[i].margin >= margin)
+            continue;
+        for (uint32_t j = EXPLAIN_CONTEXTS - 1; j > i; j--)
+            spots[j] = spots[j - 1];
+        spots[i] = (struct explain_spot){position, margin};
+        return;
+    }
+}
+
+static enum pv_status see(void *user, const struct pv_trace_token *token)
+{
+    struct explain *e = user;
+    const struct pv_trace_header *h = pv_heat_header(e->observed.heat);
+    for (uint32_t l = 0; l < h->n_layers; l++) {
+        double *sums = e->sums + l;
+        sums[0] += token->n_hit[l];
+        sums[h->n_layers] += token->n_neurons[l];
+        sums[2 * h->n_layers] += token->n_active[l];
+        sums[3 * h->n_layers] += (double)token->energy_kept[l];
+        if (token->cluster[l] < h->n_clusters)
+            keep_spot(e->spots + ((size_t)l * h->n_clusters + token->cluster[l]) * EXPLAIN_CONTEXTS,
+                      token->index, token->margin[l]);
+    }
+    return PV_OK;
+}
+
+static enum pv_status make_tables(void *user, const struct pv_trace_header *h)
+{
+    struct explain *e = user;
+    size_t n = (size_t)h->n_layers * h->n_clusters * EXPLAIN_CONTEXTS;
+    e->spots = malloc(n * sizeof *e->spots);
+    e->sums = calloc(4 * (size_t)h->n_layers, sizeof *e->sums);
+    if (!e->spots || !e->sums)
+        return PV_ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        e->spots[i] = (struct explain_spot){UINT64_MAX, 0};
+    return PV_OK;
+}
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : NAN;
+}
+
+static enum pv_status write_page(struct app *app, struct explain *e, const char *path)
+{
+    const struct pv_trace_header *h = pv_heat_header(e->observed.heat);
+    struct explain_page page = {.observed = &e->observed, .spots = e->spots};
+    double *ratios = calloc(3 * (size_t)h->n_layers, sizeof *ratios);
+    enum pv_status status = view_style(app, &page.palette, &page.light);
+    for (uint32_t l = 0; ratios && l < h->n_layers; l++) {
+        const double *sums = e->sums + l;
+        ratios[l] = share(sums[0], sums[h->n_layers]);
+        ratios[h->n_layers + l] = share(sums[0], sums[2 * h->n_layers]);
+        ratios[2 * h->n_layers + l] = share(sums[3 * h->n_layers], (double)e->observed.n_seen);
+    }
+    page.precision = ratios;
+    page.recall = ratios ? ratios + h->n_layers : NULL;
+    page.energy = ratios ? ratios + 2 * h->n_layers : NULL;
+    if (!ratios)
+        status = PV_ERR_NOMEM;
+    if (!status)
+        status = explain_write(app, &page, path);
+    free(ratios);
+    return status;
+}
+
+int cmd_explain(struct app *app)
+{
+    const char *path = app->options.out ? app->options.out : "explain.html";
+    struct explain e = {.observed = {.begin = make_tables, .see = see, .user = &e}};
+    enum pv_status status = observe_text(app, OBSERVE_ALL, &e.observed), closed;
+    if (!status)
+        status = write_page(app, &e, path);
+    if (!status)
+        console_note(&app->console, "wrote %s: %llu tokens seen; open it in a browser", path,
+                     (unsigned long long)e.observed.n_seen);
+    closed = observed_close(app, &e.observed);
+    free(e.spots);
+    free(e.sums);
+    return app_fail(app, status ? status : closed);
+}

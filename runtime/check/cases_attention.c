@@ -1,0 +1,263 @@
+/* Cases of rope, the KV cache and attention. Cells of a cache that were never written hold NaN, so a kernel
+ * that reads past the positions it may see is caught. */
+#include <string.h>
+
+#include "base/half.h"
+#include "base/log.h"
+#include "kernel/attention/attention.h"
+#include "check/case_tables.h"
+
+enum { NEOX = 1, SEQUENCES = 2 };
+
+static enum pv_status run_rope(struct pv_case_run *run, const struct pv_case *c)
+{
+    const uint32_t width = c->heads * c->head_dim;
+    float *x = NULL;
+    struct pv_rope_args a = {.n_tokens = c->t,
+                             .n_heads = c->heads,
+                             .head_dim = c->head_dim,
+                             .rope_dim = c->k,
+                             .freq_base = 10000.0f,
+                             .kind = c->flags & NEOX ? PV_ROPE_NEOX : PV_ROPE_ADJACENT,
+                             .sequences = (c->flags & SEQUENCES) != 0};
+    const struct pv_ref_rope ref = {.n_tokens = c->t,
+                                    .n_heads = c->heads,
+                                    .head_dim = c->head_dim,
+                                    .rope_dim = c->k,
+                                    .pos = c->pos,
+                                    .freq_base = a.freq_base,
+                                    .kind = a.kind,
+                                    .sequences = a.sequences};
+    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &x));
+    PV_TRY(pv_case_rows(run, x, c->t, width, &a.x));
+    PV_TRY(pv_case_step(run, c->pos, &a.step));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_rope(run->recorder, &a));
+    PV_TRY(pv_case_submit(run));
+    pv_ref_rope(&ref, x);
+    return pv_case_check_rows(run, "x", a.x, x, c->t, width);
+}
+
+static struct pv_ref_attention ref_shape(const struct pv_case_run *run, const struct pv_case *c)
+{
+    return (struct pv_ref_attention){.n_tokens = c->t,
+                                     .n_heads = c->heads,
+                                     .n_kv_heads = c->kv_heads,
+                                     .head_dim = c->head_dim,
+                                     .head_stride = pv_kv_head_stride(&run->device->plan, c->head_dim),
+                                     .n_ctx = c->ctx,
+                                     .pos = c->pos,
+                                     .sequences = (c->flags & SEQUENCES) != 0};
+}
+
+static uint32_t n_caches(const struct pv_ref_attention *s)
+{
+    return s->sequences ? s->n_tokens : 1;
+}
+
+static size_t cache_values(const struct pv_ref_attention *s)
+{
+    return (size_t)n_caches(s) * s->n_kv_heads * s->n_ctx * s->head_stride;
+}
+
+/* A cache's floats as the device stores them; in float16 the floats are rounded in place to what was stored.
+ */
+static enum pv_status pack_cache(struct pv_case_run *run, float *values, size_t n, uint32_t **words)
+{
+    if (!run->device->plan.kv_f16) {
+        PV_TRY(pv_case_words(run, n, words));
+        memcpy(*words, values, n * sizeof *values);
+        return PV_OK;
+    }
+    PV_TRY(pv_case_words(run, n / 2, words));
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t h = pv_float_to_half(values[i]);
+        (*words)[i / 2] |= (uint32_t)h << (i % 2 * 16);
+        values[i] = pv_half_to_float(h);
+    }
+    return PV_OK;
+}
+
+/* Written cells against the reference, the others against poison. */
+static enum pv_status check_cache(struct pv_case_run *run, const char *what,
+                                  const struct pv_ref_attention *shape, struct pv_buffer *buffer,
+                                  const float *rows)
+{
+    const bool f16 = run->device->plan.kv_f16;
+    const size_t n = cache_values(shape);
+    uint32_t *words = NULL;
+    float *expected = NULL, *got = NULL, *mark = NULL;
+    PV_TRY(pv_case_read(run, buffer, &words));
+    PV_TRY(pv_case_floats(run, n, &expected));
+    PV_TRY(pv_case_floats(run, n, &got));
+    PV_TRY(pv_case_floats(run, n, &mark));
+    for (size_t i = 0; i < n; i++)
+        mark[i] = -1.0f;
+    pv_ref_kv_write(shape, rows, expected);
+    const size_t n_written = shape->sequences ? 1 : shape->n_tokens;
+    for (size_t h = 0; h < n_caches(shape) * shape->n_kv_heads; h++)
+        for (size_t p = shape->pos; p < shape->pos + n_written && p < shape->n_ctx; p++)
+            for (size_t i = 0; i < shape->head_stride; i++)
+                mark[(h * shape->n_ctx + p) * shape->head_stride + i] = 1.0f;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t word = words[f16 ? i / 2 : i], half = word >> (i % 2 * 16) & 0xffffu;
+        if (mark[i] < 0.0f)
+            pv_case_expect(run, f16 ? half == 0xffffu : word == 0xffffffffu,
+                           "a cell outside the batch was written");
+        else if (f16)
+            got[i] = pv_half_to_float((uint16_t)half);
+        else
+            memcpy(&got[i], &word, sizeof word);
+    }
+    for (size_t i = f16 ? n / 2 : n; i < buffer->size_bytes / 4; i++)
+        pv_case_expect(run, words[i] == 0xffffffffu, "written past the end of the cache");
+    pv_case_compare(run, what, got, expected, n);
+    return PV_OK;
+}
+
+static enum pv_status run_kv_write(struct pv_case_run *run, const struct pv_case *c)
+{
+    const struct pv_ref_attention shape = ref_shape(run, c);
+    const uint32_t width = c->kv_heads * c->head_dim;
+    const size_t cache_words =
+        (size_t)pv_kv_cache_bytes(&run->device->plan, c->ctx, c->kv_heads, c->head_dim) * n_caches(&shape) /
+        4;
+    float *k = NULL, *v = NULL;
+    struct pv_kv_write_args a = {.n_tokens = c->t,
+                                 .n_kv_heads = c->kv_heads,
+                                 .head_dim = c->head_dim,
+                                 .n_ctx = c->ctx,
+                                 .sequences = shape.sequences};
+    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &k));
+    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &v));
+    PV_TRY(pv_case_rows(run, k, c->t, width, &a.k));
+    PV_TRY(pv_case_rows(run, v, c->t, width, &a.v));
+    PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_k));
+    PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_v));
+    PV_TRY(pv_case_step(run, c->pos, &a.step));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_kv_write(run->recorder, &a));
+    PV_TRY(pv_case_submit(run));
+    PV_TRY(check_cache(run, "cache_k", &shape, a.cache_k, k));
+    return check_cache(run, "cache_v", &shape, a.cache_v, v);
+}
+
+/* A cache filled up to position n_seen; the rest NaN. */
+static enum pv_status make_cache(struct pv_case_run *run, const struct pv_ref_attention *shape,
+                                 uint32_t n_seen, float **values, struct pv_buffer **out)
+{
+    const size_t n = cache_values(shape);
+    uint32_t *words = NULL;
+    PV_TRY(pv_case_random(run, n, 1.0f, values));
+    for (size_t i = 0; i < n; i++)
+        if (i % shape->head_stride >= shape->head_dim)
+            (*values)[i] = 0.0f;
+    PV_TRY(pack_cache(run, *values, n, &words));
+    const size_t row_words = shape->head_stride / (run->device->plan.kv_f16 ? 2 : 1);
+    const size_t n_rows = (size_t)n_caches(shape) * shape->n_kv_heads * shape->n_ctx;
+    for (size_t i = 0; i < n_rows * row_words; i++)
+        if (i / row_words % shape->n_ctx >= n_seen)
+            words[i] = 0xffffffffu;
+    return pv_case_buffer(run, words, n_rows * row_words, out);
+}
+
+static enum pv_status run_attention(struct pv_case_run *run, const struct pv_case *c)
+{
+    const struct pv_ref_attention shape = ref_shape(run, c);
+    const uint32_t width = c->heads * c->head_dim;
+    float *q = NULL, *k = NULL, *v = NULL, *expected = NULL;
+    struct pv_attention_args a = {.n_tokens = c->t,
+                                  .n_heads = c->heads,
+                                  .n_kv_heads = c->kv_heads,
+                                  .head_dim = c->head_dim,
+                                  .n_ctx = c->ctx,
+                                  .sequences = shape.sequences};
+    const uint32_t n_seen = c->pos + (shape.sequences ? 1 : c->t);
+    PV_TRY(pv_case_random(run, (size_t)c->t * width, 3.0f, &q));
+    PV_TRY(make_cache(run, &shape, n_seen, &k, &a.cache_k));
+    PV_TRY(make_cache(run, &shape, n_seen, &v, &a.cache_v));
+    PV_TRY(pv_case_rows(run, q, c->t, width, &a.q));
+    PV_TRY(pv_case_rows(run, NULL, c->t, width, &a.out));
+    PV_TRY(pv_case_step(run, c->pos, &a.step));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_attention(run->recorder, &a));
+    PV_TRY(pv_case_submit(run));
+    double *scores = pv_arena_alloc(&run->arena, c->ctx, sizeof *scores);
+    if (!scores)
+        return pv_fail(run->device->log, PV_ERR_NOMEM, "no memory for a kernel case");
+    PV_TRY(pv_case_floats(run, (size_t)c->t * width, &expected));
+    pv_ref_attention(&shape, q, k, v, scores, expected);
+    return pv_case_check_rows(run, "out", a.out, expected, c->t, width);
+}
+
+#define ROPE(t_, heads_, head_dim_, rope_dim_, pos_, neox, text)                                             \
+    {.kernel = "rope",                                                                                       \
+     .name = text " heads=" #heads_ "x" #head_dim_ " dim=" #rope_dim_ " T=" #t_ " pos=" #pos_,               \
+     .run = run_rope,                                                                                        \
+     .axes = PV_AXIS_TILES,                                                                                  \
+     .tolerance = 1e-8,                                                                                      \
+     .t = t_,                                                                                                \
+     .k = rope_dim_,                                                                                         \
+     .heads = heads_,                                                                                        \
+     .head_dim = head_dim_,                                                                                  \
+     .pos = pos_,                                                                                            \
+     .flags = neox},
+#define KV(t_, kv_, head_dim_, ctx_, pos_)      KV_OF("", t_, kv_, head_dim_, ctx_, pos_, 0)
+#define KV_SEQS(t_, kv_, head_dim_, ctx_, pos_) KV_OF("sequences ", t_, kv_, head_dim_, ctx_, pos_, SEQUENCES)
+#define KV_OF(text, t_, kv_, head_dim_, ctx_, pos_, flags_)                                                  \
+    {.kernel = "kv_write",                                                                                   \
+     .name = text "heads=" #kv_ "x" #head_dim_ " ctx=" #ctx_ " T=" #t_ " pos=" #pos_,                        \
+     .run = run_kv_write,                                                                                    \
+     .axes = PV_AXIS_KV | PV_AXIS_TILES,                                                                     \
+     .tolerance = 1e-6,                                                                                      \
+     .t = t_,                                                                                                \
+     .kv_heads = kv_,                                                                                        \
+     .head_dim = head_dim_,                                                                                  \
+     .ctx = ctx_,                                                                                            \
+     .pos = pos_,                                                                                            \
+     .flags = flags_},
+#define ATTENTION(kernel_, t_, heads_, kv_, head_dim_, ctx_, pos_, axes_, large_, text, flags_)              \
+    {.kernel = kernel_,                                                                                      \
+     .name = text "heads=" #heads_ "/" #kv_ "x" #head_dim_ " ctx=" #ctx_ " T=" #t_ " pos=" #pos_,            \
+     .run = run_attention,                                                                                   \
+     .axes = axes_,                                                                                          \
+     .tolerance = 1e-9,                                                                                      \
+     .large = large_,                                                                                        \
+     .t = t_,                                                                                                \
+     .heads = heads_,                                                                                        \
+     .kv_heads = kv_,                                                                                        \
+     .head_dim = head_dim_,                                                                                  \
+     .ctx = ctx_,                                                                                            \
+     .pos = pos_,                                                                                            \
+     .flags = flags_},
+#define DECODE(heads, kv, head_dim, ctx, pos)                                                                \
+    ATTENTION("attn_decode", 1, heads, kv, head_dim, ctx, pos,                                               \
+              PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_KV | PV_AXIS_TILES, false, "", 0)
+#define PREFILL(t, heads, kv, head_dim, ctx, pos)                                                            \
+    ATTENTION("attn_prefill", t, heads, kv, head_dim, ctx, pos, PV_AXIS_ACCESS | PV_AXIS_KV | PV_AXIS_TILES, \
+              false, "", 0)
+/* Heads this large are unrolled into much code: only where they differ. */
+#define DECODE_LARGE(heads, kv, head_dim, ctx, pos)                                                          \
+    ATTENTION("attn_decode", 1, heads, kv, head_dim, ctx, pos, PV_AXIS_ACCESS | PV_AXIS_REDUCE, true, "", 0)
+#define PREFILL_LARGE(t, heads, kv, head_dim, ctx, pos)                                                      \
+    ATTENTION("attn_prefill", t, heads, kv, head_dim, ctx, pos, PV_AXIS_ACCESS, true, "", 0)
+
+#define DECODE_SEQS(t, heads, kv, head_dim, ctx, pos)                                                        \
+    ATTENTION("attn_decode", t, heads, kv, head_dim, ctx, pos,                                               \
+              PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_KV | PV_AXIS_TILES, false, "sequences ", SEQUENCES)
+
+const struct pv_case pv_cases_attention[] = {
+    ROPE(1, 1, 2, 2, 0, 0, "adjacent") ROPE(3, 3, 64, 64, 5, 0, "adjacent") ROPE(
+        2, 5, 12, 6, 1000, 0, "adjacent") ROPE(1, 1, 2, 2, 7, 1, "neox") ROPE(3, 3, 64, 64, 5, 1, "neox")
+        ROPE(33, 5, 12, 6, 900, NEOX, "neox") ROPE(5, 3, 12, 6, 900, SEQUENCES, "adjacent sequences")
+            ROPE(3, 1, 64, 64, 31, NEOX | SEQUENCES, "neox sequences") ROPE(2, 2, 8, 8, 8190, 0, "adjacent")
+                KV(1, 1, 1, 1, 0) KV(1, 3, 12, 31, 30) KV(5, 2, 64, 33, 7) KV(31, 3, 6, 33, 20)
+                    KV_SEQS(31, 3, 6, 33, 32) KV_SEQS(3, 2, 64, 31, 0) DECODE(1, 1, 4, 1, 0)
+                        DECODE(4, 2, 12, 33, 1) DECODE(6, 1, 64, 70, 31) DECODE(3, 3, 64, 130, 128)
+                            DECODE_SEQS(3, 4, 2, 12, 33, 31) DECODE_SEQS(31, 6, 1, 64, 70, 0)
+                                DECODE_SEQS(2, 3, 3, 64, 130, 128) DECODE_LARGE(4, 4, 172, 40, 33)
+                                    DECODE_LARGE(2, 1, 256, 33, 31) PREFILL(2, 1, 1, 4, 2, 0)
+                                        PREFILL(5, 4, 2, 12, 31, 3) PREFILL(33, 6, 1, 64, 70, 31)
+                                            PREFILL(31, 3, 3, 32, 31, 0) DECODE_LARGE(8, 2, 128, 600, 555)
+                                                PREFILL_LARGE(65, 4, 2, 128, 200, 100)};
+const uint32_t pv_n_cases_attention = sizeof pv_cases_attention / sizeof *pv_cases_attention;

@@ -1,0 +1,249 @@
+/* Cases of one token's feed-forward network: the router's choice and what hangs on it, dense and masked, with
+ * lists of 0, 1, some and all neurons. Masked, `a` must be compact in list order and untouched past it. */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/log.h"
+#include "kernel/call.h"
+#include "check/case_tables.h"
+
+enum { N_CLUSTERS = 5, CHOSEN = 3 };
+enum { GATED = 1, ACCUMULATE = 2 };
+enum { DENSE = UINT16_MAX, ALL = UINT16_MAX - 1 }; /* list lengths */
+
+/* Everything of one feed-forward network; F = c->n neurons, d = c->k. */
+struct ffn {
+    struct pv_tensor *up, *gate, *down_t;
+    struct pv_ref_matrix up_ref, gate_ref, down_ref;
+    float *z;
+    uint32_t *list; /* of the chosen cluster */
+    uint32_t n_list;
+    struct pv_buffer *route;
+    struct pv_ffn_args args;
+};
+
+/* `n` of F neurons in random order (a device does not mind), the first `n` of a shuffle. */
+static enum pv_status make_list(struct pv_case_run *run, uint32_t n_neurons, uint16_t **out)
+{
+    uint16_t *list = pv_arena_alloc(&run->arena, n_neurons, sizeof *list);
+    if (!list)
+        return pv_fail(run->device->log, PV_ERR_NOMEM, "no memory for a kernel case");
+    for (uint32_t i = 0; i < n_neurons; i++)
+        list[i] = (uint16_t)i;
+    for (uint32_t i = n_neurons - 1; i > 0; i--) {
+        const uint32_t j = pv_rng_below(&run->rng, i + 1);
+        const uint16_t swap = list[i];
+        list[i] = list[j];
+        list[j] = swap;
+    }
+    *out = list;
+    return PV_OK;
+}
+
+/* Five clusters; the chosen one has n_list neurons, in natural order if that is all of them. */
+static enum pv_status make_masks(struct pv_case_run *run, const struct pv_case *c, uint32_t n_list,
+                                 struct ffn *f)
+{
+    const uint16_t *lists[N_CLUSTERS];
+    uint32_t counts[N_CLUSTERS];
+    PV_TRY(pv_case_words(run, n_list, &f->list));
+    f->n_list = n_list;
+    for (uint32_t k = 0; k < N_CLUSTERS; k++) {
+        uint16_t *list = NULL;
+        PV_TRY(make_list(run, c->n, &list));
+        counts[k] = k == CHOSEN ? n_list : pv_rng_below(&run->rng, c->n + 1);
+        lists[k] = list;
+        for (uint32_t i = 0; k == CHOSEN && i < n_list; i++) {
+            if (n_list == c->n)
+                list[i] = (uint16_t)i;
+            f->list[i] = list[i];
+        }
+    }
+    return pv_masks_create_lists(run->device, N_CLUSTERS, c->n, lists, counts, &run->masks);
+}
+
+static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
+{
+    const size_t partial_words = (size_t)pv_ffn_partial_bytes(&run->device->plan, c->k) / 4;
+    PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->up, &f->up_ref));
+    PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->down_t, &f->down_ref));
+    if (c->flags & GATED)
+        PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->gate, &f->gate_ref));
+    PV_TRY(pv_case_random(run, c->k, 1.0f, &f->z));
+    f->args = (struct pv_ffn_args){.up = f->up, .gate = f->gate, .down_t = f->down_t, .act = c->act};
+    PV_TRY(pv_case_rows(run, f->z, 1, c->k, &f->args.z));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->n, &f->args.a));
+    return pv_case_buffer(run, NULL, partial_words, &f->args.partial);
+}
+
+/* Router scores under which CHOSEN wins by 0.5. */
+static enum pv_status make_scores(struct pv_case_run *run, struct pv_buffer **out)
+{
+    float scores[N_CLUSTERS] = {-1.0f, 0.25f, 0.75f, 1.25f, -0.5f};
+    return pv_case_rows(run, scores, 1, N_CLUSTERS, out);
+}
+
+/* What the router must write for the chosen cluster. */
+static enum pv_status check_route(struct pv_case_run *run, const struct ffn *f)
+{
+    uint32_t *words = NULL, offset = 0;
+    struct pv_route route;
+    struct pv_cluster_entry entries[N_CLUSTERS];
+    PV_TRY(pv_case_read(run, f->route, &words));
+    memcpy(&route, words, sizeof route);
+    PV_TRY(pv_buffer_read(run->masks.entries, 0, entries, sizeof entries));
+    offset = entries[CHOSEN].list_offset;
+    const uint32_t per_group = pv_row_split(&run->device->plan).rows_per_workgroup;
+    pv_case_expect(run, route.cluster == CHOSEN, "route: another cluster than the greatest score's");
+    pv_case_expect(run, route.n_neurons == f->n_list && route.list_offset == offset && offset % 4 == 0,
+                   "route: not the chosen cluster's list");
+    pv_case_expect(run, memcmp(&route.margin, &(float){0.5f}, sizeof route.margin) == 0,
+                   "route: wrong margin");
+    pv_case_expect(run, route.up_x == pv_ceil_div(f->n_list, per_group) && route.up_y == 1 && route.up_z == 1,
+                   "route: wrong indirect arguments for ffn_up");
+    pv_case_expect(run, words[sizeof route / 4] == 0xffffffffu, "route: written past the end");
+    return PV_OK;
+}
+
+static enum pv_status run_ffn(struct pv_case_run *run, const struct pv_case *c)
+{
+    const bool dense = c->list == DENSE;
+    struct ffn f = {0};
+    float *a = NULL, *y = NULL;
+    struct pv_buffer *scores = NULL;
+    PV_TRY(make_ffn(run, c, &f));
+    PV_TRY(pv_case_random(run, c->k, 1.0f, &y));
+    f.args.accumulate = (c->flags & ACCUMULATE) != 0;
+    PV_TRY(pv_case_rows(run, f.args.accumulate ? y : NULL, 1, c->k, &f.args.y));
+    PV_TRY(make_scores(run, &scores));
+    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
+    if (!dense) {
+        PV_TRY(make_masks(run, c, c->list == ALL ? c->n : c->list, &f));
+        f.args.masks = &run->masks;
+        f.args.route = f.route;
+    }
+    PV_TRY(pv_case_begin(run));
+    if (!dense)
+        PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
+    PV_TRY(pv_kernel_ffn_up(run->recorder, &f.args));
+    PV_TRY(pv_kernel_ffn_down(run->recorder, &f.args));
+    PV_TRY(pv_case_submit(run));
+
+    const uint32_t n = dense ? c->n : f.n_list;
+    PV_TRY(pv_case_floats(run, c->n, &a));
+    pv_ref_ffn_up(&f.up_ref, f.gate ? &f.gate_ref : NULL, c->act, f.list, n, f.z, a);
+    pv_ref_ffn_down(&f.down_ref, f.list, n, a, f.args.accumulate, y);
+    if (!dense)
+        PV_TRY(check_route(run, &f));
+    PV_TRY(pv_case_check_rows(run, "a", f.args.a, a, 1, n)); /* the first n, then poison */
+    return pv_case_check_rows(run, "y", f.args.y, y, 1, c->k);
+}
+
+/* An all-neurons list must give the dense call's bits. */
+static enum pv_status run_all_is_dense(struct pv_case_run *run, const struct pv_case *c)
+{
+    struct ffn f = {0};
+    struct pv_buffer *scores = NULL, *dense_a = NULL, *dense_y = NULL;
+    uint32_t *a = NULL, *y = NULL;
+    PV_TRY(make_ffn(run, c, &f));
+    PV_TRY(make_masks(run, c, c->n, &f));
+    PV_TRY(make_scores(run, &scores));
+    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->k, &f.args.y));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->k, &dense_y));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->n, &dense_a));
+    struct pv_ffn_args masked = f.args, dense = f.args;
+    masked.masks = &run->masks;
+    masked.route = f.route;
+    dense.a = dense_a;
+    dense.y = dense_y;
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
+    PV_TRY(pv_kernel_ffn_up(run->recorder, &masked));
+    PV_TRY(pv_kernel_ffn_down(run->recorder, &masked));
+    PV_TRY(pv_kernel_ffn_up(run->recorder, &dense));
+    PV_TRY(pv_kernel_ffn_down(run->recorder, &dense));
+    PV_TRY(pv_case_submit(run));
+    PV_TRY(pv_case_read(run, dense_a, &a));
+    PV_TRY(pv_case_read(run, dense_y, &y));
+    PV_TRY(pv_case_check_words(run, "a", masked.a, a, c->n));
+    return pv_case_check_words(run, "y", masked.y, y, c->k);
+}
+
+/* The route kernel alone, over tables of c->n clusters. */
+static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c)
+{
+    enum { N_NEURONS = 40 };
+    const uint16_t **lists = pv_arena_alloc(&run->arena, c->n, sizeof *lists);
+    uint32_t *counts = NULL, *words = NULL;
+    float *scores = NULL, margin = 0.0f;
+    struct pv_buffer *sb = NULL, *rb = NULL;
+    struct pv_route route;
+    if (!lists)
+        return pv_fail(run->device->log, PV_ERR_NOMEM, "no memory for a kernel case");
+    PV_TRY(pv_case_words(run, c->n, &counts));
+    PV_TRY(pv_case_random(run, c->n, 1.0f, &scores));
+    for (uint32_t k = 0; k < c->n; k++) {
+        uint16_t *list = NULL;
+        PV_TRY(make_list(run, N_NEURONS, &list));
+        lists[k] = list;
+        counts[k] = pv_rng_below(&run->rng, N_NEURONS + 1);
+    }
+    PV_TRY(pv_masks_create_lists(run->device, c->n, N_NEURONS, lists, counts, &run->masks));
+    PV_TRY(pv_case_rows(run, scores, 1, c->n, &sb));
+    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &rb));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_route(run->recorder, &run->masks, sb, rb, 64));
+    PV_TRY(pv_case_submit(run));
+    PV_TRY(pv_case_read(run, rb, &words));
+    memcpy(&route, words, sizeof route);
+    const uint32_t expected = pv_ref_route(scores, c->n, &margin);
+    pv_case_expect(run, route.cluster == expected, "another cluster than the greatest score's");
+    pv_case_expect(run, route.n_neurons == counts[expected], "not the list's length");
+    pv_case_expect(run, memcmp(&route.margin, &margin, sizeof margin) == 0, "wrong margin");
+    pv_case_expect(run, words[sizeof route / 4] == 0xffffffffu, "written past the end");
+    return PV_OK;
+}
+
+#define FFN_(kernel_, run_, ty, n_, k_, act_, flags_, list_, text, tolerance_, large_)                       \
+    {.kernel = kernel_,                                                                                      \
+     .name = #ty " " #n_ "x" #k_ " " #act_ text,                                                             \
+     .run = run_,                                                                                            \
+     .repeats = !PV_CASE_TILES(ty),                                                                          \
+     .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_CASE_TILES(ty) | PV_CASE_PARTS(ty),                        \
+     .tolerance = tolerance_,                                                                                \
+     .large = large_,                                                                                        \
+     .type = PV_CASE_TYPE(ty),                                                                               \
+     .act = PV_ACT_##act_,                                                                                   \
+     .n = n_,                                                                                                \
+     .k = k_,                                                                                                \
+     .list = list_,                                                                                          \
+     .flags = flags_},
+#define FFN(ty, n, k, act, flags, list, text)                                                                \
+    FFN_("ffn", run_ffn, ty, n, k, act, flags, list, text, 1e-10, false)
+#define SAME(ty, n, k, act, flags, text)                                                                     \
+    FFN_("ffn", run_all_is_dense, ty, n, k, act, flags, ALL, text " all equals dense", 0.0, false)
+#define ROUTE(n_)                                                                                            \
+    {.kernel = "route", .name = "K=" #n_, .run = run_route, .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE, .n = n_},
+
+/* F x d; d is odd for the plain types and whole blocks for the others. */
+#define FFNS(ty, k1, k2, k3)                                                                                 \
+    FFN(ty, 1, k1, SILU, 0, DENSE, " dense")                                                                 \
+    FFN(ty, 33, k2, RELU2, 0, DENSE, " dense")                                                               \
+    FFN(ty, 172, k3, SILU, GATED, DENSE, " gated dense")                                                     \
+    FFN(ty, 33, k2, RELU2, ACCUMULATE, 0, " accumulate list=0")                                              \
+    FFN(ty, 33, k2, GELU, 0, 0, " list=0")                                                                   \
+    FFN(ty, 33, k2, GELU, 0, 1, " list=1")                                                                   \
+    FFN(ty, 172, k3, RELU, GATED, 31, " gated list=31")                                                      \
+    FFN(ty, 172, k3, RELU2, ACCUMULATE, 33, " accumulate list=33")                                           \
+    FFN(ty, 31, k2, SILU, GATED, ALL, " gated list=all")                                                     \
+    SAME(ty, 1, k1, SILU, 0, "")                                                                             \
+    SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
+    SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
+    FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
+
+const struct pv_case pv_cases_ffn[] = {ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172)
+                                           FFNS(f16, 1, 31, 172) FFNS(bf16, 1, 31, 172)
+                                               FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160)};
+const uint32_t pv_n_cases_ffn = sizeof pv_cases_ffn / sizeof *pv_cases_ffn;

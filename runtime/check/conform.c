@@ -1,0 +1,173 @@
+/* Conformance: the case table on one device, in each of its variants. One device is open at a time, since a
+ * plan belongs to an open device. */
+#include "parvin/conform.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "check/conform.h"
+
+struct conform {
+    struct pv_context *context;
+    uint32_t device;
+    const struct pv_conform_params *params;
+    void (*row)(void *user, const struct pv_conform_row *row);
+    void *user;
+    struct pv_conform_result *result;
+};
+
+bool pv_conform_wants(const struct pv_conform_params *params, const struct pv_case *c,
+                      const struct pv_variant *variant)
+{
+    char name[sizeof((struct pv_conform_row *)0)->kernel + 2 * sizeof((struct pv_conform_row *)0)->name];
+    if ((c->axes & variant->axes) != variant->axes || (params->quick && c->large))
+        return false;
+    if (params->quick && c->repeats && strcmp(variant->name, "plan") != 0)
+        return false;
+    if (!params->filter)
+        return true;
+    snprintf(name, sizeof name, "%s/%s [%s]", c->kernel, c->name, variant->name);
+    return strstr(name, params->filter) != NULL;
+}
+
+static void report(const struct conform *run, const char *plan_name, struct pv_conform_row *row)
+{
+    const size_t n = strlen(row->name);
+    snprintf(row->name + n, sizeof row->name - n, "%s[%s]", n ? " " : "", plan_name);
+    snprintf(row->variant, sizeof row->variant, "%s", plan_name);
+    if (row->skipped)
+        run->result->n_skipped++;
+    else if (row->passed)
+        run->result->n_passed++;
+    else
+        run->result->n_failed++;
+    if (run->row)
+        run->row(run->user, row);
+}
+
+static enum pv_status run_cases(const struct conform *run, struct pv_device *device,
+                                const struct pv_variant *variant)
+{
+    enum pv_status status = PV_OK;
+    struct pv_recorder *recorder = NULL;
+    PV_TRY(pv_recorder_create(device, &recorder));
+    for (uint32_t i = 0; i < pv_case_count() && status == PV_OK; i++) {
+        const struct pv_case *c = pv_case_at(i);
+        struct pv_conform_row row;
+        if (!pv_conform_wants(run->params, c, variant))
+            continue;
+        status = pv_case_execute(recorder, c, run->params->seed ? run->params->seed : 1, &row);
+        report(run, variant->name, &row);
+    }
+    pv_recorder_destroy(recorder);
+    return status;
+}
+
+static enum pv_status run_variant(void *user, const struct pv_variant *variant, bool worth)
+{
+    const struct conform *run = user;
+    struct pv_device *device = NULL;
+    bool any = false;
+    if (!worth) {
+        struct pv_conform_row skipped = {.kernel = "variant", .skipped = true};
+        snprintf(skipped.detail, sizeof skipped.detail, "%s", variant->detail);
+        if (!run->params->filter)
+            report(run, variant->name, &skipped);
+        return PV_OK;
+    }
+    for (uint32_t i = 0; i < pv_case_count() && !any; i++)
+        any = pv_conform_wants(run->params, pv_case_at(i), variant);
+    if (!any)
+        return PV_OK;
+    PV_TRY(pv_device_open(run->context, run->device, &variant->plan, &device));
+    device->caps = variant->caps;
+    const enum pv_status status = run_cases(run, device, variant);
+    pv_device_close(device);
+    return status;
+}
+
+/* malloc'ed; NULL with a message if there is no such device or no memory. */
+static struct pv_variant *variants_of(struct pv_context *context, uint32_t device, uint32_t *n,
+                                      enum pv_status *status)
+{
+    struct pv_variant *variants = NULL;
+    if (device >= context->n_physical) {
+        *status = pv_fail(&context->log, PV_ERR_ARG, "device %u of %u", device, context->n_physical);
+        return NULL;
+    }
+    variants = pv_calloc(PV_VARIANTS_MAX, sizeof *variants);
+    if (!variants) {
+        *status = pv_fail(&context->log, PV_ERR_NOMEM, "no memory for the variants of a device");
+        return NULL;
+    }
+    const struct pv_physical *p = &context->physical[device];
+    *n = pv_variants_make(&p->caps, p->quirks, &p->plan, variants);
+    *status = PV_OK;
+    return variants;
+}
+
+static enum pv_status find_named(const struct pv_log *log, const struct pv_variant *variants, uint32_t n,
+                                 const char *name, uint32_t *out)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(variants[i].name, name) != 0)
+            continue;
+        if (variants[i].state == PV_VARIANT_IMPOSSIBLE)
+            return pv_fail(log, PV_ERR_ARG, "the variant %s cannot run here: %s", name, variants[i].detail);
+        *out = i;
+        return PV_OK;
+    }
+    return pv_fail(log, PV_ERR_ARG,
+                   "there is no variant %s here; 'parvin conform --list-variants' lists them", name);
+}
+
+enum pv_status
+pv_conform_each_variant(struct pv_context *context, uint32_t device, const struct pv_conform_params *params,
+                        enum pv_status (*one)(void *user, const struct pv_variant *variant, bool run),
+                        void *user)
+{
+    enum pv_status status = PV_OK;
+    uint32_t n = 0, named = 0;
+    struct pv_variant *variants = variants_of(context, device, &n, &status);
+    if (variants && params->variant) {
+        status = find_named(&context->log, variants, n, params->variant, &named);
+        if (status == PV_OK)
+            status = one(user, &variants[named], true);
+    } else {
+        for (uint32_t i = 0; variants && i < n && status == PV_OK; i++)
+            status = one(user, &variants[i], variants[i].state == PV_VARIANT_RUNS);
+    }
+    free(variants);
+    return status;
+}
+
+enum pv_status pv_conform(struct pv_context *context, uint32_t device, const struct pv_conform_params *params,
+                          void (*row)(void *user, const struct pv_conform_row *row), void *user,
+                          struct pv_conform_result *out)
+{
+    static const struct pv_conform_params defaults = {0};
+    struct conform run = {context, device, params ? params : &defaults, row, user, out};
+    *out = (struct pv_conform_result){0};
+    return pv_conform_each_variant(context, device, run.params, run_variant, &run);
+}
+
+enum pv_status pv_conform_variants(struct pv_context *context, uint32_t device,
+                                   void (*variant)(void *user, const struct pv_conform_variant *variant),
+                                   void *user)
+{
+    enum pv_status status = PV_OK;
+    uint32_t n = 0;
+    struct pv_variant *variants = variants_of(context, device, &n, &status);
+    for (uint32_t i = 0; variants && i < n; i++) {
+        const struct pv_conform_variant v = {.name = variants[i].name,
+                                             .about = variants[i].about,
+                                             .runs = variants[i].state == PV_VARIANT_RUNS,
+                                             .why_not = variants[i].detail};
+        variant(user, &v);
+    }
+    free(variants);
+    return status;
+}

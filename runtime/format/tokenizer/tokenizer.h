@@ -1,0 +1,30 @@
+/* Tokenizers from a GGUF file's own keys: byte-level BPE (tokenizer.ggml.model = gpt2) and SentencePiece BPE
+ * by scores (llama). Public entry points: parvin/model.h. */
+#ifndef PV_FORMAT_TOKENIZER_TOKENIZER_H
+#define PV_FORMAT_TOKENIZER_TOKENIZER_H
+
+#include "format/gguf/gguf.h"
+
+struct pv_tokenizer;
+/* Keeps pointers into `g`. Missing or malformed tokenizer keys: PV_ERR_FORMAT; unknown kind:
+ * PV_ERR_UNSUPPORTED. */
+PV_MUST_USE enum pv_status pv_tokenizer_create(const struct pv_gguf *g, const struct pv_log *log,
+                                               struct pv_tokenizer **out);
+void pv_tokenizer_destroy(struct pv_tokenizer *t);
+uint32_t pv_tokenizer_n_vocab(const struct pv_tokenizer *t);
+/* As pv_encode, pv_token_bytes and friends in parvin/model.h. */
+PV_MUST_USE enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
+                                               bool add_bos, bool parse_special, uint32_t **out,
+                                               size_t *n_out);
+size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool special, const char **out);
+/* As pv_decode: the exact inverse of encoding without BOS and without parse_special (whose tokens are left
+ * out). */
+PV_MUST_USE enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, const uint32_t *tokens, size_t n,
+                                               char **out, size_t *n_out);
+uint32_t pv_tokenizer_bos(const struct pv_tokenizer *t);
+uint32_t pv_tokenizer_eos(const struct pv_tokenizer *t);
+bool pv_tokenizer_wants_bos(const struct pv_tokenizer *t);
+/* SentencePiece models put a space before the text; decoding a whole text removes it. */
+bool pv_tokenizer_space_prefix(const struct pv_tokenizer *t);
+
+#endif

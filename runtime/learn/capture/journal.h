@@ -1,0 +1,62 @@
+/* The resume file: an append-only journal of checksummed records, so that a long fit that is stopped, even
+ * killed, goes on from its last complete record. Opening checks every record and cuts the file at the first
+ * that is incomplete or damaged; a file for another key, or no journal at all, is started over. Both are
+ * logged as warnings, never errors.
+ *
+ * Layout, little-endian: header {magic, key}, then records {magic, kind, index, reserved, key, size,
+ * checksum} each followed by its bytes. Capture files have the same layout: docs/capture-file.md. Not
+ * thread-safe. */
+#ifndef PV_LEARN_CAPTURE_JOURNAL_H
+#define PV_LEARN_CAPTURE_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "parvin/status.h"
+
+struct pv_journal_record {
+    uint32_t kind, index;
+    uint64_t key; /* what the record was made from; whoever looks for it says the same */
+    uint64_t size_bytes;
+    uint64_t checksum;
+    uint64_t offset; /* of its bytes in the file */
+};
+struct pv_journal {
+    int fd; /* -1: closed */
+    char *path;
+    uint64_t key;
+    bool read_only;
+    struct pv_log log;
+    struct pv_journal_record *records;
+    size_t n_records;
+    uint64_t end; /* of the last complete record */
+    /* the record under way */
+    struct pv_journal_record open;
+    unsigned char *block;
+    size_t n_block;
+    int error; /* errno of its first failed write */
+};
+
+/* Opens or creates. PV_ERR_IO if that fails or another process has it open. */
+PV_MUST_USE enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key,
+                                           const struct pv_log *log);
+/* Opens a finished one to read, whatever its key. Here anything unsound is an error: PV_ERR_FORMAT. */
+PV_MUST_USE enum pv_status pv_journal_open_read(struct pv_journal *j, const char *path,
+                                                const struct pv_log *log);
+/* Makes the file durable under its final name, replacing what is there, and closes. */
+PV_MUST_USE enum pv_status pv_journal_finish(struct pv_journal *j, const char *final_path);
+/* NULL if there is none. Valid until the next append. */
+const struct pv_journal_record *pv_journal_find(const struct pv_journal *j, uint32_t kind, uint32_t index,
+                                                uint64_t key);
+/* n_bytes from `offset` of a record's bytes; PV_ERR_FORMAT if they are not there. */
+PV_MUST_USE enum pv_status pv_journal_read(const struct pv_journal *j, const struct pv_journal_record *record,
+                                           uint64_t offset, void *data, size_t n_bytes);
+/* Appends one record: begin, put any number of times, commit, which alone reports failures. A record that is
+ * begun again before its commit is forgotten. */
+void pv_journal_begin(struct pv_journal *j, uint32_t kind, uint32_t index, uint64_t key);
+void pv_journal_put(struct pv_journal *j, const void *data, size_t n_bytes);
+PV_MUST_USE enum pv_status pv_journal_commit(struct pv_journal *j);
+/* Closes; the file stays unless `remove_file`. Safe on a closed one. */
+void pv_journal_close(struct pv_journal *j, bool remove_file);
+
+#endif

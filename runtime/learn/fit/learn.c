@@ -1,0 +1,490 @@
+/* Five stages, each over all layers before the next, one layer's tokens in memory at a time:
+ *   capture  run the text, journal every layer's z and contributions;
+ *   cluster  spherical k-means of the contributions -> centroids, journaled; by masks: masks for these, the
+ *            tokens again to the mask that keeps most -> centroids, journaled;
+ *   router   softmax regression from z to the nearest centroid -> weights, journaled; of low rank once more;
+ *   refine   masks for where the router sends tokens, the router on from there for what the masks keep, and
+ *            again -> weights, journaled;
+ *   masks    energies over the tokens that the router sends to a cluster, one threshold for all layers ->
+ * lists. One block of tokens in ten is held out of clustering, training and masks alike; the result is
+ * measured on those. */
+#include "learn/fit/learn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "format/clusters/cluster_file.h"
+#include "learn/fit/auto_k.h"
+#include "learn/fit/budget.h"
+#include "vk/device.h"
+
+enum {
+    DEFAULT_CLUSTERS = 256,
+    MIN_CLUSTERS = 8,
+    TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
+    MIN_TOKENS = 64,
+    HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
+    CLUSTERING = 2,      /* version: a resume file with another's clusters makes them anew */
+};
+static const double SEARCH_GROUP_DENSITY = 0.2; /* while the density is not known yet */
+
+static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
+{
+    struct pv_fit_params *p = &ln->params;
+    uint32_t n_ctx = ln->source->n_ctx;
+
+    p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_learn_ctx(n_ctx);
+    p->thin = p->thin != 0 ? p->thin : 1;
+    if (p->density == 0.0 && p->max_ppl_rise == 0.0)
+        p->density = 0.2;
+    if (p->active_share == 0.0)
+        p->active_share = p->density > 0.5 ? p->density : 0.5;
+    p->n_iters = p->n_iters != 0 ? p->n_iters : 20;
+    p->n_epochs = p->n_epochs != 0 ? p->n_epochs : 12;
+    p->seed = p->seed != 0 ? p->seed : 1;
+    p->n_restarts = p->n_restarts != 0 ? p->n_restarts : 1;
+    p->n_rounds = p->n_rounds != 0 ? p->n_rounds : PV_REFINE_ROUNDS;
+    if (p->method != PV_FIT_ENERGY)
+        p->space = PV_FIT_SPACE_PATTERN;
+    if ((p->max_ppl_rise == 0.0 && !(p->density > 0.0 && p->density <= 1.0)) ||
+        !(p->active_share > 0.0 && p->active_share <= 1.0))
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: density and active share must be above 0 and at most 1");
+    ln->group_density = p->max_ppl_rise != 0.0 ? SEARCH_GROUP_DENSITY : p->density;
+    if (p->n_ctx > n_ctx && ln->captured == &ln->journal)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: windows of %u tokens do not fit the context of %u",
+                       p->n_ctx, n_ctx);
+    if (ln->source->d_ffn > 65536)
+        return pv_fail(&ln->log, PV_ERR_UNSUPPORTED,
+                       "fit: %u neurons a layer; cluster files hold at most 65536", ln->source->d_ffn);
+    if (ln->captured == &ln->journal)
+        ln->windows = pv_windows_plan_thin(tokens, n_tokens, p->n_tokens, p->n_ctx, p->thin);
+    if (ln->windows.n_tokens < MIN_TOKENS || ln->windows.n_tokens > UINT32_MAX)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: %zu tokens to learn from; give a text of at least %d",
+                       ln->windows.n_tokens, MIN_TOKENS);
+    if (p->max_ppl_rise != 0.0)
+        PV_TRY(pv_budget_check(ln));
+    if (p->n_clusters == 0) {
+        size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
+
+        p->n_clusters = wanted >= DEFAULT_CLUSTERS ? DEFAULT_CLUSTERS
+                        : wanted <= MIN_CLUSTERS   ? MIN_CLUSTERS
+                                                   : (uint32_t)wanted;
+    }
+    if (p->n_clusters == PV_FIT_CLUSTERS_AUTO)
+        return PV_OK;
+    if (p->n_clusters > 65536 || p->n_clusters > ln->windows.n_tokens)
+        return pv_fail(&ln->log, PV_ERR_ARG,
+                       "fit: %u clusters for %zu tokens; use fewer clusters or more text", p->n_clusters,
+                       ln->windows.n_tokens);
+    return PV_OK;
+}
+
+static void make_keys(struct learner *ln)
+{
+    const struct pv_fit_params *p = &ln->params;
+    struct pv_capture_params capture = {.active_share = p->active_share};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed,       ln->clusters_on != NULL,
+                          p->method,     p->space,   p->n_restarts, CLUSTERING};
+    uint64_t router[] = {p->n_epochs, ln->router_on != NULL, p->router};
+
+    ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
+    ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
+    if (p->max_ppl_rise != 0.0) /* fewer tokens to learn from */
+        ln->cluster_key ^= 1;
+    ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
+    if (p->space == PV_FIT_SPACE_MASK)
+        ln->router_key = pv_hash64(&ln->group_density, sizeof(ln->group_density), ln->router_key);
+}
+
+/* Takes text, windows and thresholds from a capture file instead. */
+static enum pv_status open_capture(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
+{
+    PV_TRY(pv_capture_file_open(&ln->file, ln->params.capture_path, &ln->log));
+    PV_TRY(pv_capture_file_check(&ln->file, ln->source));
+    ln->captured = &ln->file.journal;
+    ln->windows = ln->file.windows;
+    if (tokens != NULL) {
+        ln->windows.text = tokens;
+        if (n_tokens != ln->windows.n_text || pv_windows_text_hash(&ln->windows) != ln->file.head.text_hash)
+            return pv_fail(&ln->log, PV_ERR_MISMATCH, "%s: was captured from another text",
+                           ln->params.capture_path);
+    }
+    ln->params.n_ctx = ln->file.head.n_ctx;
+    ln->params.thin = ln->file.head.thin;
+    ln->params.active_share = ln->file.head.active_share;
+    return PV_OK;
+}
+
+static enum pv_status choose_place(struct learner *ln)
+{
+    struct pv_device *device = ln->source->device;
+
+    if (ln->params.learn_on == PV_LEARN_DEVICE && device == NULL)
+        return pv_fail(&ln->log, PV_ERR_ARG, "fit: there is no device to learn on");
+    if (ln->params.learn_on == PV_LEARN_CPU || device == NULL)
+        return PV_OK;
+    if (ln->params.learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters)
+        ln->clusters_on = device;
+    if (ln->params.learn_on == PV_LEARN_DEVICE || device->plan.learn_router)
+        ln->router_on = device;
+    return PV_OK;
+}
+
+static enum pv_status prepare(struct learner *ln)
+{
+    size_t n = ln->windows.n_tokens, block = n / 40, a_window = pv_windows_kept(&ln->windows, 0);
+
+    ln->tau = pv_calloc(ln->source->n_layers, sizeof(*ln->tau));
+    ln->layers = pv_calloc(ln->source->n_layers, sizeof(*ln->layers));
+    ln->train = pv_calloc(n, sizeof(*ln->train));
+    ln->held_out = pv_calloc(n, sizeof(*ln->held_out));
+    if (ln->tau == NULL || ln->layers == NULL || ln->train == NULL || ln->held_out == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", n);
+    block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
+    for (size_t i = 0; i < n; i++) {
+        if (ln->params.max_ppl_rise != 0.0 && pv_budget_keeps_out(&ln->windows, (uint32_t)(i / a_window)))
+            continue;
+        if (i / block % 10 == 9)
+            ln->held_out[ln->n_held_out++] = (uint32_t)i;
+        else
+            ln->train[ln->n_train++] = (uint32_t)i;
+    }
+    return PV_OK;
+}
+
+static struct pv_steps stage_steps(const struct learner *ln, const char *stage)
+{
+    return (struct pv_steps){.sink = ln->params.progress, .stage = stage, .total = ln->source->n_layers};
+}
+
+static enum pv_status stage_capture(struct learner *ln, bool *resumed)
+{
+    struct pv_capture_params params = {.active_share = ln->params.active_share, .log = ln->log};
+    struct pv_steps steps = stage_steps(ln, "capture");
+
+    if (ln->captured != &ln->journal)
+        return pv_capture_file_tau(&ln->file, ln->tau);
+    steps.total = ln->windows.n_windows;
+    return pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, ln->tau, resumed);
+}
+
+enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
+                               struct pv_layer_data *data)
+{
+    return pv_capture_load(ln->captured, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
+}
+
+/* Every active neuron counts as much as any other: energies become frequencies. */
+static enum pv_status count_use(struct pv_sparse *x, uint16_t **ones)
+{
+    size_t n = (size_t)x->offset[x->n_rows];
+
+    *ones = pv_calloc(n, sizeof(**ones));
+    if (*ones == NULL)
+        return PV_ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        (*ones)[i] = 0x3c00; /* float16 1 */
+    x->root = *ones;
+    return PV_OK;
+}
+
+/* Routes every token of one layer and sums its energies over the training tokens. */
+static enum pv_status measure_layer(struct learner *ln, uint32_t l)
+{
+    struct learned_layer *layer = &ln->layers[l];
+    uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
+    uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof(*nowhere)); /* all in cluster 0 */
+    uint16_t *ones = NULL;
+    struct pv_layer_data data = {0};
+    enum pv_status status = PV_ERR_NOMEM;
+
+    pv_energy_free(&layer->energy);
+    if (layer->routed == NULL)
+        layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
+    if (nowhere != NULL && layer->routed != NULL)
+        status = pv_learner_load(ln, l, true, &data);
+    if (status == PV_OK)
+        status = pv_learner_route(ln, l, data.z, data.x.n_rows, layer->routed);
+    if (status == PV_OK && pv_learner_by_use(ln))
+        status = count_use(&data.x, &ones);
+    if (status == PV_OK)
+        status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
+                                n_threads);
+    if (status == PV_OK && layer->hot_energy.mean == NULL) /* no router has a say in it: once is enough */
+        status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
+    free(nowhere);
+    free(ones);
+    pv_layer_data_free(&data);
+    if (status == PV_ERR_NOMEM)
+        return pv_fail(&ln->log, status,
+                       "fit: no memory for the masks of layer %u; use fewer tokens or clusters", l);
+    return status;
+}
+
+/* All layers; an interruption is heeded before each. */
+static enum pv_status measure_all(struct learner *ln, struct pv_steps *steps)
+{
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        steps->done = l;
+        if (!pv_steps_report(steps, 0.0))
+            return PV_ERR_INTERRUPTED;
+        PV_TRY(measure_layer(ln, l));
+    }
+    steps->done = ln->source->n_layers;
+    return PV_OK;
+}
+
+/* Routes and sums; with a search for the density, that too. */
+static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out)
+{
+    bool search = ln->params.max_ppl_rise != 0.0;
+    bool refined = ln->round == pv_learner_rounds(ln);
+    struct pv_steps steps = stage_steps(ln, search ? "budget" : refined ? "masks" : "refine");
+
+    steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
+    PV_TRY(measure_all(ln, &steps));
+    return search ? pv_budget_search(ln, &steps, out) : PV_OK;
+}
+
+static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
+{
+    struct pv_steps steps = stage_steps(ln, "masks");
+
+    steps.total *= 2.0; /* measured, then judged */
+    PV_TRY(pv_learner_spend(ln, ln->params.density));
+    PV_TRY(pv_learner_spend_hot(ln));
+    PV_TRY(pv_learner_judge(ln, &steps, out));
+    steps.done = steps.total;
+    return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
+}
+
+/* Finds the number of clusters, if that is asked for. */
+static enum pv_status stage_tries(struct learner *ln, struct pv_fit_result *out)
+{
+    if (ln->params.n_clusters == PV_FIT_CLUSTERS_AUTO)
+        PV_TRY(pv_auto_k(ln, out));
+    out->n_clusters = ln->params.n_clusters;
+    make_keys(ln);
+    return PV_OK;
+}
+
+/* A stage of work on each layer in turn. */
+static enum pv_status stage_each(struct learner *ln, const char *stage,
+                                 enum pv_status (*work)(struct learner *ln, uint32_t l,
+                                                        const struct pv_steps *steps))
+{
+    struct pv_steps steps = stage_steps(ln, stage);
+
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        steps.done = l;
+        PV_TRY(work(ln, l, &steps));
+    }
+    steps.done = steps.total;
+    return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
+}
+
+/* Clusters by what their masks keep: one budget for all layers, so all are measured first. */
+static enum pv_status stage_regroup(struct learner *ln)
+{
+    if (ln->params.space != PV_FIT_SPACE_MASK ||
+        ln->group_density >= 1.0) /* masks of every neuron are all alike */
+        return PV_OK;
+    PV_TRY(stage_each(ln, "cluster", pv_learner_measure_own));
+    PV_TRY(pv_learner_spend(ln, ln->group_density));
+    return stage_each(ln, "cluster", pv_learner_regroup);
+}
+
+static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
+                                           [PV_FIT_KMEANS] = "k-means, most often active",
+                                           [PV_FIT_KMODES] = "k-modes, most often active"};
+
+/* Rounds of refinement at the density that is given or found; after each, where the refined routers send the
+ * tokens. A searched density is searched again at the end, since refined routers do with less. */
+static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out)
+{
+    uint32_t n_rounds = pv_learner_rounds(ln);
+    struct pv_steps steps = stage_steps(ln, "refine");
+
+    for (uint32_t r = 1; r <= n_rounds; r++) {
+        PV_TRY(pv_learner_spend(ln, ln->params.density));
+        ln->round = r;
+        PV_TRY(stage_each(ln, "refine", pv_learner_refine));
+        if (r < n_rounds)
+            PV_TRY(measure_all(ln, &steps));
+    }
+    return n_rounds > 0 ? stage_budget(ln, out) : PV_OK;
+}
+
+static enum pv_status write_file(const struct learner *ln, const struct pv_fit_result *result,
+                                 const char *path)
+{
+    uint32_t n_layers = ln->source->n_layers;
+    struct pv_cluster_layer *layers = pv_calloc(n_layers, sizeof(*layers));
+    struct pv_clusters clusters = {.layers = layers};
+    enum pv_status status;
+
+    if (layers == NULL)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "%s: no memory to write it", path);
+    clusters.info = (struct pv_clusters_info){.n_layers = n_layers,
+                                              .n_clusters = ln->params.n_clusters,
+                                              .d_model = ln->source->d_model,
+                                              .d_ffn = ln->source->d_ffn,
+                                              .fingerprint = ln->source->fingerprint,
+                                              .density = ln->reached,
+                                              .density_target = ln->params.density,
+                                              .router_accuracy = result->router_accuracy,
+                                              .n_tokens = ln->windows.n_tokens,
+                                              .seed = ln->params.seed,
+                                              .method = method_names[ln->params.method]};
+    for (uint32_t l = 0; l < n_layers; l++) {
+        const struct learned_layer *from = &ln->layers[l];
+
+        layers[l] = (struct pv_cluster_layer){.offset = from->lists.offset,
+                                              .neurons = from->lists.neurons,
+                                              .router = from->router.weight,
+                                              .router_bias = from->router.bias,
+                                              .narrow = from->narrow.weight,
+                                              .rank = from->narrow.rank,
+                                              .centroids = from->centroids,
+                                              .hot = from->hot.neurons,
+                                              .n_hot = from->hot.offset[1],
+                                              .tau = ln->tau[l],
+                                              .density = (float)from->lists.density};
+    }
+    status = pv_clusters_write(&clusters, path, &ln->log);
+    free(layers);
+    return status;
+}
+
+/* The last stage: once the file is there the fit is done, so it cannot be interrupted after it. */
+static enum pv_status stage_write(const struct learner *ln, const struct pv_fit_result *result,
+                                  const char *path)
+{
+    struct pv_steps steps = stage_steps(ln, "writing");
+
+    if (!pv_steps_report(&steps, 0.0))
+        return PV_ERR_INTERRUPTED;
+    PV_TRY(write_file(ln, result, path));
+    steps.done = steps.total;
+    (void)pv_steps_report(&steps, 0.0);
+    return PV_OK;
+}
+
+/* Runs one stage and adds its time. */
+#define TIMED(seconds, stage)                                                                                \
+    do {                                                                                                     \
+        double begin_ = pv_now_s();                                                                          \
+        status = (stage);                                                                                    \
+        (seconds) = pv_now_s() - begin_;                                                                     \
+        if (status != PV_OK)                                                                                 \
+            goto fail;                                                                                       \
+    } while (0)
+
+static enum pv_status run_stages(struct learner *ln, const char *out_path, struct pv_fit_result *out)
+{
+    double regrouping;
+    enum pv_status status;
+
+    TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
+    TIMED(out->seconds_tries, stage_tries(ln, out));
+    TIMED(out->seconds_cluster, stage_each(ln, "cluster", pv_learner_group));
+    TIMED(regrouping, stage_regroup(ln));
+    out->seconds_cluster += regrouping;
+    TIMED(out->seconds_router, stage_each(ln, "router", pv_learner_train));
+    TIMED(out->seconds_budget, stage_budget(ln, out));
+    TIMED(out->seconds_refine, stage_refine(ln, out));
+    TIMED(out->seconds_masks, stage_masks(ln, out));
+    if (ln->params.max_ppl_rise == 0.0) { /* no search: the first half of the masks */
+        out->seconds_masks += out->seconds_budget;
+        out->seconds_budget = 0.0;
+    }
+    TIMED(out->seconds_writing, stage_write(ln, out, out_path));
+fail:
+    return status;
+}
+
+static void learner_free(struct learner *ln)
+{
+    for (uint32_t l = 0; ln->layers != NULL && l < ln->source->n_layers; l++) {
+        struct learned_layer *layer = &ln->layers[l];
+
+        free(layer->centroids);
+        free(layer->own);
+        free(layer->routed);
+        pv_router_free(&layer->router);
+        pv_narrow_free(&layer->narrow);
+        pv_energy_free(&layer->energy);
+        pv_energy_free(&layer->hot_energy);
+        pv_mask_lists_free(&layer->lists);
+        pv_mask_lists_free(&layer->hot);
+    }
+    free(ln->layers);
+    free(ln->tau);
+    free(ln->train);
+    free(ln->held_out);
+}
+
+/* Resume file: as asked, or OUT.resume. */
+static char *resume_path(const struct pv_fit_params *params, const char *out_path)
+{
+    size_t room = strlen(out_path) + sizeof(".resume");
+    char *path;
+
+    if (params->resume_path != NULL)
+        return pv_strndup(params->resume_path, strlen(params->resume_path));
+    path = pv_calloc(room, 1);
+    if (path != NULL)
+        snprintf(path, room, "%s.resume", out_path);
+    return path;
+}
+
+enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, size_t n_tokens,
+                        const char *out_path, const struct pv_fit_params *params, const struct pv_log *log,
+                        struct pv_fit_result *out)
+{
+    struct learner ln = {
+        .source = source, .params = *params, .journal = {.fd = -1}, .file = {.journal = {.fd = -1}}};
+    char *path = resume_path(params, out_path);
+    enum pv_status status;
+
+    *out = (struct pv_fit_result){0};
+    if (log != NULL)
+        ln.log = *log;
+    if (path == NULL)
+        return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
+    ln.captured = &ln.journal;
+    if (params->capture_path != NULL)
+        PV_TRY_GOTO(open_capture(&ln, tokens, n_tokens));
+    PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
+    PV_TRY_GOTO(prepare(&ln));
+    PV_TRY_GOTO(choose_place(&ln));
+    make_keys(&ln);
+    out->clusters_on_device = ln.clusters_on != NULL;
+    out->router_on_device = ln.router_on != NULL;
+    out->n_tokens = ln.windows.n_tokens;
+    PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));
+    pv_writer_clean(out_path); /* the journal's lock says that no other fit is writing it */
+    status = run_stages(&ln, out_path, out);
+    if (status == PV_ERR_INTERRUPTED)
+        pv_info(log, "stopped; the same command goes on from %s", path);
+fail:
+    pv_journal_close(&ln.journal, status == PV_OK);
+    pv_capture_file_close(&ln.file);
+    learner_free(&ln);
+    free(path);
+    if (status != PV_OK)
+        pv_fit_result_free(out);
+    return status;
+}
+
+void pv_fit_result_free(struct pv_fit_result *result)
+{
+    free(result->layers);
+    result->layers = NULL;
+}

@@ -1,0 +1,267 @@
+/* Hinting is off and grid edges lie on whole pixels, so that pictures do not depend on the machine's font
+ * settings and cells have no seams. */
+#include "viz/picture/draw.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "viz/picture/text.h"
+
+#define FAMILY "DejaVu Sans"
+
+cairo_t *pv_draw_context(cairo_surface_t *surface, double scale)
+{
+    cairo_t *cr = cairo_create(surface);
+    cairo_font_options_t *options = cairo_font_options_create();
+
+    cairo_font_options_set_hint_style(options, CAIRO_HINT_STYLE_NONE);
+    cairo_font_options_set_hint_metrics(options, CAIRO_HINT_METRICS_OFF);
+    cairo_font_options_set_antialias(options, CAIRO_ANTIALIAS_GRAY);
+    cairo_set_font_options(cr, options);
+    cairo_font_options_destroy(options);
+    cairo_scale(cr, scale, scale);
+    return cr;
+}
+
+void pv_draw_colour(const struct pv_draw *d, struct pv_rgb c)
+{
+    cairo_set_source_rgb(d->cr, c.r / 255.0, c.g / 255.0, c.b / 255.0);
+}
+
+void pv_draw_rect(const struct pv_draw *d, struct pv_box box, struct pv_rgb colour)
+{
+    if (box.w <= 0.0 || box.h <= 0.0)
+        return;
+    pv_draw_colour(d, colour);
+    cairo_rectangle(d->cr, box.x, box.y, box.w, box.h);
+    cairo_fill(d->cr);
+}
+
+void pv_draw_frame(const struct pv_draw *d, struct pv_box box, struct pv_rgb colour)
+{
+    if (box.w < 1.0 || box.h < 1.0)
+        return;
+    pv_draw_colour(d, colour);
+    cairo_set_line_width(d->cr, 1.0);
+    cairo_rectangle(d->cr, box.x + 0.5, box.y + 0.5, box.w - 1.0, box.h - 1.0);
+    cairo_stroke(d->cr);
+}
+
+void pv_draw_line(const struct pv_draw *d, double x0, double y0, double x1, double y1, struct pv_rgb colour)
+{
+    pv_draw_colour(d, colour);
+    cairo_set_line_width(d->cr, 1.0);
+    cairo_move_to(d->cr, x0, y0);
+    cairo_line_to(d->cr, x1, y1);
+    cairo_stroke(d->cr);
+}
+
+static void use_font(const struct pv_draw *d, const struct pv_font *font)
+{
+    cairo_select_font_face(d->cr, FAMILY, CAIRO_FONT_SLANT_NORMAL,
+                           font->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_set_font_size(d->cr, font->size);
+}
+
+static double advance(const struct pv_draw *d, const char *text)
+{
+    cairo_text_extents_t extents;
+
+    cairo_text_extents(d->cr, text, &extents);
+    return extents.x_advance;
+}
+
+double pv_text_extent(const struct pv_draw *d, const struct pv_font *font, const char *text)
+{
+    use_font(d, font);
+    return advance(d, text);
+}
+
+/* Cuts text, character by character, until it and an ellipsis fit. */
+static void cut(const struct pv_draw *d, char *text, double max_width)
+{
+    size_t n = strlen(text);
+
+    while (n > 0) {
+        do
+            n--;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80);
+        memcpy(text + n, "\xe2\x80\xa6", 4);
+        if (advance(d, text) <= max_width)
+            return;
+    }
+}
+
+double pv_draw_text(const struct pv_draw *d, double x, double y, const struct pv_font *font, const char *text)
+{
+    char copy[512];
+    double width;
+
+    snprintf(copy, sizeof(copy) - 4, "%s", text);
+    copy[pv_text_fit(copy, UINT32_MAX)] = '\0'; /* a cut within a character */
+    use_font(d, font);
+    width = advance(d, copy);
+    if (font->max_width > 0.0 && width > font->max_width) {
+        cut(d, copy, font->max_width);
+        width = advance(d, copy);
+    }
+    if (font->align != PV_LEFT)
+        x -= font->align == PV_RIGHT ? width : width / 2;
+    pv_draw_colour(d, font->colour);
+    cairo_move_to(d->cr, x, y);
+    cairo_show_text(d->cr, copy);
+    return width;
+}
+
+double pv_draw_paragraph(const struct pv_draw *d, double x, double y, double width,
+                         const struct pv_font *font, const char *text)
+{
+    double line_height = font->size * 1.5;
+    char line[512] = "";
+    size_t used = 0;
+
+    use_font(d, font);
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        size_t before = used;
+
+        if (used + word + 2 >= sizeof(line))
+            word = sizeof(line) - used - 3;
+        if (used > 0)
+            line[used++] = ' ';
+        memcpy(line + used, text, word);
+        used += word;
+        line[used] = '\0';
+        if (before > 0 && advance(d, line) > width) {
+            line[before] = '\0';
+            pv_draw_text(d, x, y, font, line);
+            y += line_height;
+            used = 0;
+            continue; /* the word again, on a new line */
+        }
+        text += word;
+        text += strspn(text, " ");
+    }
+    if (used > 0) {
+        pv_draw_text(d, x, y, font, line);
+        y += line_height;
+    }
+    return y;
+}
+
+double pv_cell_edge(double start, double length, uint32_t i, uint32_t n)
+{
+    return floor(start + length * i / n + 0.5);
+}
+
+static bool same(struct pv_rgb a, struct pv_rgb b)
+{
+    return a.r == b.r && a.g == b.g && a.b == b.b;
+}
+
+struct run { /* neighbouring cells of one colour */
+    struct pv_rgb colour;
+    uint32_t index; /* of all runs */
+    struct pv_box box;
+};
+
+static int by_colour(const void *a, const void *b)
+{
+    const struct run *x = a, *y = b;
+    int c = memcmp(&x->colour, &y->colour, sizeof(x->colour));
+
+    return c != 0 ? c : (x->index > y->index) - (x->index < y->index);
+}
+
+/* All of one colour in one path: far smaller as SVG, and faster. */
+static void fill_runs(const struct pv_draw *d, struct run *runs, uint32_t n)
+{
+    qsort(runs, n, sizeof(*runs), by_colour);
+    for (uint32_t i = 0; i < n; i++) {
+        if (runs[i].box.w > 0.0 && runs[i].box.h > 0.0)
+            cairo_rectangle(d->cr, runs[i].box.x, runs[i].box.y, runs[i].box.w, runs[i].box.h);
+        if (i + 1 < n && same(runs[i].colour, runs[i + 1].colour))
+            continue;
+        pv_draw_colour(d, runs[i].colour);
+        cairo_fill(d->cr);
+    }
+}
+
+void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_columns, uint32_t n_rows,
+                   struct pv_rgb (*colour)(void *user, uint32_t column, uint32_t row), void *user)
+{
+    struct run *runs = calloc((size_t)n_columns * n_rows + 1, sizeof(*runs));
+    uint32_t n = 0;
+
+    if (runs == NULL)
+        return; /* a picture without them is better than none */
+    for (uint32_t row = 0; row < n_rows; row++) {
+        double y0 = pv_cell_edge(box.y, box.h, row, n_rows), y1 = pv_cell_edge(box.y, box.h, row + 1, n_rows);
+        struct pv_rgb run = colour(user, 0, row);
+        uint32_t start = 0;
+
+        for (uint32_t i = 1; i <= n_columns; i++) {
+            struct pv_rgb next = i < n_columns ? colour(user, i, row) : run;
+            double x0;
+
+            if (i < n_columns && same(next, run))
+                continue;
+            x0 = pv_cell_edge(box.x, box.w, start, n_columns);
+            runs[n] = (struct run){run, n, {x0, y0, pv_cell_edge(box.x, box.w, i, n_columns) - x0, y1 - y0}};
+            n++;
+            run = next;
+            start = i;
+        }
+    }
+    fill_runs(d, runs, n);
+    free(runs);
+}
+
+void pv_draw_gradient(const struct pv_draw *d, struct pv_box box,
+                      struct pv_rgb (*colour)(void *user, double place), void *user)
+{
+    enum { STOPS = 64 };
+    cairo_pattern_t *pattern = cairo_pattern_create_linear(box.x, 0, box.x + box.w, 0);
+
+    for (int i = 0; i <= STOPS; i++) {
+        struct pv_rgb c = colour(user, (double)i / STOPS);
+
+        cairo_pattern_add_color_stop_rgb(pattern, (double)i / STOPS, c.r / 255.0, c.g / 255.0, c.b / 255.0);
+    }
+    cairo_set_source(d->cr, pattern);
+    cairo_rectangle(d->cr, box.x, box.y, box.w, box.h);
+    cairo_fill(d->cr);
+    cairo_pattern_destroy(pattern);
+}
+
+struct pv_rgb pv_mix(struct pv_rgb a, struct pv_rgb b, double t)
+{
+    return (struct pv_rgb){(uint8_t)(a.r + (b.r - a.r) * t + 0.5), (uint8_t)(a.g + (b.g - a.g) * t + 0.5),
+                           (uint8_t)(a.b + (b.b - a.b) * t + 0.5)};
+}
+
+struct pv_rgb pv_ink_on(struct pv_rgb colour)
+{
+    double lab[3];
+
+    pv_oklab(colour, lab);
+    return lab[0] > 0.62 ? (struct pv_rgb){12, 14, 22} : (struct pv_rgb){248, 249, 255};
+}
+
+const char *pv_percent(double share, char *out, size_t room)
+{
+    double value = share * 100.0;
+
+    if (value > 0.0 && value < 0.05)
+        snprintf(out, room, "< 0.1 %%");
+    else
+        snprintf(out, room, value > 0.0 && value < 9.95 ? "%.1f %%" : "%.0f %%", value);
+    return out;
+}
+
+const char *pv_number(double value, char *out, size_t room)
+{
+    snprintf(out, room, value >= 100.0 || value <= -100.0 ? "%.0f" : "%.3g", value);
+    return out;
+}

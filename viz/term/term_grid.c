@@ -1,0 +1,189 @@
+/* Only cells that changed are sent, colours only where they differ from the cell before: little enough for
+ * ssh. */
+#include "viz/term/term_grid.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "viz/picture/text.h"
+
+enum pv_status term_grid_resize(struct term_grid *grid, uint32_t columns, uint32_t rows)
+{
+    size_t n = (size_t)columns * rows;
+    struct term_cell *cells = calloc(n + 1, sizeof(*cells)), *shown = calloc(n + 1, sizeof(*shown));
+
+    if (cells == NULL || shown == NULL) {
+        free(cells);
+        free(shown);
+        return PV_ERR_NOMEM;
+    }
+    free(grid->cells);
+    free(grid->shown);
+    grid->cells = cells;
+    grid->shown = shown;
+    grid->columns = columns;
+    grid->rows = rows;
+    grid->all = true;
+    return PV_OK;
+}
+
+void term_grid_free(struct term_grid *grid)
+{
+    free(grid->cells);
+    free(grid->shown);
+    free(grid->bytes);
+    *grid = (struct term_grid){0};
+}
+
+void term_grid_glyph(struct term_grid *grid, uint32_t row, uint32_t column, struct pv_rgb ink,
+                     struct pv_rgb paper, const char *glyph)
+{
+    struct term_cell *cell;
+
+    if (row >= grid->rows || column >= grid->columns)
+        return;
+    cell = &grid->cells[(size_t)row * grid->columns + column];
+    memset(cell, 0, sizeof(*cell)); /* cells are compared as bytes */
+    snprintf(cell->glyph, sizeof(cell->glyph), "%s", glyph);
+    cell->ink = ink;
+    cell->paper = paper;
+}
+
+void term_grid_clear(struct term_grid *grid, struct pv_rgb ink, struct pv_rgb paper)
+{
+    for (uint32_t r = 0; r < grid->rows; r++) {
+        for (uint32_t c = 0; c < grid->columns; c++)
+            term_grid_glyph(grid, r, c, ink, paper, " ");
+    }
+}
+
+uint32_t term_grid_text(struct term_grid *grid, uint32_t row, uint32_t column, uint32_t columns,
+                        struct pv_rgb ink, struct pv_rgb paper, const char *text)
+{
+    size_t n = strlen(text), length;
+    uint32_t used = 0, code;
+
+    if (column >= grid->columns)
+        return 0;
+    columns = columns < grid->columns - column ? columns : grid->columns - column;
+    for (size_t i = 0; i < n; i += length) {
+        char glyph[8] = "";
+        uint32_t width;
+
+        length = pv_text_char(text + i, n - i, &code);
+        if (length == 0)
+            break;
+        width = pv_text_columns(code);
+        if (width == 0)
+            continue; /* combining marks have no cell of their own */
+        if (used + width > columns)
+            break;
+        memcpy(glyph, text + i, length);
+        term_grid_glyph(grid, row, column + used, ink, paper, glyph);
+        if (width == 2)
+            term_grid_glyph(grid, row, column + used + 1, ink, paper, "");
+        used += width;
+    }
+    return used;
+}
+
+static void put(struct term_grid *grid, const char *data, size_t n)
+{
+    if (grid->room - grid->n < n + 1) {
+        size_t room = grid->room * 2 + n + 4096;
+        char *bytes = realloc(grid->bytes, room);
+
+        if (bytes == NULL) {
+            grid->no_memory = true;
+            return;
+        }
+        grid->bytes = bytes;
+        grid->room = room;
+    }
+    memcpy(grid->bytes + grid->n, data, n);
+    grid->n += n;
+    grid->bytes[grid->n] = '\0';
+}
+
+/* The nearest of the 6 x 6 x 6 cube and the 24 greys. */
+static uint32_t to_256(struct pv_rgb c)
+{
+    static const int level[6] = {0, 95, 135, 175, 215, 255};
+    const int want[3] = {c.r, c.g, c.b};
+    int at[3], far = 0, grey, far_grey = 0, g;
+
+    for (int i = 0; i < 3; i++) {
+        at[i] = 0;
+        for (int j = 1; j < 6; j++) {
+            if (abs(level[j] - want[i]) < abs(level[at[i]] - want[i]))
+                at[i] = j;
+        }
+        far += (level[at[i]] - want[i]) * (level[at[i]] - want[i]);
+    }
+    grey = (want[0] + want[1] + want[2]) / 3;
+    g = grey < 8 ? 0 : (grey - 8 + 5) / 10;
+    g = g > 23 ? 23 : g;
+    for (int i = 0; i < 3; i++)
+        far_grey += (8 + 10 * g - want[i]) * (8 + 10 * g - want[i]);
+    return far_grey < far ? 232 + (uint32_t)g
+                          : 16 + 36 * (uint32_t)at[0] + 6 * (uint32_t)at[1] + (uint32_t)at[2];
+}
+
+static void put_colour(struct term_grid *grid, int ground, struct pv_rgb c, enum pv_term_colour colour)
+{
+    char text[32];
+    int n;
+
+    if (colour == PV_TERM_TRUE)
+        n = snprintf(text, sizeof(text), "\x1b[%d;2;%u;%u;%um", ground, (unsigned)c.r, (unsigned)c.g,
+                     (unsigned)c.b);
+    else
+        n = snprintf(text, sizeof(text), "\x1b[%d;5;%um", ground, to_256(c));
+    put(grid, text, (size_t)n);
+}
+
+static bool same(struct pv_rgb a, struct pv_rgb b)
+{
+    return a.r == b.r && a.g == b.g && a.b == b.b;
+}
+
+enum pv_status term_grid_emit(struct term_grid *grid, enum pv_term_colour colour)
+{
+    const struct term_cell *last = NULL; /* whose colours are set */
+    char move[32];
+
+    grid->n = 0;
+    grid->no_memory = false;
+    put(grid, "", 0);
+    if (grid->all)
+        put(grid, "\x1b[0m\x1b[2J", 8);
+    for (uint32_t r = 0; r < grid->rows; r++) {
+        bool there = false; /* the cursor is where the next character goes */
+
+        for (uint32_t c = 0; c < grid->columns; c++) {
+            size_t i = (size_t)r * grid->columns + c;
+            const struct term_cell *cell = &grid->cells[i];
+
+            if (!grid->all && memcmp(cell, &grid->shown[i], sizeof(*cell)) == 0) {
+                there = false;
+                continue;
+            }
+            if (cell->glyph[0] == '\0')
+                continue;
+            if (!there)
+                put(grid, move, (size_t)snprintf(move, sizeof(move), "\x1b[%u;%uH", r + 1, c + 1));
+            there = true;
+            if (colour != PV_TERM_MONO && (last == NULL || !same(last->ink, cell->ink)))
+                put_colour(grid, 38, cell->ink, colour);
+            if (colour != PV_TERM_MONO && (last == NULL || !same(last->paper, cell->paper)))
+                put_colour(grid, 48, cell->paper, colour);
+            last = cell;
+            put(grid, cell->glyph, strlen(cell->glyph));
+        }
+    }
+    if (last != NULL && colour != PV_TERM_MONO)
+        put(grid, "\x1b[0m", 4);
+    memcpy(grid->shown, grid->cells, (size_t)grid->columns * grid->rows * sizeof(*grid->cells));
+    grid->all = false;
+    return grid->no_memory ? PV_ERR_NOMEM : PV_OK;
+}
