@@ -120,9 +120,9 @@ static uint32_t terminal_width(void)
 
 static void draw_bar(struct console *console, double share, double now)
 {
-    uint32_t width = terminal_width(), cells = width > 90 ? 40 : width > 50 ? width - 50 : 0;
-    uint32_t full = (uint32_t)(share * cells);
-    double elapsed = now - console->stage_started;
+    const uint32_t width = terminal_width(), cells = width > 90 ? 40 : width > 50 ? width - 50 : 0;
+    const uint32_t full = (uint32_t)(share * cells);
+    const double elapsed = now - console->stage_started;
     fprintf(stderr, "\r\033[K%-20.20s ", console->stage);
     if (cells) {
         fputc('[', stderr);
@@ -132,7 +132,7 @@ static void draw_bar(struct console *console, double share, double now)
     }
     fprintf(stderr, " %3.0f %%", share * 100);
     if (share > console->stage_share && elapsed > 1) {
-        double left = elapsed * (1 - share) / (share - console->stage_share);
+        const double left = elapsed * (1 - share) / (share - console->stage_share);
         fprintf(stderr, "  %.0f:%02.0f left", left < 0 ? 0 : (double)((uint64_t)left / 60),
                 (double)((uint64_t)left % 60));
     }
@@ -144,10 +144,10 @@ static void draw_bar(struct console *console, double share, double now)
 static bool on_progress(void *user, const char *stage, double done, double total)
 {
     struct console *console = user;
-    double now = console_seconds(), share = total > 0 ? done / total : 0;
+    const double now = console_seconds(), share = total > 0 ? done / total : 0;
     if (console->quiet)
         return !interrupted;
-    bool changed = strncmp(console->stage, stage, sizeof console->stage - 1) != 0;
+    const bool changed = strncmp(console->stage, stage, sizeof console->stage - 1) != 0;
     if (changed) {
         console_end_bar(console);
         snprintf(console->stage, sizeof console->stage, "%s", stage);

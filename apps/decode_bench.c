@@ -13,7 +13,7 @@ static enum pv_status decode_round(struct pv_session *session, const uint32_t *t
     struct pv_token_stats stats;
     pv_session_reset(session);
     enum pv_status status = pv_session_decode(session, tokens[0]);
-    double started = console_seconds();
+    const double started = console_seconds();
     *density = 0;
     for (uint32_t i = 1; !status && i <= n_timed; i++) {
         status = pv_session_decode(session, tokens[i]);
@@ -44,7 +44,7 @@ enum pv_status decode_bench(struct pv_engine *engine, const uint32_t *tokens, ui
                             uint32_t n_rounds, struct decode_bench *out)
 {
     const struct pv_session_params modes[2] = {{.ffn = PV_FFN_DENSE}, {.ffn = PV_FFN_ROUTED}};
-    uint32_t n_ctx = pv_engine_n_ctx(engine), n = n_tokens < n_ctx ? n_tokens : n_ctx;
+    const uint32_t n_ctx = pv_engine_n_ctx(engine), n = n_tokens < n_ctx ? n_tokens : n_ctx;
     struct pv_session *session[2] = {NULL, NULL};
     double *times = calloc(2 * (size_t)n_rounds, sizeof *times);
     double *const ms[2] = {times, times ? times + n_rounds : NULL};

@@ -14,7 +14,7 @@ static void show(struct stream *stream, const struct text *text, bool all)
 {
     if (!stream->on || !text->n)
         return;
-    size_t end = all ? text->n : text_whole_utf8(text->bytes, text->n);
+    const size_t end = all ? text->n : text_whole_utf8(text->bytes, text->n);
     if (end <= stream->n_shown)
         return;
     fwrite(text->bytes + stream->n_shown, 1, end - stream->n_shown, stdout);
@@ -39,7 +39,7 @@ static enum pv_status pick(struct pv_session *session, struct pv_sampler *sample
 static enum pv_status keep(const struct pv_model *model, uint32_t token, struct generate_result *out)
 {
     const char *bytes = NULL;
-    size_t n = pv_token_bytes(model, token, false, &bytes);
+    const size_t n = pv_token_bytes(model, token, false, &bytes);
     out->tokens[out->n_tokens++] = token;
     return text_append(&out->text, bytes ? bytes : "", n) ? PV_OK : PV_ERR_NOMEM;
 }
@@ -48,10 +48,10 @@ static enum pv_status feed(struct pv_session *session, uint32_t token, const str
                            struct generate_result *out)
 {
     struct pv_token_stats stats;
-    double started = console_seconds();
+    const double started = console_seconds();
     enum pv_status status =
         params->stats ? pv_session_prefill(session, &token, 1) : pv_session_decode(session, token);
-    double seconds = console_seconds() - started;
+    const double seconds = console_seconds() - started;
     out->decode_s += seconds;
     if (!status)
         status = params->stats ? params->stats(params->stats_user, &stats)
@@ -68,7 +68,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
                            struct generate_result *out)
 {
     struct stream stream = {.on = params->stream};
-    bool greedy = is_greedy(&params->sampler);
+    const bool greedy = is_greedy(&params->sampler);
     enum pv_status status = PV_OK;
     out->stopped = "length";
     while (!status && out->n_tokens < params->n_predict) {
@@ -107,7 +107,8 @@ enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, 
                         const struct generate_params *params, struct generate_result *out)
 {
     struct pv_sampler *sampler = NULL;
-    uint32_t room = pv_engine_n_ctx(engine) + 1, most = params->n_predict < room ? params->n_predict : room;
+    const uint32_t room = pv_engine_n_ctx(engine) + 1,
+                   most = params->n_predict < room ? params->n_predict : room;
     memset(out, 0, sizeof *out);
     out->tokens = malloc(((size_t)most + 1) * sizeof *out->tokens);
     if (!out->tokens || !text_append(&out->text, "", 0))
@@ -117,7 +118,7 @@ enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, 
         return status;
     for (uint32_t i = 0; i < params->n_prompt; i++)
         pv_sampler_accept(sampler, params->prompt[i]);
-    double started = console_seconds();
+    const double started = console_seconds();
     status = pv_session_prefill(session, params->prompt, params->n_prompt);
     out->prefill_s = console_seconds() - started;
     if (!status)

@@ -45,7 +45,7 @@ static void on_row(void *user, const struct pv_learn_bench_row *row)
 
 static void print_growth(const struct rows *rows, const char *growing)
 {
-    struct pv_learn_bench_growth g = pv_learn_bench_fit(rows->rows, rows->n, growing);
+    const struct pv_learn_bench_growth g = pv_learn_bench_fit(rows->rows, rows->n, growing);
     printf("%-26s %12.2f %14.2f %12.2f %12.2f %10.2f  exponent\n", growing, g.seed, g.iteration, g.epoch,
            g.refine, g.masks);
 }
@@ -78,7 +78,7 @@ static json_t *row_json(const struct pv_learn_bench_row *r)
 
 static json_t *growth_json(const struct rows *rows, const char *growing)
 {
-    struct pv_learn_bench_growth g = pv_learn_bench_fit(rows->rows, rows->n, growing);
+    const struct pv_learn_bench_growth g = pv_learn_bench_fit(rows->rows, rows->n, growing);
     json_t *object = json_object();
     json_put_number(object, "seed", g.seed);
     json_put_number(object, "iteration", g.iteration);

@@ -186,7 +186,7 @@ int main(int argc, char **argv)
         puts("parvin " PV_VERSION);
         return flush_output(EXIT_GOOD);
     }
-    bool help = !strcmp(argv[1], "help");
+    const bool help = !strcmp(argv[1], "help");
     const struct entry *entry = find_entry(help ? argv[2] : argv[1]);
     if (!entry || (!help && !options_parse(&entry->command, argc - 2, argv + 2, &app.options)))
         return EXIT_USAGE;

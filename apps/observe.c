@@ -28,7 +28,7 @@ static uint32_t count(uint32_t x)
 
 static uint32_t *bits_at(const struct table *t, uint32_t pos, uint32_t layer)
 {
-    uint32_t wanted = t->params->active_layer;
+    const uint32_t wanted = t->params->active_layer;
     if (wanted == OBSERVE_ALL)
         return t->bits + ((size_t)pos * t->n_layers + layer) * t->n_words;
     return wanted == layer ? t->bits + (size_t)pos * t->n_words : NULL;
@@ -36,8 +36,8 @@ static uint32_t *bits_at(const struct table *t, uint32_t pos, uint32_t layer)
 
 static void see_token(struct table *t, const struct pv_capture *c, uint32_t i)
 {
-    uint32_t pos = c->first_pos + i;
-    size_t at = (size_t)pos * t->n_layers + c->layer;
+    const uint32_t pos = c->first_pos + i;
+    const size_t at = (size_t)pos * t->n_layers + c->layer;
     const uint32_t *bits = c->bits + (size_t)i * t->n_words, *mask = NULL;
     const float *contribution = c->contribution + (size_t)i * t->d_ffn;
     uint32_t *keep = bits_at(t, pos, c->layer);
@@ -63,7 +63,7 @@ static void see_token(struct table *t, const struct pv_capture *c, uint32_t i)
         t->n_hit[at] += count(bits[w] & (mask ? mask[w] : 0xffffffffu));
     }
     for (uint32_t j = 0; j < t->d_ffn; j++) {
-        double square = (double)contribution[j] * (double)contribution[j];
+        const double square = (double)contribution[j] * (double)contribution[j];
         all += square;
         if (!mask || pv_maskset_bit(mask, j))
             kept += square;
@@ -86,10 +86,10 @@ static enum pv_status on_capture(void *user, const struct pv_capture *capture)
 static enum pv_status table_make(struct table *t, const struct pv_model *model)
 {
     const struct pv_hparams *h = pv_model_hparams(model);
-    size_t n = (size_t)t->n_ctx * h->n_layers;
-    uint32_t rows = t->params->active_layer == OBSERVE_ALL    ? h->n_layers
-                    : t->params->active_layer == OBSERVE_NONE ? 0
-                                                              : 1;
+    const size_t n = (size_t)t->n_ctx * h->n_layers;
+    const uint32_t rows = t->params->active_layer == OBSERVE_ALL    ? h->n_layers
+                          : t->params->active_layer == OBSERVE_NONE ? 0
+                                                                    : 1;
     t->n_layers = h->n_layers;
     t->d_ffn = h->d_ffn;
     t->n_words = (h->d_ffn + 31) / 32;
@@ -122,7 +122,7 @@ static void table_free(struct table *t)
 static struct pv_trace_token token_at(const struct table *t, const struct pv_model *model, uint64_t index,
                                       uint32_t pos, uint32_t id, double ms)
 {
-    size_t at = (size_t)pos * t->n_layers;
+    const size_t at = (size_t)pos * t->n_layers;
     struct pv_trace_token token = {.index = index,
                                    .token = id,
                                    .cluster = t->cluster + at,
@@ -150,7 +150,7 @@ enum pv_status observe(struct pv_engine *engine, const struct pv_model *model, c
                        size_t n, const struct observe_params *params,
                        enum pv_status (*token)(void *user, const struct pv_trace_token *token), void *user)
 {
-    uint32_t n_ctx = pv_engine_n_ctx(engine) < 512 ? pv_engine_n_ctx(engine) : 512;
+    const uint32_t n_ctx = pv_engine_n_ctx(engine) < 512 ? pv_engine_n_ctx(engine) : 512;
     struct table table = {.params = params, .n_ctx = n_ctx};
     const struct pv_session_params session_params = {
         .ffn = params->masks ? PV_FFN_ROUTED : PV_FFN_DENSE, .capture = on_capture, .capture_user = &table};
@@ -161,8 +161,8 @@ enum pv_status observe(struct pv_engine *engine, const struct pv_model *model, c
     if (!status)
         status = pv_session_create(engine, &session_params, &session);
     for (size_t at = 0; !status && at < n; at += n_ctx) {
-        uint32_t part = n - at < n_ctx ? (uint32_t)(n - at) : n_ctx;
-        double started = console_seconds();
+        const uint32_t part = n - at < n_ctx ? (uint32_t)(n - at) : n_ctx;
+        const double started = console_seconds();
         if (params->progress.fn &&
             !params->progress.fn(params->progress.user, "reading", (double)at, (double)n)) {
             status = PV_ERR_INTERRUPTED;
@@ -170,7 +170,7 @@ enum pv_status observe(struct pv_engine *engine, const struct pv_model *model, c
         }
         pv_session_reset(session);
         status = pv_session_prefill(session, tokens + at, part);
-        double ms = 1e3 * (console_seconds() - started) / part;
+        const double ms = 1e3 * (console_seconds() - started) / part;
         for (uint32_t i = 0; !status && i < part; i++) {
             struct pv_trace_token one = token_at(&table, model, at + i, i, tokens[at + i], ms);
             status = token(user, &one);

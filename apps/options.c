@@ -289,7 +289,7 @@ static const struct option_row *find_letter(const struct command *command, char 
 static uint32_t edit_distance(const char *a, const char *b)
 {
     uint32_t row[64];
-    size_t n = strlen(b);
+    const size_t n = strlen(b);
     if (n >= sizeof row / sizeof row[0])
         return UINT32_MAX;
     for (uint32_t j = 0; j <= n; j++)
@@ -312,7 +312,7 @@ const char *options_nearest(const char *word, const char *const *candidates, uin
     const char *best = NULL;
     uint32_t best_distance = (uint32_t)strlen(word) / 3 + 2; /* farther than this is no help */
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t distance = edit_distance(word, candidates[i]);
+        const uint32_t distance = edit_distance(word, candidates[i]);
         if (distance < best_distance) {
             best_distance = distance;
             best = candidates[i];
@@ -396,7 +396,7 @@ static bool fail_no_value(const struct command *command, const struct option_row
 static bool parse_long(const struct command *command, int argc, char **argv, int *i, struct options *out)
 {
     const char *name = argv[*i] + 2, *equals = strchr(name, '=');
-    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    const size_t length = equals ? (size_t)(equals - name) : strlen(name);
     const struct option_row *row = find_long(command, name, length);
     if (!row)
         return fail_unknown(command, name, length);
@@ -442,7 +442,7 @@ static bool parse_letters(const struct command *command, int argc, char **argv, 
 bool options_parse(const struct command *command, int argc, char **argv, struct options *out)
 {
     bool only_arguments = false, several = command->argument && strstr(command->argument, "...");
-    uint32_t most = several ? OPTIONS_MOST_ARGUMENTS : 1;
+    const uint32_t most = several ? OPTIONS_MOST_ARGUMENTS : 1;
     set_defaults(command, out);
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
@@ -476,7 +476,7 @@ static int print_wrapped(FILE *to, const char *text, int column)
 {
     enum { INDENT = 31, WIDTH = 100 };
     while (*text) {
-        int word = (int)strcspn(text, " ");
+        const int word = (int)strcspn(text, " ");
         if (column + 1 + word > WIDTH) {
             fprintf(to, "\n%*s", INDENT - 1, "");
             column = INDENT - 1;
@@ -494,7 +494,7 @@ static void print_row(FILE *to, const struct option_row *row)
     const char letter[] = {'-', row->letter, ',', ' ', 0};
     snprintf(left, sizeof left, "%s--%s%s%s", row->letter ? letter : "    ", row->name, row->value ? " " : "",
              row->value ? row->value : "");
-    int column = print_wrapped(to, row->help, fprintf(to, "  %-28s", left));
+    const int column = print_wrapped(to, row->help, fprintf(to, "  %-28s", left));
     if (row->standard) {
         snprintf(standard, sizeof standard, "(default: %s)", row->standard);
         print_wrapped(to, standard, column);

@@ -25,12 +25,12 @@ void json_put_count(json_t *object, const char *key, uint64_t value)
 /* Length of the valid UTF-8 sequence at `at`; 0 if there is none, -1 if the bytes end within one. */
 static int sequence_length(const unsigned char *at, size_t n)
 {
-    int length = at[0] < 0x80   ? 1
-                 : at[0] < 0xc2 ? 0
-                 : at[0] < 0xe0 ? 2
-                 : at[0] < 0xf0 ? 3
-                 : at[0] < 0xf5 ? 4
-                                : 0;
+    const int length = at[0] < 0x80   ? 1
+                       : at[0] < 0xc2 ? 0
+                       : at[0] < 0xe0 ? 2
+                       : at[0] < 0xf0 ? 3
+                       : at[0] < 0xf5 ? 4
+                                      : 0;
     for (int i = 1; i < length; i++) {
         if ((size_t)i >= n)
             return -1;
@@ -61,7 +61,7 @@ void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
     struct text clean = {0};
     bool good = text_append(&clean, "", 0);
     for (size_t i = 0; good && i < n;) {
-        int length = sequence_length((const unsigned char *)bytes + i, n - i);
+        const int length = sequence_length((const unsigned char *)bytes + i, n - i);
         good = length > 0 ? text_append(&clean, bytes + i, (size_t)length)
                           : text_append(&clean, "\xef\xbf\xbd", 3);
         i += length > 0 ? (size_t)length : 1;
@@ -84,7 +84,7 @@ void json_put_parsed(json_t *object, const char *key, char *text)
 int json_finish(struct console *console, json_t *object)
 {
     console_end_bar(console);
-    int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    const int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(object);
     if (failed && !ferror(stdout)) {
@@ -156,7 +156,7 @@ int json_finish_flat(struct console *console, json_t *object)
 bool text_append(struct text *text, const char *bytes, size_t n)
 {
     if (text->capacity - text->n <= n) {
-        size_t capacity = text->n + n + 1 > 2 * text->capacity ? text->n + n + 1 : 2 * text->capacity;
+        const size_t capacity = text->n + n + 1 > 2 * text->capacity ? text->n + n + 1 : 2 * text->capacity;
         char *grown = realloc(text->bytes, capacity);
         if (!grown)
             return false;
@@ -177,7 +177,7 @@ void text_free(struct text *text)
 
 enum pv_status text_read(struct console *console, const char *path, struct text *out)
 {
-    bool is_stdin = !strcmp(path, "-");
+    const bool is_stdin = !strcmp(path, "-");
     FILE *file = is_stdin ? stdin : fopen(path, "rb");
     enum pv_status status = PV_OK;
     char block[65536];
@@ -209,8 +209,8 @@ enum pv_status text_read(struct console *console, const char *path, struct text 
 
 enum pv_status output_open(struct console *console, const char *path, struct output_file *out)
 {
-    int n = snprintf(out->path, sizeof out->path, "%s", path);
-    int m = snprintf(out->temporary, sizeof out->temporary, "%s.%ld.tmp", path, (long)getpid());
+    const int n = snprintf(out->path, sizeof out->path, "%s", path);
+    const int m = snprintf(out->temporary, sizeof out->temporary, "%s.%ld.tmp", path, (long)getpid());
     out->file = NULL;
     if (n < 0 || m < 0 || (size_t)m >= sizeof out->temporary)
         errno = ENAMETOOLONG;
@@ -256,14 +256,14 @@ bool find_bundled(const char *name, char *path, size_t size)
         int n = snprintf(path, size, "%s/%s", folder, name);
         return n > 0 && (size_t)n < size && is_readable(path);
     }
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length > 0) {
         program[length] = 0;
         *strrchr(program, '/') = 0;
         for (size_t i = 0; i < sizeof from_program / sizeof from_program[0]; i++) {
             int n = snprintf(path, size, "%s/%s/%s", program, from_program[i], name);
             char *resolved = n > 0 && (size_t)n < size ? realpath(path, NULL) : NULL;
-            bool found = resolved && is_readable(resolved) && strlen(resolved) < size;
+            const bool found = resolved && is_readable(resolved) && strlen(resolved) < size;
             if (found)
                 strcpy(path, resolved);
             free(resolved);
@@ -271,6 +271,6 @@ bool find_bundled(const char *name, char *path, size_t size)
                 return true;
         }
     }
-    int n = snprintf(path, size, "%s/%s", PV_INSTALLED_MODELS, name);
+    const int n = snprintf(path, size, "%s/%s", PV_INSTALLED_MODELS, name);
     return n > 0 && (size_t)n < size && is_readable(path);
 }

@@ -48,7 +48,7 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
 {
     char name[256];
     for (const char *at = list; *at;) {
-        size_t length = strcspn(at, ",");
+        const size_t length = strcspn(at, ",");
         if (length == 0 || length >= sizeof name || setup->n_devices == SETUP_DEVICES_MAX) {
             console_error(&app->console, "--devices takes up to %d names with commas between them, not '%s'",
                           SETUP_DEVICES_MAX, list);
@@ -56,7 +56,7 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
         }
         memcpy(name, at, length);
         name[length] = 0;
-        enum pv_status status =
+        const enum pv_status status =
             pv_context_find_device(setup->context, name, &setup->devices[setup->n_devices]);
         if (status)
             return status;
@@ -73,8 +73,8 @@ void setup_name_devices(struct setup *setup)
     for (uint32_t i = 0; i < n && used < sizeof setup->device_names; i++) {
         const uint32_t index = setup->engine ? pv_engine_device_index(setup->engine, i) : setup->devices[i];
         const char *name = pv_context_device_info(setup->context, index)->name;
-        int length = snprintf(setup->device_names + used, sizeof setup->device_names - used, "%s%s",
-                              i ? " + " : "", name);
+        const int length = snprintf(setup->device_names + used, sizeof setup->device_names - used, "%s%s",
+                                    i ? " + " : "", name);
         used += length > 0 ? (size_t)length : 0;
     }
 }
@@ -85,8 +85,8 @@ static enum pv_status parse_split(struct app *app, const char *text, struct setu
     uint32_t n = 0;
     for (const char *at = text;; at++) {
         char *end = NULL;
-        double value = strtod(at, &end);
-        bool good = end != at && value > 0 && value <= 1e9 && n < SETUP_DEVICES_MAX;
+        const double value = strtod(at, &end);
+        const bool good = end != at && value > 0 && value <= 1e9 && n < SETUP_DEVICES_MAX;
         if (good)
             setup->split[n++] = value;
         if (good && *end == ',') {
@@ -139,13 +139,13 @@ enum pv_status setup_clusters(struct app *app, const char *path, struct setup *s
     }
     if (!path)
         return PV_OK;
-    enum pv_status status = pv_clusters_open(path, &log, &setup->clusters);
+    const enum pv_status status = pv_clusters_open(path, &log, &setup->clusters);
     return status ? status : pv_clusters_check(setup->clusters, setup->model);
 }
 
 struct pv_engine_params setup_engine_params(const struct app *app, const struct setup *setup)
 {
-    uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
+    const uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
     return (struct pv_engine_params){
         .devices = setup->devices,
         .n_devices = setup->n_devices,
@@ -161,7 +161,7 @@ struct pv_engine_params setup_engine_params(const struct app *app, const struct 
 
 enum pv_status setup_engine(struct app *app, struct setup *setup)
 {
-    uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
+    const uint32_t own = pv_model_hparams(setup->model)->n_ctx, ctx = app->options.ctx;
     if (ctx > own)
         console_note(&app->console,
                      "--ctx %u is longer than the %u tokens the model was trained on; expect worse text", ctx,
@@ -188,7 +188,7 @@ enum pv_status setup_close(struct app *app, struct setup *setup)
     enum pv_status status = PV_OK;
     pv_engine_destroy(setup->engine);
     if (setup->context && app->options.validation) {
-        uint64_t n = pv_context_validation_messages(setup->context);
+        const uint64_t n = pv_context_validation_messages(setup->context);
         if (n) {
             console_error(&app->console, "the validation layers sent %llu messages", (unsigned long long)n);
             status = PV_ERR_CHECK;

@@ -41,7 +41,7 @@ static struct chart_series *add_method(const struct charting *c, const char *met
 static enum pv_status finish(const struct charting *c, const char *name)
 {
     char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s.svg", c->folder, name);
+    const int n = snprintf(path, sizeof path, "%s/%s.svg", c->folder, name);
     if (n < 0 || (size_t)n >= sizeof path)
         return PV_ERR_ARG;
     return chart_write(c->console, c->chart, path);
@@ -196,7 +196,7 @@ static enum pv_status draw_accuracy(const struct charting *c)
 /* Energy that masks leave out, layer by layer. */
 static enum pv_status draw_energy(const struct charting *c)
 {
-    double density = c->n_density ? c->density[c->n_density / 2] : 0;
+    const double density = c->n_density ? c->density[c->n_density / 2] : 0;
     char title[128];
     snprintf(title, sizeof title, "Energy kept per layer at density %.4g (K = %u)", density, top_k(c));
     start(c, (struct chart){.title = title,

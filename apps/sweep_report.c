@@ -29,7 +29,7 @@ static void write_share(FILE *out, double share, int digits)
 /* Three significant digits, so that 0.3 and 7700 are both read at a glance. */
 static void write_rise(FILE *out, double rise, bool beyond)
 {
-    double percent = 100 * rise;
+    const double percent = 100 * rise;
     if (!isfinite(percent))
         fputs(" |", out);
     else
@@ -148,7 +148,7 @@ static void write_equal_bytes(const struct report *r)
                 write_rise(r->out, row->rise, false);
                 static const char *const rivals[] = {"sign", "lowrank", "svd"};
                 for (int rival = 0; rival < 3; rival++) {
-                    double rise = sweep_rise_at(r->table, rivals[rival], r->k[k], row->bytes, &beyond);
+                    const double rise = sweep_rise_at(r->table, rivals[rival], r->k[k], row->bytes, &beyond);
                     write_rise(r->out, rise, beyond != 0);
                 }
                 fputc('\n', r->out);
@@ -300,8 +300,8 @@ static void judge_rises(const struct report *r)
         for (uint32_t k = 0; k < r->n_k; k++) {
             const struct pv_sweep_row *ours = sweep_find(r->table, "parvin", r->k[k], r->density[i], false);
             const struct pv_sweep_row *means = sweep_find(r->table, "k-means", r->k[k], r->density[i], false);
-            bool holds = ours && means && hot && ours->rise < means->rise && means->rise < hot->rise;
-            size_t n = strlen(which);
+            const bool holds = ours && means && hot && ours->rise < means->rise && means->rise < hot->rise;
+            const size_t n = strlen(which);
             held = held && holds;
             snprintf(which + n, sizeof which - n, " K=%u %s", r->k[k], holds ? "yes," : "no,");
         }
@@ -329,7 +329,8 @@ static void judge_bytes(const struct report *r)
                 int beyond;
                 if (strcmp(row->method, candidates[m]) != 0 || !isfinite(row->ppl))
                     continue;
-                double rise = sweep_rise_at(r->table, rivals[rival], row->n_clusters, row->bytes, &beyond);
+                const double rise =
+                    sweep_rise_at(r->table, rivals[rival], row->n_clusters, row->bytes, &beyond);
                 label = row->label;
                 n += isfinite(rise) ? 1 : 0;
                 won += row->rise <= rise ? 1 : 0;
@@ -403,10 +404,10 @@ enum pv_status sweep_write_report(struct console *console, const struct sweep_ta
     struct report r = {.table = table};
     struct output_file out;
     char path[4096];
-    int n = snprintf(path, sizeof path, "%s/sweep.md", folder);
+    const int n = snprintf(path, sizeof path, "%s/sweep.md", folder);
     if (n < 0 || (size_t)n >= sizeof path)
         return PV_ERR_ARG;
-    enum pv_status status = output_open(console, path, &out);
+    const enum pv_status status = output_open(console, path, &out);
     if (status)
         return status;
     r.out = out.file;

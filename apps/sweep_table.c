@@ -149,7 +149,7 @@ static bool read_value(const struct column *column, const char *field, void *bas
 {
     void *at = (char *)base + column->offset;
     char *end = NULL;
-    double value = *field ? strtod(field, &end) : (double)NAN;
+    const double value = *field ? strtod(field, &end) : (double)NAN;
     if ((*field && *end) || (column->type != NUMBER && !(value >= 0 && value < 1e15)))
         return false;
     switch (column->type) {
@@ -171,7 +171,7 @@ static bool read_value(const struct column *column, const char *field, void *bas
 
 static char *copy_text(const char *text)
 {
-    size_t n = strlen(text) + 1;
+    const size_t n = strlen(text) + 1;
     char *copy = malloc(n);
     return copy ? memcpy(copy, text, n) : NULL;
 }
@@ -309,7 +309,7 @@ uint32_t sweep_densities(const struct sweep_table *table, double *out, uint32_t 
     for (;;) {
         double next = 2;
         for (uint32_t i = 0; i < table->n_rows; i++) {
-            double density = table->rows[i].density_target;
+            const double density = table->rows[i].density_target;
             if (isfinite(table->rows[i].ppl) && density > (n ? out[n - 1] + 1e-9 : 0) && density < next)
                 next = density;
         }
@@ -341,6 +341,6 @@ double sweep_rise_at(const struct sweep_table *table, const char *method, uint32
     *beyond = !below ? -1 : !above ? 1 : 0;
     if (!below || !above)
         return below ? below->rise : above ? above->rise : (double)NAN;
-    double span = above->bytes - below->bytes, share = span > 0 ? (bytes - below->bytes) / span : 0;
+    const double span = above->bytes - below->bytes, share = span > 0 ? (bytes - below->bytes) / span : 0;
     return exp((1 - share) * log_rise(below->rise) + share * log_rise(above->rise));
 }

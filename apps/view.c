@@ -13,7 +13,7 @@
 enum view_kind view_best(void)
 {
     const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
-    bool display = (x && x[0]) || (wayland && wayland[0]);
+    const bool display = (x && x[0]) || (wayland && wayland[0]);
     return pv_window_built() && display ? VIEW_WINDOW : VIEW_TERM;
 }
 
@@ -50,7 +50,7 @@ enum pv_status view_choose(struct app *app, enum view_kind otherwise, enum view_
 enum pv_status view_style(struct app *app, uint32_t *palette, bool *light)
 {
     const char *name = app->options.palette;
-    int index = name ? pv_palette_find(name) : 0;
+    const int index = name ? pv_palette_find(name) : 0;
     *light = app->options.light;
     *palette = index > 0 ? (uint32_t)index : 0;
     if (index >= 0)

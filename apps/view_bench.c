@@ -65,7 +65,7 @@ static enum pv_status decode(struct round *r)
     status = pv_session_decode(r->session, r->tokens[0]); /* warms up */
     started = before = now = console_seconds();
     while (!status && (r->n_timed ? n_done < r->n_timed : now - started < round_s)) {
-        uint32_t id = r->tokens[1 + n_done % (r->n - 1)];
+        const uint32_t id = r->tokens[1 + n_done % (r->n - 1)];
         if (console_interrupted() || atomic_load(&r->closed))
             return PV_ERR_INTERRUPTED;
         if (pv_session_n_past(r->session) >= n_ctx)
@@ -131,11 +131,11 @@ static enum pv_status round_on(struct app *app, struct round *r, enum view_kind 
 static enum pv_status run_rounds(struct app *app, struct round *r, enum view_kind kind,
                                  const struct pv_maskset *masks, double *rates, struct view_bench *out)
 {
-    uint32_t n = out->n_rounds;
+    const uint32_t n = out->n_rounds;
     enum pv_status status = decode(r); /* finds how many tokens a round has */
     for (uint32_t i = 0; !status && i < n; i++) {
         for (uint32_t turn = 0; !status && turn < 2; turn++) {
-            bool on = (turn + i) % 2 != 0;
+            const bool on = (turn + i) % 2 != 0;
             atomic_store(&r->n_pulled, 0);
             atomic_store(&r->closed, false);
             status = on ? round_on(app, r, kind, masks, out, &rates[3 * n + i]) : decode(r);

@@ -68,7 +68,7 @@ static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_st
         return PV_ERR_INTERRUPTED;
     if (!w->writer)
         return PV_OK;
-    enum pv_status status = write_dispatches(w);
+    const enum pv_status status = write_dispatches(w);
     return status ? status : pv_trace_write(w->writer, &token);
 }
 

@@ -60,7 +60,7 @@ int pv_test_main(Suite *suite)
 int pv_test_skip(const char *why)
 {
     const char *required = getenv("PV_REQUIRE_GPU");
-    bool forbidden = required != NULL && strcmp(required, "1") == 0;
+    const bool forbidden = required && strcmp(required, "1") == 0;
 
     printf("%s: %s\n", forbidden ? "failed instead of skipped (PV_REQUIRE_GPU=1)" : "skipped", why);
     return forbidden ? EXIT_FAILURE : PV_TEST_SKIPPED;
@@ -68,7 +68,7 @@ int pv_test_skip(const char *why)
 
 static bool find_file(const char *folder, const char *name, char path[PV_TEST_PATH_ROOM])
 {
-    int n = snprintf(path, PV_TEST_PATH_ROOM, "%s/%s", folder, name);
+    const int n = snprintf(path, PV_TEST_PATH_ROOM, "%s/%s", folder, name);
 
     return n > 0 && n < PV_TEST_PATH_ROOM && access(path, R_OK) == 0;
 }
@@ -77,7 +77,7 @@ bool pv_test_shared(const char *name, char path[PV_TEST_PATH_ROOM])
 {
     const char *folder = getenv("PV_SHARED");
 
-    return find_file(folder != NULL ? folder : PV_SHARED_DIR, name, path);
+    return find_file(folder ? folder : PV_SHARED_DIR, name, path);
 }
 
 bool pv_test_source(const char *name, char path[PV_TEST_PATH_ROOM])
@@ -94,15 +94,15 @@ static void keep_message(void *user, enum pv_log_level level, const char *messag
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     struct pv_test_log *captured = user;
-    size_t used = strlen(captured->text);
+    const size_t used = strlen(captured->text);
 
-    snprintf(captured->text + used, sizeof(captured->text) - used, "%s: %s\n", names[level], message);
+    snprintf(captured->text + used, sizeof captured->text - used, "%s: %s\n", names[level], message);
     captured->n_messages++;
 }
 
 struct pv_log pv_test_log(struct pv_test_log *captured)
 {
-    memset(captured, 0, sizeof(*captured));
+    memset(captured, 0, sizeof *captured);
     return (struct pv_log){.fn = keep_message, .user = captured, .max_level = PV_LOG_INFO};
 }
 

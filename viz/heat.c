@@ -54,12 +54,12 @@ struct pv_heat {
 
 static enum pv_status make_strings(struct pv_heat *h, const struct pv_trace_header *header)
 {
-    const char *model = header->model != NULL ? header->model : "";
-    const char *device = header->device != NULL ? header->device : "";
-    size_t n_model = strlen(model) + 1, n_device = strlen(device) + 1;
+    const char *model = header->model ? header->model : "";
+    const char *device = header->device ? header->device : "";
+    const size_t n_model = strlen(model) + 1, n_device = strlen(device) + 1;
 
     h->strings = malloc(n_model + n_device);
-    if (h->strings == NULL)
+    if (!h->strings)
         return PV_ERR_NOMEM;
     memcpy(h->strings, model, n_model);
     memcpy(h->strings + n_model, device, n_device);
@@ -71,26 +71,26 @@ static enum pv_status make_strings(struct pv_heat *h, const struct pv_trace_head
 enum pv_status pv_heat_create(const struct pv_trace_header *header, const struct pv_heat_params *params,
                               struct pv_heat **out)
 {
-    struct pv_heat *h = calloc(1, sizeof(*h));
-    uint32_t n_layers = header->n_layers, n_clusters = header->n_clusters > 0 ? header->n_clusters : 1;
+    struct pv_heat *h = calloc(1, sizeof *h);
+    const uint32_t n_layers = header->n_layers, n_clusters = header->n_clusters > 0 ? header->n_clusters : 1;
 
     *out = NULL;
-    if (h == NULL)
+    if (!h)
         return PV_ERR_NOMEM;
     h->header = *header;
-    h->half_life = params != NULL && params->half_life > 0.0 ? params->half_life : 32.0;
-    h->n_rows = params != NULL && params->n_recent > 0 ? params->n_recent : 512;
+    h->half_life = params && params->half_life > 0.0 ? params->half_life : 32.0;
+    h->n_rows = params && params->n_recent > 0 ? params->n_recent : 512;
     h->n_cells = (size_t)n_layers * n_clusters;
-    h->recent = calloc(h->n_cells, sizeof(*h->recent));
-    h->uses = calloc(h->n_cells, sizeof(*h->uses));
-    h->neurons = calloc(h->n_cells, sizeof(*h->neurons));
-    h->density = calloc(n_layers, sizeof(*h->density));
-    h->sketches = calloc(h->n_cells, sizeof(*h->sketches));
-    h->rows = calloc(h->n_rows, sizeof(*h->rows));
+    h->recent = calloc(h->n_cells, sizeof *h->recent);
+    h->uses = calloc(h->n_cells, sizeof *h->uses);
+    h->neurons = calloc(h->n_cells, sizeof *h->neurons);
+    h->density = calloc(n_layers, sizeof *h->density);
+    h->sketches = calloc(h->n_cells, sizeof *h->sketches);
+    h->rows = calloc(h->n_rows, sizeof *h->rows);
     h->known_room = 1024;
-    h->known = calloc(h->known_room, sizeof(*h->known));
-    if (h->recent == NULL || h->uses == NULL || h->neurons == NULL || h->density == NULL ||
-        h->sketches == NULL || h->rows == NULL || h->known == NULL || make_strings(h, header) != PV_OK) {
+    h->known = calloc(h->known_room, sizeof *h->known);
+    if (!h->recent || !h->uses || !h->neurons || !h->density || !h->sketches || !h->rows || !h->known ||
+        make_strings(h, header) != PV_OK) {
         pv_heat_destroy(h);
         return PV_ERR_NOMEM;
     }
@@ -100,11 +100,11 @@ enum pv_status pv_heat_create(const struct pv_trace_header *header, const struct
 
 void pv_heat_destroy(struct pv_heat *h)
 {
-    if (h == NULL)
+    if (!h)
         return;
-    for (size_t i = 0; h->sketches != NULL && i < h->n_cells; i++)
+    for (size_t i = 0; h->sketches && i < h->n_cells; i++)
         free(h->sketches[i]);
-    for (uint32_t i = 0; h->rows != NULL && i < h->n_rows; i++) {
+    for (uint32_t i = 0; h->rows && i < h->n_rows; i++) {
         free(h->rows[i].u32s);
         free(h->rows[i].floats);
         free(h->rows[i].bits);
@@ -135,10 +135,10 @@ static enum pv_status know(struct pv_heat *h, const struct pv_trace_token *token
     struct known *slot;
 
     if (h->n_known * 2 >= h->known_room && h->known_room < MAX_KNOWN * 2) {
-        uint32_t room = h->known_room * 2;
-        struct known *table = calloc(room, sizeof(*table));
+        const uint32_t room = h->known_room * 2;
+        struct known *table = calloc(room, sizeof *table);
 
-        if (table == NULL)
+        if (!table)
             return PV_ERR_NOMEM;
         for (uint32_t i = 0; i < h->known_room; i++) {
             if (h->known[i].count != 0)
@@ -156,8 +156,7 @@ static enum pv_status know(struct pv_heat *h, const struct pv_trace_token *token
             return PV_OK;
         }
         slot->token = token->token;
-        pv_text_label(token->text, token->text != NULL ? token->text_bytes : 0, slot->text,
-                      sizeof(slot->text));
+        pv_text_label(token->text, token->text ? token->text_bytes : 0, slot->text, sizeof slot->text);
         h->n_known++;
     }
     slot->count++;
@@ -169,11 +168,11 @@ static enum pv_status sketch_add(struct pv_heat *h, size_t cell, uint32_t token)
     struct sketch *s = h->sketches[cell];
     uint32_t least = 0;
 
-    if (s == NULL) {
+    if (!s) {
         if (h->n_sketches >= MAX_SKETCHES)
             return PV_OK;
-        s = h->sketches[cell] = calloc(1, sizeof(*s));
-        if (s == NULL)
+        s = h->sketches[cell] = calloc(1, sizeof *s);
+        if (!s)
             return PV_ERR_NOMEM;
         h->n_sketches++;
     }
@@ -197,43 +196,43 @@ static enum pv_status sketch_add(struct pv_heat *h, size_t cell, uint32_t token)
 
 static enum pv_status make_row(const struct pv_heat *h, struct row *row, bool active)
 {
-    size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
+    const size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
 
-    if (row->u32s == NULL)
-        row->u32s = calloc(n * 4, sizeof(*row->u32s));
-    if (row->floats == NULL)
-        row->floats = calloc(n * 2, sizeof(*row->floats));
-    if (active && row->bits == NULL)
-        row->bits = calloc(n * words, sizeof(*row->bits));
-    if (active && row->rows == NULL)
-        row->rows = calloc(n, sizeof(*row->rows));
-    if (row->u32s == NULL || row->floats == NULL || (active && (row->bits == NULL || row->rows == NULL)))
+    if (!row->u32s)
+        row->u32s = calloc(n * 4, sizeof *row->u32s);
+    if (!row->floats)
+        row->floats = calloc(n * 2, sizeof *row->floats);
+    if (active && !row->bits)
+        row->bits = calloc(n * words, sizeof *row->bits);
+    if (active && !row->rows)
+        row->rows = calloc(n, sizeof *row->rows);
+    if (!row->u32s || !row->floats || (active && (!row->bits || !row->rows)))
         return PV_ERR_NOMEM;
     return PV_OK;
 }
 
 static const uint32_t *keep_u32s(uint32_t *to, const uint32_t *from, size_t n)
 {
-    if (from == NULL)
+    if (!from)
         return NULL;
-    memcpy(to, from, n * sizeof(*to));
+    memcpy(to, from, n * sizeof *to);
     return to;
 }
 
 static const float *keep_floats(float *to, const float *from, size_t n)
 {
-    if (from == NULL)
+    if (!from)
         return NULL;
-    memcpy(to, from, n * sizeof(*to));
+    memcpy(to, from, n * sizeof *to);
     return to;
 }
 
 static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t)
 {
-    uint32_t next = h->n_kept == 0 ? 0 : (h->newest + 1) % h->n_rows;
+    const uint32_t next = h->n_kept == 0 ? 0 : (h->newest + 1) % h->n_rows;
     struct row *row = &h->rows[next];
-    size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
-    enum pv_status status = make_row(h, row, t->active != NULL);
+    const size_t n = h->header.n_layers, words = (h->header.d_ffn + 31) / 32;
+    const enum pv_status status = make_row(h, row, t->active != NULL);
 
     if (status != PV_OK)
         return status;
@@ -248,8 +247,8 @@ static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t
                                      .density = t->density,
                                      .ms = t->ms,
                                      .device_ms = t->device_ms};
-    pv_text_label(t->text, t->text != NULL ? t->text_bytes : 0, row->view.text, sizeof(row->view.text));
-    for (size_t i = 0; t->active != NULL && i < n; i++) {
+    pv_text_label(t->text, t->text ? t->text_bytes : 0, row->view.text, sizeof row->view.text);
+    for (size_t i = 0; t->active && i < n; i++) {
         row->rows[i] = keep_u32s(row->bits + i * words, t->active[i], words);
         row->view.active = row->rows;
     }
@@ -261,7 +260,7 @@ static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t
 
 static void decay(struct pv_heat *h)
 {
-    double factor = isinf(h->half_life) ? 1.0 : exp2(-1.0 / h->half_life);
+    const double factor = isinf(h->half_life) ? 1.0 : exp2(-1.0 / h->half_life);
 
     h->recent_sum = h->recent_sum * factor + 1.0;
     if (factor == 1.0)
@@ -280,10 +279,10 @@ static void weigh(struct pv_heat *h, uint32_t skip)
 {
     h->back = skip;
     h->recent_sum = 0.0;
-    memset(h->recent, 0, h->n_cells * sizeof(*h->recent));
+    memset(h->recent, 0, h->n_cells * sizeof *h->recent);
     for (uint32_t back = h->n_kept; back-- > skip;) {
         const struct pv_heat_row *row = pv_heat_recent(h, back);
-        float weight = isinf(h->half_life) ? 1.0f : (float)exp2(-(double)(back - skip) / h->half_life);
+        const float weight = isinf(h->half_life) ? 1.0f : (float)exp2(-(double)(back - skip) / h->half_life);
 
         h->recent_sum += (double)weight;
         for (uint32_t l = 0; l < h->header.n_layers; l++) {
@@ -309,7 +308,7 @@ enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
     decay(h);
     h->n_tokens++;
     for (uint32_t l = 0; l < h->header.n_layers; l++) {
-        size_t cell = (size_t)l * h->header.n_clusters + t->cluster[l];
+        const size_t cell = (size_t)l * h->header.n_clusters + t->cluster[l];
 
         h->density[l] += (double)t->n_neurons[l] / h->header.d_ffn;
         if (!counts(h, t->cluster[l]))
@@ -317,7 +316,7 @@ enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
         h->recent[cell] += 1.0f;
         h->uses[cell]++;
         h->neurons[cell] += t->n_neurons[l];
-        if (known != NULL) {
+        if (known) {
             status = sketch_add(h, cell, t->token);
             if (status != PV_OK)
                 return status;
@@ -332,13 +331,13 @@ enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader
     const struct pv_trace_token *token = NULL;
     enum pv_status status;
 
-    while ((status = pv_trace_next(reader, &token)) == PV_OK && token != NULL) {
+    while ((status = pv_trace_next(reader, &token)) == PV_OK && token) {
         status = pv_heat_push(heat, token);
         if (status != PV_OK)
             break;
         n++;
     }
-    if (n_read != NULL)
+    if (n_read)
         *n_read = n;
     return status;
 }
@@ -419,7 +418,7 @@ const struct pv_heat_row *pv_heat_recent(const struct pv_heat *h, uint32_t back)
 
 double pv_heat_size(const struct pv_heat *h, uint32_t layer, uint32_t cluster)
 {
-    uint64_t uses = pv_heat_uses(h, layer, cluster);
+    const uint64_t uses = pv_heat_uses(h, layer, cluster);
 
     return uses > 0 ? (double)h->neurons[(size_t)layer * h->header.n_clusters + cluster] / (double)uses : 0.0;
 }
@@ -442,7 +441,7 @@ uint32_t pv_heat_tops(const struct pv_heat *h, uint32_t layer, uint32_t cluster,
     if (!counts(h, cluster))
         return 0;
     s = h->sketches[(size_t)layer * h->header.n_clusters + cluster];
-    if (s == NULL)
+    if (!s)
         return 0;
     for (uint32_t i = 0; i < s->n; i++) {
         const struct known *known = known_slot(h->known, h->known_room, s->slots[i].token);
@@ -453,8 +452,8 @@ uint32_t pv_heat_tops(const struct pv_heat *h, uint32_t layer, uint32_t cluster,
                                       .count_all = known->count,
                                       .text = known->text};
     }
-    qsort(all, s->n, sizeof(all[0]), by_count);
+    qsort(all, s->n, sizeof all[0], by_count);
     n = n < s->n ? n : s->n;
-    memcpy(tops, all, n * sizeof(*tops));
+    memcpy(tops, all, n * sizeof *tops);
     return n;
 }

@@ -17,18 +17,18 @@ struct pv_maskset {
 enum pv_status pv_maskset_create(uint32_t n_layers, uint32_t n_clusters, uint32_t d_ffn,
                                  struct pv_maskset **out)
 {
-    struct pv_maskset *m = calloc(1, sizeof(*m));
-    size_t n_words = ((size_t)d_ffn + 31) / 32;
-    size_t n_cells = (size_t)n_layers * n_clusters;
+    struct pv_maskset *m = calloc(1, sizeof *m);
+    const size_t n_words = ((size_t)d_ffn + 31) / 32;
+    const size_t n_cells = (size_t)n_layers * n_clusters;
 
     *out = NULL;
-    if (m == NULL || (n_cells > 0 && n_words > SIZE_MAX / 8 / n_cells)) {
+    if (!m || (n_cells > 0 && n_words > SIZE_MAX / 8 / n_cells)) {
         free(m);
         return PV_ERR_NOMEM;
     }
     *m = (struct pv_maskset){n_layers, n_clusters, d_ffn, (uint32_t)n_words, NULL, NULL, NULL};
-    m->bits = calloc(n_cells * n_words + 1, sizeof(*m->bits));
-    if (m->bits == NULL) {
+    m->bits = calloc(n_cells * n_words + 1, sizeof *m->bits);
+    if (!m->bits) {
         free(m);
         return PV_ERR_NOMEM;
     }
@@ -38,7 +38,7 @@ enum pv_status pv_maskset_create(uint32_t n_layers, uint32_t n_clusters, uint32_
 
 void pv_maskset_destroy(struct pv_maskset *masks)
 {
-    if (masks == NULL)
+    if (!masks)
         return;
     free(masks->bits);
     free(masks->at);
@@ -127,7 +127,7 @@ static void average(const struct pv_maskset *m, uint32_t layer, uint32_t stride,
 {
     double mean = 0.0, weight = 0.0, norm = 0.0;
 
-    memset(sums, 0, n * sizeof(*sums));
+    memset(sums, 0, n * sizeof *sums);
     for (uint32_t i = 0; i < n; i++)
         s[i].size = 0;
     for (uint32_t w = 0; w < m->n_words; w += stride) {
@@ -144,7 +144,7 @@ static void average(const struct pv_maskset *m, uint32_t layer, uint32_t stride,
         }
         for (uint32_t i = 0; i < n; i++) {
             for (uint32_t bits = pv_maskset_row(m, layer, s[i].cluster)[w]; bits != 0; bits &= bits - 1) {
-                uint32_t j = popcount((bits & (0u - bits)) - 1u);
+                const uint32_t j = popcount((bits & (0u - bits)) - 1u);
 
                 sums[i] += sum[j] / held[j];
                 s[i].size++;
@@ -168,11 +168,12 @@ static void average(const struct pv_maskset *m, uint32_t layer, uint32_t stride,
 enum pv_status pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t layer, uint32_t *clusters,
                                          uint32_t n)
 {
-    struct scored *s = calloc((size_t)n + 1, sizeof(*s));
-    double *sums = calloc((size_t)n + 1, sizeof(*sums));
-    uint32_t stride = 1 + (uint32_t)((uint64_t)n * m->n_words / MAX_WORDS); /* a sample is enough for many */
+    struct scored *s = calloc((size_t)n + 1, sizeof *s);
+    double *sums = calloc((size_t)n + 1, sizeof *sums);
+    const uint32_t stride =
+        1 + (uint32_t)((uint64_t)n * m->n_words / MAX_WORDS); /* a sample is enough for many */
 
-    if (s == NULL || sums == NULL) {
+    if (!s || !sums) {
         free(s);
         free(sums);
         return PV_ERR_NOMEM;
@@ -181,7 +182,7 @@ enum pv_status pv_maskset_order_clusters(const struct pv_maskset *m, uint32_t la
         s[i] = (struct scored){.cluster = clusters[i], .score = cos(2.4 * i)};
     for (int round = 0; round < 40; round++)
         average(m, layer, stride, s, n, sums);
-    qsort(s, n, sizeof(*s), by_score);
+    qsort(s, n, sizeof *s, by_score);
     for (uint32_t i = 0; i < n; i++)
         clusters[i] = s[i].cluster;
     free(s);
@@ -197,7 +198,7 @@ static void small_first(const struct pv_maskset *m, uint32_t layer, uint32_t *cl
     for (uint32_t i = 0; i < n; i++)
         lean += (2.0 * i - n + 1.0) * pv_maskset_size(m, layer, clusters[i]);
     for (uint32_t i = 0; lean < 0.0 && i < n / 2; i++) {
-        uint32_t swap = clusters[i];
+        const uint32_t swap = clusters[i];
 
         clusters[i] = clusters[n - 1 - i];
         clusters[n - 1 - i] = swap;
@@ -206,9 +207,9 @@ static void small_first(const struct pv_maskset *m, uint32_t layer, uint32_t *cl
 
 enum pv_status pv_maskset_arrange(struct pv_maskset *m)
 {
-    size_t n_cells = (size_t)m->n_layers * m->n_clusters;
-    uint32_t *at = calloc(n_cells + 1, sizeof(*at)), *place = calloc(n_cells + 1, sizeof(*place));
-    enum pv_status status = at != NULL && place != NULL ? PV_OK : PV_ERR_NOMEM;
+    const size_t n_cells = (size_t)m->n_layers * m->n_clusters;
+    uint32_t *at = calloc(n_cells + 1, sizeof *at), *place = calloc(n_cells + 1, sizeof *place);
+    enum pv_status status = at && place ? PV_OK : PV_ERR_NOMEM;
 
     for (uint32_t l = 0; status == PV_OK && l < m->n_layers; l++) {
         uint32_t *row = at + (size_t)l * m->n_clusters;
@@ -234,12 +235,12 @@ enum pv_status pv_maskset_arrange(struct pv_maskset *m)
 
 uint32_t pv_maskset_place(const struct pv_maskset *m, uint32_t layer, uint32_t cluster)
 {
-    return m != NULL && m->place != NULL ? m->place[(size_t)layer * m->n_clusters + cluster] : cluster;
+    return m && m->place ? m->place[(size_t)layer * m->n_clusters + cluster] : cluster;
 }
 
 uint32_t pv_maskset_at(const struct pv_maskset *m, uint32_t layer, uint32_t place)
 {
-    return m != NULL && m->at != NULL ? m->at[(size_t)layer * m->n_clusters + place] : place;
+    return m && m->at ? m->at[(size_t)layer * m->n_clusters + place] : place;
 }
 
 struct place {
@@ -272,7 +273,7 @@ static struct place find_place(const struct pv_maskset *m, uint32_t layer, const
     uint32_t span = n / 8 + 1, held = 0, most = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t bit = (uint32_t)pv_maskset_bit(pv_maskset_row(m, layer, clusters[i]), neuron);
+        const uint32_t bit = (uint32_t)pv_maskset_bit(pv_maskset_row(m, layer, clusters[i]), neuron);
 
         place.n_holders += bit;
         held += bit;
@@ -290,13 +291,13 @@ static struct place find_place(const struct pv_maskset *m, uint32_t layer, const
 enum pv_status pv_maskset_order_neurons(const struct pv_maskset *m, uint32_t layer, const uint32_t *clusters,
                                         uint32_t n, uint32_t *out)
 {
-    struct place *places = calloc(m->d_ffn, sizeof(*places));
+    struct place *places = calloc(m->d_ffn, sizeof *places);
 
-    if (places == NULL)
+    if (!places)
         return PV_ERR_NOMEM;
     for (uint32_t j = 0; j < m->d_ffn; j++)
         places[j] = find_place(m, layer, clusters, n, j);
-    qsort(places, m->d_ffn, sizeof(*places), by_place);
+    qsort(places, m->d_ffn, sizeof *places, by_place);
     for (uint32_t j = 0; j < m->d_ffn; j++)
         out[j] = places[j].neuron;
     free(places);

@@ -13,9 +13,9 @@ enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv
     enum pv_status status;
 
     *out = (struct pv_neuron_view){.layer = layer};
-    out->clusters = calloc((size_t)pv_maskset_n_clusters(masks) + 1, sizeof(*out->clusters));
-    out->neurons = calloc(pv_maskset_d_ffn(masks), sizeof(*out->neurons));
-    if (out->clusters == NULL || out->neurons == NULL) {
+    out->clusters = calloc((size_t)pv_maskset_n_clusters(masks) + 1, sizeof *out->clusters);
+    out->neurons = calloc(pv_maskset_d_ffn(masks), sizeof *out->neurons);
+    if (!out->clusters || !out->neurons) {
         pv_neuron_view_free(out);
         return PV_ERR_NOMEM;
     }
@@ -54,7 +54,7 @@ struct mask_cells {
 
 static void column_range(const struct mask_cells *c, uint32_t column, uint32_t *first, uint32_t *end)
 {
-    uint32_t n = pv_maskset_d_ffn(c->masks);
+    const uint32_t n = pv_maskset_d_ffn(c->masks);
 
     *first = (uint32_t)((uint64_t)column * n / c->n_columns);
     *end = (uint32_t)((uint64_t)(column + 1) * n / c->n_columns);
@@ -65,7 +65,7 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
     const struct mask_cells *c = user;
     uint32_t cluster = c->view->clusters[row], first, end, n = 0;
     const uint32_t *mask = pv_maskset_row(c->masks, c->view->layer, cluster);
-    struct pv_rgb full = pv_cluster_colour(c->d, c->masks, c->view->layer, cluster);
+    const struct pv_rgb full = pv_cluster_colour(c->d, c->masks, c->view->layer, cluster);
 
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++)
@@ -98,8 +98,8 @@ static struct pv_rgb pattern_colour(void *user, uint32_t column, uint32_t row)
     (void)row;
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++) {
-        int in_mask = pv_maskset_bit(c->mask, c->view->neurons[i]);
-        int active = c->active != NULL ? pv_maskset_bit(c->active, c->view->neurons[i]) : in_mask;
+        const int in_mask = pv_maskset_bit(c->mask, c->view->neurons[i]);
+        const int active = c->active ? pv_maskset_bit(c->active, c->view->neurons[i]) : in_mask;
 
         n_hit += (uint32_t)(in_mask & active);
         n_miss += (uint32_t)((in_mask ^ 1) & active);
@@ -115,7 +115,7 @@ void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
                      const struct pv_neuron_view *view, const struct pv_heat_row *row, struct pv_box box)
 {
     struct mask_cells cells = {.d = d, .masks = masks, .view = view};
-    uint32_t cluster = row->cluster[view->layer];
+    const uint32_t cluster = row->cluster[view->layer];
 
     cells.n_columns = pv_maskset_d_ffn(masks) < (uint32_t)box.w ? pv_maskset_d_ffn(masks) : (uint32_t)box.w;
     if (cluster >= pv_maskset_n_clusters(masks) || cells.n_columns == 0) {
@@ -123,7 +123,7 @@ void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
         return;
     }
     cells.mask = pv_maskset_row(masks, view->layer, cluster);
-    cells.active = row->active != NULL ? row->active[view->layer] : NULL;
+    cells.active = row->active ? row->active[view->layer] : NULL;
     pv_draw_cells(d, box, cells.n_columns, 1, pattern_colour, &cells);
 }
 
@@ -138,7 +138,7 @@ double pv_strip_margin(const struct pv_heat_row *row, uint32_t n_layers)
     double sum = 0.0;
     uint32_t n = 0;
 
-    for (uint32_t l = 0; row->margin != NULL && l < n_layers; l++) {
+    for (uint32_t l = 0; row->margin && l < n_layers; l++) {
         if (!isnan(row->margin[l])) {
             sum += (double)row->margin[l];
             n++;
@@ -158,7 +158,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
 {
     uint32_t n_layers = pv_heat_header(heat)->n_layers, n = pv_heat_n_recent(heat),
              fit = (uint32_t)(s->box.w / 3.0);
-    struct pv_box plot = {s->box.x, s->box.y + 20, s->box.w, s->box.h - 20};
+    const struct pv_box plot = {s->box.x, s->box.y + 20, s->box.w, s->box.h - 20};
     struct pv_font value = {.size = 12, .colour = d->theme->strong, .align = PV_RIGHT, .bold = true};
     struct pv_font small = {.size = 9.5, .colour = d->theme->faint};
     double max = s->max, last = 0.0, used = 0.0;
@@ -174,7 +174,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     pv_draw_rect(d, plot, d->theme->panel);
     if (n > 0)
         last = s->value(pv_heat_recent(heat, back), n_layers);
-    snprintf(text, sizeof(text), "%s%s", pv_number(last * s->factor, number, sizeof(number)), s->unit);
+    snprintf(text, sizeof text, "%s%s", pv_number(last * s->factor, number, sizeof number), s->unit);
     if (n > 0 && max > 0.0)
         used = pv_draw_text(d, s->box.x + s->box.w, s->box.y + 13, &value, text) + 8.0;
     pv_draw_text(d, s->box.x, s->box.y + 13,
@@ -183,9 +183,9 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     if (n == 0 || max <= 0.0)
         return;
     for (uint32_t i = 0; i < n; i++) {
-        double v = s->value(pv_heat_recent(heat, back + n - 1 - i), n_layers),
-               x = plot.x + plot.w - 3.0 * (n - 1 - i);
-        double y = plot.y + plot.h - 2 - (plot.h - 4) * (v < max ? v / max : 1.0);
+        const double v = s->value(pv_heat_recent(heat, back + n - 1 - i), n_layers),
+                     x = plot.x + plot.w - 3.0 * (n - 1 - i);
+        const double y = plot.y + plot.h - 2 - (plot.h - 4) * (v < max ? v / max : 1.0);
 
         if (i == 0)
             cairo_move_to(d->cr, x, y);
@@ -195,7 +195,7 @@ void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const st
     pv_draw_colour(d, d->theme->hit);
     cairo_set_line_width(d->cr, 1.5);
     cairo_stroke(d->cr);
-    snprintf(text, sizeof(text), "%s%s", pv_number(max * s->factor, number, sizeof(number)), s->unit);
+    snprintf(text, sizeof text, "%s%s", pv_number(max * s->factor, number, sizeof number), s->unit);
     pv_draw_rect(d, (struct pv_box){plot.x, plot.y, pv_text_extent(d, &small, text) + 6, 14},
                  d->theme->panel);
     pv_draw_text(d, plot.x + 3, plot.y + 11, &small, text);

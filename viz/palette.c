@@ -27,7 +27,7 @@ static const struct recipe recipes[PV_N_PALETTES] = {
 
 static double to_linear(uint8_t value)
 {
-    double v = value / 255.0;
+    const double v = value / 255.0;
 
     return v <= 0.04045 ? v / 12.92 : pow((v + 0.055) / 1.055, 2.4);
 }
@@ -39,10 +39,10 @@ static double from_linear(double v)
 
 void pv_oklab(struct pv_rgb colour, double lab[3])
 {
-    double r = to_linear(colour.r), g = to_linear(colour.g), b = to_linear(colour.b);
-    double l = cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
-    double m = cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
-    double s = cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+    const double r = to_linear(colour.r), g = to_linear(colour.g), b = to_linear(colour.b);
+    const double l = cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+    const double m = cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+    const double s = cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
 
     lab[0] = 0.2104542553 * l + 0.7936177850 * m - 0.0040720468 * s;
     lab[1] = 1.9779984951 * l - 2.4285922050 * m + 0.4505937099 * s;
@@ -75,7 +75,7 @@ static bool in_gamut(const double rgb[3])
 
 static uint8_t to_byte(double linear)
 {
-    double v = linear < 0.0 ? 0.0 : linear > 1.0 ? 1.0 : linear;
+    const double v = linear < 0.0 ? 0.0 : linear > 1.0 ? 1.0 : linear;
 
     return (uint8_t)lround(from_linear(v) * 255.0);
 }
@@ -96,7 +96,7 @@ static struct pv_rgb to_screen(const double lab[3])
 
 static void stop_lab(struct stop stop, double lab[3])
 {
-    double angle = stop.hue * 3.14159265358979323846 / 180.0;
+    const double angle = stop.hue * 3.14159265358979323846 / 180.0;
 
     lab[0] = stop.lightness;
     lab[1] = stop.chroma * cos(angle);

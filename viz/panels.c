@@ -35,10 +35,10 @@ struct pv_panels {
 enum pv_status pv_panels_create(struct pv_player *player, const struct pv_maskset *masks,
                                 struct pv_panels **out)
 {
-    struct pv_panels *p = calloc(1, sizeof(*p));
+    struct pv_panels *p = calloc(1, sizeof *p);
 
     *out = p;
-    if (p == NULL)
+    if (!p)
         return PV_ERR_NOMEM;
     p->player = player;
     p->masks = masks;
@@ -48,7 +48,7 @@ enum pv_status pv_panels_create(struct pv_player *player, const struct pv_maskse
 
 void pv_panels_destroy(struct pv_panels *p)
 {
-    if (p == NULL)
+    if (!p)
         return;
     if (p->view_made)
         pv_neuron_view_free(&p->view);
@@ -66,13 +66,13 @@ static uint32_t nearest_cluster(const struct pv_panels *p, uint32_t layer, doubl
 {
     const struct pv_heat *heat = p->player->heat;
     uint32_t n = pv_heat_header(heat)->n_clusters, found;
-    double per_pixel = n / p->heat.w, at = (x - p->heat.x) * per_pixel;
-    uint32_t first = at > 2 * per_pixel ? (uint32_t)(at - 2 * per_pixel) : 0;
-    uint32_t last = (uint32_t)(at + 2 * per_pixel);
+    const double per_pixel = n / p->heat.w, at = (x - p->heat.x) * per_pixel;
+    const uint32_t first = at > 2 * per_pixel ? (uint32_t)(at - 2 * per_pixel) : 0;
+    const uint32_t last = (uint32_t)(at + 2 * per_pixel);
 
     found = pv_maskset_at(p->masks, layer, at < n ? (uint32_t)at : n - 1);
     for (uint32_t k = first; k <= last && k < n; k++) {
-        uint32_t cluster = pv_maskset_at(p->masks, layer, k);
+        const uint32_t cluster = pv_maskset_at(p->masks, layer, k);
 
         if (pv_heat_share(heat, layer, cluster) > pv_heat_share(heat, layer, found))
             found = cluster;
@@ -86,7 +86,7 @@ static struct spot find(const struct pv_panels *p, double x, double y)
     const struct pv_trace_header *h = pv_heat_header(heat);
     struct pv_box cells = pv_waterfall_cells(&p->waterfall, heat);
     struct spot s = {.what = NOTHING};
-    uint32_t rows = pv_waterfall_rows(&p->waterfall, heat);
+    const uint32_t rows = pv_waterfall_rows(&p->waterfall, heat);
 
     cells.h = rows * p->waterfall.row_height;
     if (inside(p->heat, x, y) && h->n_clusters > 0) {
@@ -100,9 +100,9 @@ static struct spot find(const struct pv_panels *p, double x, double y)
                           .layer = (uint32_t)((x - cells.x) / cells.w * h->n_layers),
                           .back = p->waterfall.back + rows - 1 - (row < rows ? row : rows - 1)};
         s.cluster = pv_heat_recent(heat, s.back)->cluster[s.layer];
-    } else if (p->masks != NULL && p->view_made && (inside(p->masks_box, x, y) || inside(p->pattern, x, y))) {
-        uint32_t at = (uint32_t)((x - p->masks_box.x) / p->masks_box.w * h->d_ffn);
-        uint32_t row = (uint32_t)((y - p->masks_box.y) / p->masks_box.h * p->view.n_clusters);
+    } else if (p->masks && p->view_made && (inside(p->masks_box, x, y) || inside(p->pattern, x, y))) {
+        const uint32_t at = (uint32_t)((x - p->masks_box.x) / p->masks_box.w * h->d_ffn);
+        const uint32_t row = (uint32_t)((y - p->masks_box.y) / p->masks_box.h * p->view.n_clusters);
 
         s = (struct spot){.what = NEURONS, .layer = p->view.layer, .cluster = PV_TRACE_NO_CLUSTER};
         s.neuron = p->view.neurons[at < h->d_ffn ? at : h->d_ffn - 1];
@@ -122,7 +122,7 @@ void pv_panels_hover(struct pv_panels *panels, double x, double y)
 
 void pv_panels_click(struct pv_panels *p, double x, double y)
 {
-    struct spot s = find(p, x, y);
+    const struct spot s = find(p, x, y);
 
     if (s.what == NOTHING || (p->pin.what == s.what && p->pin.layer == s.layer &&
                               p->pin.cluster == s.cluster && p->pin.back == s.back)) {
@@ -148,16 +148,16 @@ static uint32_t cluster_lines(const struct pv_panels *p, uint32_t layer, uint32_
 {
     const struct pv_heat *heat = p->player->heat;
     struct pv_heat_top tops[8];
-    uint64_t uses = pv_heat_uses(heat, layer, cluster);
+    const uint64_t uses = pv_heat_uses(heat, layer, cluster);
     uint32_t n = 0, n_tops = pv_telling_tokens(heat, layer, cluster, tops, 6);
     size_t used = 0;
     char share[16];
 
     snprintf(lines[n++].text, LINE, "layer %u, cluster %u", layer, cluster);
     snprintf(lines[n++].text, LINE, "picked by %s of the last tokens, %llu of %llu in all",
-             pv_percent(pv_heat_share(heat, layer, cluster), share, sizeof(share)), (unsigned long long)uses,
+             pv_percent(pv_heat_share(heat, layer, cluster), share, sizeof share), (unsigned long long)uses,
              (unsigned long long)pv_heat_n_tokens(heat));
-    if (p->masks != NULL)
+    if (p->masks)
         snprintf(lines[n++].text, LINE, "holds %u of the layer's %u neurons",
                  pv_maskset_size(p->masks, layer, cluster), pv_maskset_d_ffn(p->masks));
     else if (uses > 0)
@@ -184,12 +184,12 @@ static uint32_t explain(const struct pv_panels *p, const struct spot *s, struct 
         snprintf(lines[n++].text, LINE, "\xe2\x80\x9c%s\xe2\x80\x9d: %u of %u neurons%s", row->text,
                  row->n_neurons[s->layer], pv_heat_header(heat)->d_ffn,
                  s->cluster == PV_TRACE_NO_CLUSTER ? ", dense" : "");
-        if (row->margin != NULL && !isnan(row->margin[s->layer]))
+        if (row->margin && !isnan(row->margin[s->layer]))
             snprintf(lines[n++].text, LINE, "router's margin %.2f", (double)row->margin[s->layer]);
-        if (row->n_active != NULL && row->n_hit != NULL && row->n_active[s->layer] > 0) {
+        if (row->n_active && row->n_hit && row->n_active[s->layer] > 0) {
             n_used = (size_t)snprintf(lines[n].text, LINE, "%u of its %u active neurons computed",
                                       row->n_hit[s->layer], row->n_active[s->layer]);
-            if (row->energy_kept != NULL && !isnan(row->energy_kept[s->layer]))
+            if (row->energy_kept && !isnan(row->energy_kept[s->layer]))
                 snprintf(lines[n].text + n_used, LINE - n_used, ", %.1f %% of the energy",
                          100.0 * (double)row->energy_kept[s->layer]);
             n++;
@@ -211,12 +211,12 @@ static void bubble(const struct pv_panels *p, const struct pv_draw *d, const str
                    double y, struct pv_rgb edge)
 {
     struct line lines[LINES];
-    uint32_t n = explain(p, s, lines);
+    const uint32_t n = explain(p, s, lines);
     struct pv_font font = {.size = 12.5, .colour = d->theme->strong, .max_width = 520};
     double w = 0.0, h = n * 19.0 + 14.0;
 
     for (uint32_t i = 0; i < n; i++) {
-        double extent = pv_text_extent(d, &font, lines[i].text);
+        const double extent = pv_text_extent(d, &font, lines[i].text);
 
         w = extent > w ? extent : w;
     }
@@ -237,7 +237,7 @@ static void panel_title(const struct pv_draw *d, double x, double y, double widt
                         const char *what)
 {
     struct pv_font font = {.size = 13.5, .colour = d->theme->strong, .bold = true, .max_width = width};
-    double used = pv_draw_text(d, x, y, &font, title);
+    const double used = pv_draw_text(d, x, y, &font, title);
 
     if (width > used + 30)
         pv_draw_text(d, x + used + 10, y,
@@ -254,7 +254,7 @@ static void head(const struct pv_panels *p, const struct pv_draw *d)
                         : player->ended       ? "at the end"
                         : player->source.live ? "live"
                                               : "";
-    double density =
+    const double density =
         pv_heat_n_recent(heat) > player->back ? pv_heat_recent(heat, player->back)->density : 0.0;
     char text[256], share[16], speed[32];
     double x;
@@ -264,10 +264,10 @@ static void head(const struct pv_panels *p, const struct pv_draw *d)
         pv_draw_text(d, GAP, 25, &(struct pv_font){.size = 16, .colour = t->strong, .bold = true}, "Parvin");
     x += 22 + pv_draw_text(d, x, 25, &(struct pv_font){.size = 13, .colour = t->text, .max_width = 300},
                            pv_heat_header(heat)->model);
-    snprintf(text, sizeof(text), "%llu tokens   %s of neurons   %s tok/s   half-life %.0f",
+    snprintf(text, sizeof text, "%llu tokens   %s of neurons   %s tok/s   half-life %.0f",
              (unsigned long long)(pv_heat_n_tokens(heat) - player->back),
-             pv_percent(density, share, sizeof(share)),
-             pv_number(pv_player_speed(player), speed, sizeof(speed)), pv_heat_half_life(heat));
+             pv_percent(density, share, sizeof share),
+             pv_number(pv_player_speed(player), speed, sizeof speed), pv_heat_half_life(heat));
     x += 22 + pv_draw_text(d, x, 25,
                            &(struct pv_font){.size = 13, .colour = t->text, .max_width = p->width - x - 180},
                            text);
@@ -283,14 +283,13 @@ static void head(const struct pv_panels *p, const struct pv_draw *d)
 static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_box box, bool with_heat)
 {
     const struct pv_heat *heat = p->player->heat;
-    uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    const uint32_t n_layers = pv_heat_header(heat)->n_layers;
     double top_share = pv_heat_max_share(heat), row;
 
     panel_title(d, box.x, box.y + 14, box.w, "Layers and their clusters",
-                p->masks != NULL
-                    ? (p->player->light
-                           ? "dark: picked by many of the last tokens; alike ones side by side"
-                           : "bright: picked by many of the last tokens; alike ones side by side")
+                p->masks           ? (p->player->light
+                                          ? "dark: picked by many of the last tokens; alike ones side by side"
+                                          : "bright: picked by many of the last tokens; alike ones side by side")
                 : p->player->light ? "dark: picked by many of the last tokens"
                                    : "bright: picked by many of the last tokens");
     p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 66)};
@@ -331,10 +330,10 @@ static void outline(const struct pv_panels *p, const struct pv_draw *d, const st
 static enum pv_status make_view(struct pv_panels *p)
 {
     const struct pv_heat *heat = p->player->heat;
-    uint64_t n = pv_heat_n_tokens(heat);
+    const uint64_t n = pv_heat_n_tokens(heat);
     enum pv_status status;
 
-    if (p->masks == NULL || n == 0)
+    if (!p->masks || n == 0)
         return PV_OK;
     if (p->view_made && p->view.layer == p->player->layer &&
         (p->player->ended ? n == p->view_tokens : n < p->view_tokens + p->view_tokens / 2 + 32))
@@ -369,10 +368,10 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
     const struct pv_heat_row *row;
     char title[64], text[96];
 
-    snprintf(title, sizeof(title), "Neurons of layer %u", p->player->layer);
-    if (p->masks == NULL || !p->view_made) {
+    snprintf(title, sizeof title, "Neurons of layer %u", p->player->layer);
+    if (!p->masks || !p->view_made) {
         panel_title(d, box.x, box.y + 14, box.w, title,
-                    p->masks == NULL ? "give the cluster file with -c to see them" : "no token yet");
+                    !p->masks ? "give the cluster file with -c to see them" : "no token yet");
         p->masks_box = p->pattern = (struct pv_box){0, 0, 0, 0};
         return;
     }
@@ -390,15 +389,15 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
         return;
     pv_part_masks(d, p->masks, &p->view, p->masks_box);
     for (uint32_t i = 0; i < p->view.n_clusters; i++) {
-        double cell = p->masks_box.h / p->view.n_clusters;
+        const double cell = p->masks_box.h / p->view.n_clusters;
 
         struct pv_heat_top top;
 
         if (cell < 10.5)
             break;
-        snprintf(text, sizeof(text), "%u", p->view.clusters[i]);
+        snprintf(text, sizeof text, "%u", p->view.clusters[i]);
         if (pv_telling_tokens(heat, p->view.layer, p->view.clusters[i], &top, 1) > 0)
-            snprintf(text, sizeof(text), "%s", top.text);
+            snprintf(text, sizeof text, "%s", top.text);
         pv_draw_text(d, box.x + 50, p->masks_box.y + cell * (i + 0.5) + 4,
                      &(struct pv_font){.size = 10.5,
                                        .align = PV_RIGHT,
@@ -414,13 +413,13 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
 static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct pv_box box)
 {
     const struct pv_heat *heat = p->player->heat;
-    uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    const uint32_t n_layers = pv_heat_header(heat)->n_layers;
     struct pv_box cells;
     char name[32];
 
     panel_title(d, box.x, box.y + 14, box.w, "Tokens",
-                p->masks != NULL ? "the cluster picked in each layer; like colours: like neurons"
-                                 : "colour and number: the cluster picked in each layer");
+                p->masks ? "the cluster picked in each layer; like colours: like neurons"
+                         : "colour and number: the cluster picked in each layer");
     p->waterfall = (struct pv_waterfall){.box = {box.x, box.y + 46, box.w, box.h - 46},
                                          .text_width = box.w > 400 ? 110 : 80,
                                          .row_height = 20,
@@ -429,9 +428,9 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
                                          .masks = p->masks};
     cells = pv_waterfall_cells(&p->waterfall, heat);
     for (uint32_t l = 0; l < n_layers; l++) {
-        double cell = cells.w / n_layers;
+        const double cell = cells.w / n_layers;
 
-        snprintf(name, sizeof(name), "%u", l);
+        snprintf(name, sizeof name, "%u", l);
         if (cell >= 16 || l % 4 == 0)
             pv_draw_text(d, cells.x + (l + 0.5) * cell, box.y + 40,
                          &(struct pv_font){.size = 11, .colour = d->theme->faint, .align = PV_CENTRE}, name);
@@ -450,7 +449,7 @@ static void draw_strips(const struct pv_panels *p, const struct pv_draw *d, stru
         {.label = "speed", .unit = " tok/s", .max = 0, .factor = 1.0, .value = pv_strip_speed},
     };
     static const char *const wide[3] = {"neurons computed", "router's margin", "speed"};
-    double w = (box.w - 2 * GAP) / 3;
+    const double w = (box.w - 2 * GAP) / 3;
 
     for (int i = 0; i < 3; i++) {
         struct pv_strip strip = strips[i];
@@ -478,8 +477,8 @@ static void draw_help(const struct pv_panels *p, const struct pv_draw *d)
         {"h", "this help"},
         {"q", "quit"},
     };
-    uint32_t n = sizeof(keys) / sizeof(keys[0]);
-    struct pv_box box = {floor(p->width / 2 - 270), floor(p->height / 2 - 250), 540, 470};
+    const uint32_t n = sizeof keys / sizeof keys[0];
+    const struct pv_box box = {floor(p->width / 2 - 270), floor(p->height / 2 - 250), 540, 470};
     double y = box.y + 40;
 
     pv_draw_rect(d, box, d->theme->background);
@@ -503,8 +502,8 @@ static void draw_help(const struct pv_panels *p, const struct pv_draw *d)
 
 static void draw_all(struct pv_panels *p, const struct pv_draw *d, bool with_heat)
 {
-    double left = floor((p->width - 3 * GAP) * 0.56), right = p->width - 3 * GAP - left, strips = 96;
-    double upper = floor((p->height - HEAD - 2 * GAP) * 0.47), body = p->height - HEAD - GAP;
+    const double left = floor((p->width - 3 * GAP) * 0.56), right = p->width - 3 * GAP - left, strips = 96;
+    const double upper = floor((p->height - HEAD - 2 * GAP) * 0.47), body = p->height - HEAD - GAP;
     struct spot hover = find(p, p->mouse_x, p->mouse_y);
 
     pv_draw_rect(d, (struct pv_box){0, 0, p->width, p->height}, d->theme->background);

@@ -17,9 +17,9 @@ double pv_brightness(double share, double top_share)
 struct pv_rgb pv_cluster_colour(const struct pv_draw *d, const struct pv_maskset *masks, uint32_t layer,
                                 uint32_t cluster)
 {
-    double n = masks != NULL ? pv_maskset_n_clusters(masks) : 1.0;
+    const double n = masks ? pv_maskset_n_clusters(masks) : 1.0;
 
-    if (masks == NULL || cluster >= pv_maskset_n_clusters(masks))
+    if (!masks || cluster >= pv_maskset_n_clusters(masks))
         return pv_palette_cluster(cluster, d->palette->light);
     return pv_palette_place((pv_maskset_place(masks, layer, cluster) + 0.5) / n, d->palette->light);
 }
@@ -35,12 +35,13 @@ struct heat_cells {
 static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
 {
     const struct heat_cells *c = user;
-    uint32_t first = (uint32_t)((uint64_t)column * c->n_clusters / c->n_columns);
-    uint32_t end = (uint32_t)((uint64_t)(column + 1) * c->n_clusters / c->n_columns);
+    const uint32_t first = (uint32_t)((uint64_t)column * c->n_clusters / c->n_columns);
+    const uint32_t end = (uint32_t)((uint64_t)(column + 1) * c->n_clusters / c->n_columns);
     double most = 0.0;
 
     for (uint32_t k = first; k < end; k++) {
-        double share = pv_heat_share(c->heat, c->layer + row, pv_maskset_at(c->masks, c->layer + row, k));
+        const double share =
+            pv_heat_share(c->heat, c->layer + row, pv_maskset_at(c->masks, c->layer + row, k));
 
         most = share > most ? share : most;
     }
@@ -87,19 +88,19 @@ static uint32_t label_step(uint32_t n, double length, double room)
     static const uint32_t nice[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536};
     uint32_t i = 0;
 
-    while (i + 1 < sizeof(nice) / sizeof(nice[0]) && length * nice[i] / n < room)
+    while (i + 1 < sizeof nice / sizeof nice[0] && length * nice[i] / n < room)
         i++;
     return nice[i];
 }
 
 void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box)
 {
-    uint32_t n = pv_heat_header(heat)->n_layers, step = label_step(n, box.h, 13.0);
+    const uint32_t n = pv_heat_header(heat)->n_layers, step = label_step(n, box.h, 13.0);
     struct pv_font font = {.size = 11, .colour = d->theme->text, .align = PV_RIGHT};
     char name[32];
 
     for (uint32_t l = 0; l < n; l += step) {
-        snprintf(name, sizeof(name), "layer %u", l);
+        snprintf(name, sizeof name, "layer %u", l);
         pv_draw_text(d, box.x - 8, box.y + box.h * (l + 0.5) / n + 4, &font, name);
     }
 }
@@ -127,16 +128,16 @@ void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, c
 
     if (n == 0)
         return;
-    if (masks != NULL) {
+    if (masks) {
         pv_part_places(d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5});
         return;
     }
     step = label_step(n, box.w, 44.0);
     for (uint32_t k = 0; k < n; k += step) {
-        double x = floor(box.x + box.w * (k + 0.5) / n) + 0.5;
+        const double x = floor(box.x + box.w * (k + 0.5) / n) + 0.5;
 
         pv_draw_line(d, x, box.y + box.h + 1, x, box.y + box.h + 5, d->theme->line);
-        snprintf(name, sizeof(name), "%u", k);
+        snprintf(name, sizeof name, "%u", k);
         pv_draw_text(d, x, box.y + box.h + 17, &font, name);
     }
 }
@@ -150,7 +151,7 @@ void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share,
 {
     static const double marks[] = {0.001, 0.01, 0.05, 0.1, 0.25, 0.5};
     struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
-    struct pv_box bar = {box.x, box.y, box.w, 12};
+    const struct pv_box bar = {box.x, box.y, box.w, 12};
     struct pv_palette palette = *d->palette;
     double last = box.x + 14;
     char text[16];
@@ -158,17 +159,17 @@ void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share,
     pv_draw_gradient(d, bar, scale_colour, &palette);
     pv_draw_frame(d, bar, d->theme->line);
     pv_draw_text(d, box.x, box.y + 26, &(struct pv_font){.size = 11, .colour = d->theme->faint}, "never");
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-        double x = box.x + box.w * pv_brightness(marks[i], top_share);
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        const double x = box.x + box.w * pv_brightness(marks[i], top_share);
 
         if (x > box.x + box.w - 70.0 || x - last < 44.0)
             continue;
-        pv_draw_text(d, x, box.y + 26, &font, pv_percent(marks[i], text, sizeof(text)));
+        pv_draw_text(d, x, box.y + 26, &font, pv_percent(marks[i], text, sizeof text));
         pv_draw_line(d, x, box.y + 12, x, box.y + 16, d->theme->faint);
         last = x;
     }
     font.align = PV_RIGHT;
-    pv_draw_text(d, box.x + box.w, box.y + 26, &font, pv_percent(top_share, text, sizeof(text)));
+    pv_draw_text(d, box.x + box.w, box.y + 26, &font, pv_percent(top_share, text, sizeof text));
     pv_draw_text(d, box.x + box.w + 14, box.y + 11, &(struct pv_font){.size = 12, .colour = d->theme->text},
                  label);
 }
@@ -184,8 +185,8 @@ uint32_t pv_waterfall_rows(const struct pv_waterfall *w, const struct pv_heat *h
 
 struct pv_box pv_waterfall_cells(const struct pv_waterfall *w, const struct pv_heat *heat)
 {
-    uint32_t n_layers = pv_heat_header(heat)->n_layers;
-    double room = w->box.w - w->text_width - w->bar_width;
+    const uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    const double room = w->box.w - w->text_width - w->bar_width;
     double cell = floor(room / n_layers);
 
     if (cell > 64.0)
@@ -198,9 +199,9 @@ struct pv_box pv_waterfall_cells(const struct pv_waterfall *w, const struct pv_h
 static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w,
                           const struct pv_heat_row *row, double y)
 {
-    uint32_t n_layers = pv_heat_header(heat)->n_layers;
-    struct pv_box cells = pv_waterfall_cells(w, heat);
-    double cell = cells.w / n_layers, height = w->row_height, bar = w->bar_width - 64;
+    const uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    const struct pv_box cells = pv_waterfall_cells(w, heat);
+    const double cell = cells.w / n_layers, height = w->row_height, bar = w->bar_width - 64;
     struct pv_font number = {
         .size = height < 15 ? height - 4 : 10.5, .align = PV_CENTRE, .max_width = cell - 2};
     char text[16];
@@ -222,7 +223,7 @@ static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, c
         if (cell < 22 || height < 12)
             continue;
         number.colour = pv_ink_on(colour);
-        snprintf(text, sizeof(text), "%u", row->cluster[l]);
+        snprintf(text, sizeof text, "%u", row->cluster[l]);
         pv_draw_text(d, box.x + box.w / 2, y + height * 0.5 + 3.5, &number,
                      row->cluster[l] == PV_TRACE_NO_CLUSTER ? "all" : text);
     }
@@ -233,12 +234,12 @@ static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, c
                  d->theme->hit);
     pv_draw_text(d, cells.x + cells.w + 12 + bar + 6, y + height * 0.5 + 4,
                  &(struct pv_font){.size = 11, .colour = d->theme->text},
-                 pv_percent(row->density, text, sizeof(text)));
+                 pv_percent(row->density, text, sizeof text));
 }
 
 void pv_part_waterfall(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w)
 {
-    uint32_t n = pv_waterfall_rows(w, heat);
+    const uint32_t n = pv_waterfall_rows(w, heat);
 
     for (uint32_t i = 0; i < n; i++)
         waterfall_row(d, heat, w, pv_heat_recent(heat, w->back + n - 1 - i), w->box.y + i * w->row_height);
@@ -261,17 +262,17 @@ static int by_uses(const void *a, const void *b)
 uint32_t pv_by_use(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters)
 {
     uint32_t n = pv_heat_header(heat)->n_clusters, n_used = 0;
-    struct used *used = malloc(((size_t)n + 1) * sizeof(*used));
+    struct used *used = malloc(((size_t)n + 1) * sizeof *used);
 
     for (uint32_t k = 0; k < n; k++) {
         clusters[k] = k;
-        if (used != NULL)
+        if (used)
             used[k] = (struct used){k, pv_heat_uses(heat, layer, k)};
         n_used += pv_heat_uses(heat, layer, k) > 0;
     }
-    if (used == NULL)
+    if (!used)
         return n_used; /* unsorted is better than nothing */
-    qsort(used, n, sizeof(*used), by_uses);
+    qsort(used, n, sizeof *used, by_uses);
     for (uint32_t k = 0; k < n; k++)
         clusters[k] = used[k].cluster;
     free(used);
@@ -281,8 +282,8 @@ uint32_t pv_by_use(const struct pv_heat *heat, uint32_t layer, uint32_t *cluster
 static int by_telling(const void *a, const void *b)
 {
     const struct pv_heat_top *x = a, *y = b;
-    double n = (double)(x->count - x->error), m = (double)(y->count - y->error);
-    double s = n * n / (double)x->count_all, t = m * m / (double)y->count_all;
+    const double n = (double)(x->count - x->error), m = (double)(y->count - y->error);
+    const double s = n * n / (double)x->count_all, t = m * m / (double)y->count_all;
 
     if (s < t || s > t)
         return s < t ? 1 : -1;
@@ -294,7 +295,7 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
 {
     struct pv_heat_top all[64];
     uint32_t n_all = pv_heat_tops(heat, layer, cluster, all, 64), n_kinds = 0, n_often = 0;
-    uint64_t uses = pv_heat_uses(heat, layer, cluster), least = uses / 100 > 2 ? uses / 100 : 2;
+    const uint64_t uses = pv_heat_uses(heat, layer, cluster), least = uses / 100 > 2 ? uses / 100 : 2;
 
     for (uint32_t i = 0; i < n_all; i++) { /* "the" with and without a space in front is one word */
         uint32_t j = 0;
@@ -311,7 +312,7 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
     }
     for (uint32_t i = 0; i < n_kinds; i++) {
         if (all[i].count - all[i].error >= least) {
-            struct pv_heat_top swap = all[n_often];
+            const struct pv_heat_top swap = all[n_often];
 
             all[n_often++] = all[i];
             all[i] = swap;
@@ -319,7 +320,7 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
     }
     if (n_often > 0)
         n_kinds = n_often;
-    qsort(all, n_kinds, sizeof(all[0]), by_telling);
+    qsort(all, n_kinds, sizeof all[0], by_telling);
     n = n < n_kinds ? n : n_kinds;
     for (uint32_t i = 0; i < n; i++)
         tops[i] = all[i];
@@ -329,7 +330,7 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
 double pv_telling_score(const struct pv_heat *heat, uint32_t layer, uint32_t cluster)
 {
     struct pv_heat_top tops[8];
-    uint32_t n = pv_telling_tokens(heat, layer, cluster, tops, 8);
+    const uint32_t n = pv_telling_tokens(heat, layer, cluster, tops, 8);
     double score = 0.0;
 
     for (uint32_t i = 1; i < n; i++)
@@ -348,9 +349,10 @@ uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, u
         double most = 0.0;
 
         for (uint32_t k = (uint32_t)((uint64_t)i * n_clusters / n); k < end; k++) {
-            uint32_t cluster = pv_maskset_at(masks, layer, k);
-            uint64_t uses = pv_heat_uses(heat, layer, cluster);
-            double score = uses > 0 ? pv_telling_score(heat, layer, cluster) + 1e-9 * (double)uses : 0.0;
+            const uint32_t cluster = pv_maskset_at(masks, layer, k);
+            const uint64_t uses = pv_heat_uses(heat, layer, cluster);
+            const double score =
+                uses > 0 ? pv_telling_score(heat, layer, cluster) + 1e-9 * (double)uses : 0.0;
 
             if (score > most) {
                 most = score;

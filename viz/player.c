@@ -14,7 +14,7 @@ static enum pv_status pull_trace(void *user, struct pv_heat *heat, uint32_t max,
     *ended = false;
     for (*n = 0; *n < max; ++*n) {
         status = pv_trace_next(user, &token);
-        if (status != PV_OK || token == NULL)
+        if (status != PV_OK || !token)
             break;
         status = pv_heat_push(heat, token);
         if (status != PV_OK)
@@ -26,7 +26,7 @@ static enum pv_status pull_trace(void *user, struct pv_heat *heat, uint32_t max,
 
 static enum pv_status pull_growing(void *user, struct pv_heat *heat, uint32_t max, uint32_t *n, bool *ended)
 {
-    enum pv_status status = pull_trace(user, heat, max, n, ended);
+    const enum pv_status status = pull_trace(user, heat, max, n, ended);
 
     *ended = status != PV_OK;
     return status;
@@ -79,7 +79,7 @@ void pv_player_note(struct pv_player *player, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(player->note, sizeof(player->note), format, args);
+    vsnprintf(player->note, sizeof player->note, format, args);
     va_end(args);
     player->note_left = 2.5;
 }
@@ -114,7 +114,7 @@ static enum pv_status pull(struct pv_player *player, uint32_t max, uint32_t *n)
 
 enum pv_status pv_player_advance(struct pv_player *player, double seconds, bool *changed)
 {
-    bool ended = player->ended;
+    const bool ended = player->ended;
     uint32_t n = 0;
     enum pv_status status = PV_OK;
 
@@ -180,7 +180,7 @@ static void set_speed(struct pv_player *player, double factor)
 
 static void set_layer(struct pv_player *player, int by)
 {
-    uint32_t n = pv_heat_header(player->heat)->n_layers;
+    const uint32_t n = pv_heat_header(player->heat)->n_layers;
 
     player->layer = by < 0 ? (player->layer + n - 1) % n : (player->layer + 1) % n;
     pv_player_note(player, "layer %u", player->layer);

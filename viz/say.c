@@ -9,10 +9,10 @@ enum pv_status pv_say_fail(const struct pv_log *log, enum pv_status status, cons
     char message[1024];
     va_list args;
 
-    if (log == NULL || log->fn == NULL)
+    if (!log || !log->fn)
         return status;
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
     log->fn(log->user, PV_LOG_ERROR, message);
     return status;

@@ -88,7 +88,7 @@ int cmd_merge(struct app *app)
         console_error(&app->console, "give -o FILE: the capture file to write");
         return EXIT_USAGE;
     }
-    int code = app_fail(app, pv_capture_merge(o->arguments, o->n_arguments, o->out, &log));
+    const int code = app_fail(app, pv_capture_merge(o->arguments, o->n_arguments, o->out, &log));
     if (code)
         return code;
     if (o->json) {

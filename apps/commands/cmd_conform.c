@@ -260,7 +260,7 @@ static enum pv_status check_all(struct app *app, struct setup *setup, json_t *de
         const struct pv_device_info *info = pv_context_device_info(setup->context, i);
         if (only != UINT32_MAX ? i != only : !(compile_only ? info->compiles : info->usable))
             continue;
-        enum pv_status checked = one_device(app, setup->context, i, devices, &total);
+        const enum pv_status checked = one_device(app, setup->context, i, devices, &total);
         worst = checked ? checked : worst;
         n_checked++;
     }
@@ -314,8 +314,8 @@ int cmd_conform(struct app *app)
     if (app->options.json && (!status || status == PV_ERR_CHECK)) {
         if (!app->options.verbose)
             conform_report_shorten(report);
-        int printed = app->options.compile_only ? json_finish_flat(&app->console, report)
-                                                : json_finish(&app->console, report);
+        const int printed = app->options.compile_only ? json_finish_flat(&app->console, report)
+                                                      : json_finish(&app->console, report);
         code = code ? code : printed;
     } else {
         json_decref(report);

@@ -61,7 +61,7 @@ static enum pv_status find_files(struct demo *demo)
                                            "where with PARVIN_MODELS=FOLDER");
         return PV_ERR_IO;
     }
-    enum pv_status status = text_read(&demo->app->console, demo->tales_path, &demo->tales);
+    const enum pv_status status = text_read(&demo->app->console, demo->tales_path, &demo->tales);
     return status ? status : choose_clusters_path(demo);
 }
 
@@ -70,8 +70,8 @@ static size_t middle_paragraph(const struct text *text)
 {
     size_t middle = text->n / 2, best = text->n;
     for (size_t i = 0; i < text->n; i++) {
-        size_t distance = i > middle ? i - middle : middle - i;
-        size_t best_distance = best > middle ? best - middle : middle - best;
+        const size_t distance = i > middle ? i - middle : middle - i;
+        const size_t best_distance = best > middle ? best - middle : middle - best;
         if (text->bytes[i] == '\n' && distance < best_distance)
             best = i + 1;
     }
@@ -116,7 +116,7 @@ static enum pv_status reopen_with_clusters(struct demo *demo)
 {
     pv_engine_destroy(demo->setup.engine);
     demo->setup.engine = NULL;
-    enum pv_status status = setup_clusters(demo->app, demo->clusters_path, &demo->setup);
+    const enum pv_status status = setup_clusters(demo->app, demo->clusters_path, &demo->setup);
     return status ? status : setup_engine(demo->app, &demo->setup);
 }
 
@@ -250,14 +250,14 @@ int cmd_demo(struct app *app)
                                                              evaluate, write_tale, time_it};
     struct demo demo = {.app = app};
     enum pv_status status = PV_OK;
-    double started = console_seconds();
+    const double started = console_seconds();
     console_watch_interrupt();
     for (size_t i = 0; !status && i < sizeof steps / sizeof steps[0]; i++) {
         status = steps[i](&demo);
         if (!status && console_interrupted())
             status = PV_ERR_INTERRUPTED;
     }
-    int code = app_fail(app, status);
+    const int code = app_fail(app, status);
     if (!code) {
         where_next(&demo);
         printf("\nThat took %.0f seconds.\n", console_seconds() - started);

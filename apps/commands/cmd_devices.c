@@ -55,7 +55,7 @@ int cmd_devices(struct app *app)
     }
     int code = app_fail(app, setup_context(app, &setup));
     if (!code) {
-        uint32_t n = pv_context_n_devices(setup.context);
+        const uint32_t n = pv_context_n_devices(setup.context);
         json_t *object = json_object(), *list = json_array();
         for (uint32_t i = 0; i < n; i++) {
             if (app->options.json)
@@ -69,6 +69,6 @@ int cmd_devices(struct app *app)
         else
             json_decref(object);
     }
-    enum pv_status status = setup_close(app, &setup);
+    const enum pv_status status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);
 }

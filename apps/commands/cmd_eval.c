@@ -41,11 +41,12 @@ static enum pv_status start(struct app *app, struct eval *eval)
 
 static enum pv_status write_logits(struct eval *eval, struct pv_session *session, FILE *file)
 {
-    uint32_t n_vocab = pv_model_hparams(eval->setup.model)->n_vocab, n = pv_engine_n_ctx(eval->setup.engine);
+    const uint32_t n_vocab = pv_model_hparams(eval->setup.model)->n_vocab,
+                   n = pv_engine_n_ctx(eval->setup.engine);
     float nll[LOGITS_CHUNK], *rows = malloc((size_t)LOGITS_CHUNK * n_vocab * sizeof *rows);
     enum pv_status status = rows ? PV_OK : PV_ERR_NOMEM;
     for (uint32_t i = 0; !status && i < n; i += LOGITS_CHUNK) {
-        uint32_t chunk = n - i < LOGITS_CHUNK ? n - i : LOGITS_CHUNK;
+        const uint32_t chunk = n - i < LOGITS_CHUNK ? n - i : LOGITS_CHUNK;
         status = pv_session_score(session, eval->tokens + i, eval->tokens + i + 1, chunk, nll, rows);
         if (!status && fwrite(rows, n_vocab * sizeof *rows, chunk, file) != chunk)
             break; /* output_close says why */
@@ -68,7 +69,7 @@ static enum pv_status save_logits(struct app *app, struct eval *eval)
     if (!status)
         status = write_logits(eval, session, out.file);
     pv_session_destroy(session);
-    enum pv_status closed = output_close(&app->console, &out, status == PV_OK);
+    const enum pv_status closed = output_close(&app->console, &out, status == PV_OK);
     return status ? status : closed;
 }
 
@@ -90,7 +91,7 @@ static enum pv_status measure(struct app *app, struct eval *eval)
 /* Tokens fed, which are the scored ones and one more. */
 static size_t n_used(const struct eval *eval)
 {
-    size_t used = (size_t)eval->result.n_tokens + 1;
+    const size_t used = (size_t)eval->result.n_tokens + 1;
     return used < eval->n_tokens ? used : eval->n_tokens;
 }
 

@@ -43,7 +43,7 @@ static enum pv_status see(void *user, const struct pv_trace_token *token)
 static enum pv_status make_tables(void *user, const struct pv_trace_header *h)
 {
     struct explain *e = user;
-    size_t n = (size_t)h->n_layers * h->n_clusters * EXPLAIN_CONTEXTS;
+    const size_t n = (size_t)h->n_layers * h->n_clusters * EXPLAIN_CONTEXTS;
     e->spots = malloc(n * sizeof *e->spots);
     e->sums = calloc(4 * (size_t)h->n_layers, sizeof *e->sums);
     if (!e->spots || !e->sums)

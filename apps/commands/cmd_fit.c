@@ -23,7 +23,7 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
     if (o->out) {
         n = snprintf(fit->out_path, sizeof fit->out_path, "%s", o->out);
     } else {
-        int stem = dot && !strcmp(dot, ".gguf") ? (int)(dot - model) : (int)strlen(model);
+        const int stem = dot && !strcmp(dot, ".gguf") ? (int)(dot - model) : (int)strlen(model);
         n = snprintf(fit->out_path, sizeof fit->out_path, "%.*s.clusters.gguf", stem, model);
     }
     if (n <= 0 || (size_t)n >= sizeof fit->out_path) {
@@ -52,8 +52,9 @@ static bool choose_method(struct app *app, struct pv_fit_params *params)
     static const char *const spaces[] = {"contribution", "pattern", "input", "mask", NULL};
     static const char *const routers[] = {"linear", "centroid", "low-rank", NULL};
     const struct options *o = &app->options;
-    int method = choose(app, "method", o->method, methods), space = choose(app, "space", o->space, spaces),
-        router = choose(app, "router", o->router, routers);
+    const int method = choose(app, "method", o->method, methods),
+              space = choose(app, "space", o->space, spaces),
+              router = choose(app, "router", o->router, routers);
     if (method < 0 || space < 0 || router < 0)
         return false;
     if (method != PV_FIT_ENERGY && o->space) {

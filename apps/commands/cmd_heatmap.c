@@ -26,7 +26,7 @@ static bool parse_layer(const char *text, uint32_t *out)
 static enum pv_status read_options(struct app *app, struct pv_picture_params *picture)
 {
     const struct options *o = &app->options;
-    int kind = pv_picture_find(o->kind ? o->kind : "layers");
+    const int kind = pv_picture_find(o->kind ? o->kind : "layers");
     picture->layer = UINT32_MAX;
     picture->n_rows = o->rows;
     picture->back = o->back;
@@ -90,7 +90,7 @@ int cmd_heatmap(struct app *app)
 {
     struct heatmap m = {0};
     const char *name = app->options.argument;
-    size_t n = strlen(name);
+    const size_t n = strlen(name);
     enum pv_status status = read_options(app, &m.picture);
     if (!status)
         status = n > 5 && !strcmp(name + n - 5, ".gguf") ? from_model(app, &m) : from_trace(app, &m);

@@ -150,7 +150,7 @@ static bool looks_like_clusters(const char *path)
     static const char sign[] = "parvin-clusters";
     char head[4096];
     FILE *file = fopen(path, "rb");
-    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    const size_t n = file ? fread(head, 1, sizeof head, file) : 0;
     if (file)
         fclose(file);
     for (size_t i = 0; i + sizeof sign - 1 <= n; i++)
@@ -163,7 +163,7 @@ static bool looks_like_capture(const char *path)
 {
     char head[8] = {0};
     FILE *file = fopen(path, "rb");
-    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+    const size_t n = file ? fread(head, 1, sizeof head, file) : 0;
     if (file)
         fclose(file);
     return n == sizeof head && !memcmp(head, "PVRESUM1", sizeof head);
@@ -196,7 +196,7 @@ static int capture_json(struct app *app, const struct pv_capture_info *c)
 static int info_capture(struct app *app, const struct pv_log *log)
 {
     struct pv_capture_info c;
-    enum pv_status status = pv_capture_read_info(app->options.argument, log, &c);
+    const enum pv_status status = pv_capture_read_info(app->options.argument, log, &c);
     if (status)
         return app_fail(app, status);
     if (app->options.json)

@@ -38,7 +38,7 @@ static enum pv_status encode_prompt(struct app *app, struct run *run)
 {
     const struct pv_model *model = run->setup.model;
     const struct pv_encode_params params = {.add_bos = pv_model_wants_bos(model), .parse_special = true};
-    enum pv_status status =
+    const enum pv_status status =
         pv_encode(model, run->prompt.bytes, run->prompt.n, &params, &run->tokens, &run->n_tokens);
     if (status || run->n_tokens)
         return status;
@@ -58,7 +58,7 @@ static enum pv_status encode_prompt(struct app *app, struct run *run)
 
 static enum pv_status check_fit(struct app *app, const struct run *run)
 {
-    uint32_t n_ctx = pv_engine_n_ctx(run->setup.engine);
+    const uint32_t n_ctx = pv_engine_n_ctx(run->setup.engine);
     if (run->n_tokens <= n_ctx)
         return PV_OK;
     console_error(&app->console,
@@ -216,7 +216,7 @@ int cmd_run(struct app *app)
     code = app_fail(app, status);
     if (run.result.stopped && (!status || status == PV_ERR_INTERRUPTED)) {
         if (app->options.json) {
-            int printed = print_json(app, &run);
+            const int printed = print_json(app, &run);
             code = code ? code : printed;
         } else {
             putchar('\n');

@@ -35,7 +35,7 @@ static uint32_t parse_list(const char *text, double least, double most, double *
     uint32_t n = 0;
     for (const char *at = text; n < LIST_MAX;) {
         char *end = NULL;
-        double value = strtod(at, &end);
+        const double value = strtod(at, &end);
         if (end == at || !(value >= least && value <= most) || (*end && *end != ','))
             return 0;
         out[n++] = value;
@@ -79,7 +79,7 @@ static enum pv_status parse(struct sweep *sweep)
 static enum pv_status make_folder(struct sweep *sweep)
 {
     const char *out = sweep->app->options.out ? sweep->app->options.out : "report";
-    int n = snprintf(sweep->folder, sizeof sweep->folder, "%s", out);
+    const int n = snprintf(sweep->folder, sizeof sweep->folder, "%s", out);
     if (n > 1 && (size_t)n < sizeof sweep->folder && sweep->folder[n - 1] == '/')
         sweep->folder[n - 1] = 0;
     if (n <= 0 || (size_t)n >= sizeof sweep->folder || (mkdir(sweep->folder, 0777) != 0 && errno != EEXIST)) {
@@ -95,7 +95,7 @@ static enum pv_status encode(struct sweep *sweep, const char *path, struct text 
                              size_t *n)
 {
     const struct pv_encode_params params = {0};
-    enum pv_status status = text_read(&sweep->app->console, path, text);
+    const enum pv_status status = text_read(&sweep->app->console, path, text);
     return status ? status : pv_encode(sweep->setup.model, text->bytes, text->n, &params, tokens, n);
 }
 
@@ -182,7 +182,7 @@ static enum pv_status report(struct sweep *sweep, const char *path)
 int cmd_sweep(struct app *app)
 {
     struct sweep sweep = {.app = app};
-    bool again = strncmp(app->options.sweep, "K=", 2) != 0; /* the table of an earlier sweep */
+    const bool again = strncmp(app->options.sweep, "K=", 2) != 0; /* the table of an earlier sweep */
     enum pv_status status = again ? PV_OK : parse(&sweep), reported = PV_OK;
     if (!status)
         status = make_folder(&sweep);
@@ -191,7 +191,7 @@ int cmd_sweep(struct app *app)
     if (!status || (status == PV_ERR_INTERRUPTED && sweep.n_rows > 0))
         reported = report(&sweep, again ? app->options.sweep : sweep.table_path);
     status = status ? status : reported;
-    int code = app_fail(app, status);
+    const int code = app_fail(app, status);
     free(sweep.fit);
     free(sweep.test);
     free(sweep.method_names);

@@ -60,7 +60,7 @@ static void find_range(const struct chart *chart, struct axis *x, struct axis *y
     x->high = y->high = -INFINITY;
     for (uint32_t s = 0; s < chart->n_series; s++)
         for (uint32_t i = 0; i < chart->series[s].n; i++) {
-            double a = chart->series[s].x[i], b = lifted(chart, chart->series[s].y[i]);
+            const double a = chart->series[s].x[i], b = lifted(chart, chart->series[s].y[i]);
             if (!shown(x, a) || !shown(y, b))
                 continue;
             x->low = fmin(x->low, a);
@@ -72,7 +72,7 @@ static void find_range(const struct chart *chart, struct axis *x, struct axis *y
 
 static void add_tick(struct axis *axis, double value)
 {
-    double slack = 1e-9 * fabs(axis->high - axis->low);
+    const double slack = 1e-9 * fabs(axis->high - axis->low);
     if (axis->n_ticks < MAX_TICKS && value >= axis->low - slack && value <= axis->high + slack)
         axis->ticks[axis->n_ticks++] = value;
 }
@@ -88,7 +88,7 @@ static void pad(struct axis *axis)
         axis->low /= more;
         axis->high *= more;
     } else {
-        double more = axis->high > axis->low ? 0.04 * (axis->high - axis->low) : 0.5;
+        const double more = axis->high > axis->low ? 0.04 * (axis->high - axis->low) : 0.5;
         axis->low -= more;
         axis->high += more;
     }
@@ -98,16 +98,16 @@ static void find_ticks(struct axis *axis)
 {
     pad(axis);
     if (!axis->logarithmic) {
-        double raw = (axis->high - axis->low) / 6, unit = pow(10, floor(log10(raw)));
-        double step = raw / unit < 1.5   ? unit
-                      : raw / unit < 3.5 ? 2 * unit
-                      : raw / unit < 7.5 ? 5 * unit
-                                         : 10 * unit;
+        const double raw = (axis->high - axis->low) / 6, unit = pow(10, floor(log10(raw)));
+        const double step = raw / unit < 1.5   ? unit
+                            : raw / unit < 3.5 ? 2 * unit
+                            : raw / unit < 7.5 ? 5 * unit
+                                               : 10 * unit;
         for (double value = ceil(axis->low / step) * step; value <= axis->high; value += step)
             add_tick(axis, fabs(value) < step * 1e-6 ? 0 : value);
         return;
     }
-    bool wide = axis->high / axis->low > 2000;
+    const bool wide = axis->high / axis->low > 2000;
     for (double decade = pow(10, floor(log10(axis->low))); decade <= axis->high; decade *= 10) {
         add_tick(axis, decade);
         if (!wide)
@@ -150,8 +150,8 @@ static bool few_places(const struct chart *chart)
 
 static double place(const struct axis *axis, double value)
 {
-    double share = axis->logarithmic ? log(value / axis->low) / log(axis->high / axis->low)
-                                     : (value - axis->low) / (axis->high - axis->low);
+    const double share = axis->logarithmic ? log(value / axis->low) / log(axis->high / axis->low)
+                                           : (value - axis->low) / (axis->high - axis->low);
     return axis->from + share * (axis->to - axis->from);
 }
 
@@ -190,7 +190,7 @@ static void write_axes(FILE *file, const struct axis *x, const struct axis *y)
         write_text(file, at, BOTTOM + 18, " text-anchor=\"middle\"", text);
     }
     for (uint32_t i = 0; i < y->n_ticks; i++) {
-        double at = place(y, y->ticks[i]);
+        const double at = place(y, y->ticks[i]);
         fprintf(file, "<path d=\"M%d %.1f H%d\" stroke=\"#e4e4e4\"/>\n", LEFT, at, RIGHT);
         snprintf(text, sizeof text, "%.4g%s", y->ticks[i] * (y->percent ? 100 : 1), y->percent ? " %" : "");
         write_text(file, LEFT - 7, at + 4, " text-anchor=\"end\"", text);
@@ -203,7 +203,7 @@ static void write_series(FILE *file, const struct chart *chart, const struct cha
                          uint32_t index, const struct axis *x, const struct axis *y)
 {
     const char *dash = series->dashed ? " stroke-dasharray=\"6 4\"" : "";
-    double legend = TOP + 10 + 20.0 * index;
+    const double legend = TOP + 10 + 20.0 * index;
     bool first = true;
     fprintf(file, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s d=\"", series->colour, dash);
     for (uint32_t i = 0; i < series->n; i++) {
@@ -228,7 +228,7 @@ enum pv_status chart_write(struct console *console, const struct chart *chart, c
     struct axis x = {.logarithmic = chart->log_x, .percent = chart->x_percent, .from = LEFT, .to = RIGHT};
     struct axis y = {.logarithmic = chart->log_y, .percent = chart->y_percent, .from = BOTTOM, .to = TOP};
     struct output_file out;
-    enum pv_status status = output_open(console, path, &out);
+    const enum pv_status status = output_open(console, path, &out);
     if (status)
         return status;
     find_range(chart, &x, &y);

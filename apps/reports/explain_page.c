@@ -76,8 +76,8 @@ static void put_base64(FILE *f, const char *data, size_t n)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *u = (const unsigned char *)data;
     for (size_t i = 0; i < n; i += 3) {
-        uint32_t left = n - i < 3 ? (uint32_t)(n - i) : 3;
-        uint32_t word =
+        const uint32_t left = n - i < 3 ? (uint32_t)(n - i) : 3;
+        const uint32_t word =
             (uint32_t)u[i] << 16 | (left > 1 ? (uint32_t)u[i + 1] << 8 : 0) | (left > 2 ? u[i + 2] : 0u);
         fputc(digits[word >> 18], f);
         fputc(digits[word >> 12 & 63], f);
@@ -89,7 +89,7 @@ static void put_base64(FILE *f, const char *data, size_t n)
 static enum pv_status put_picture(struct app *app, FILE *f, const struct explain_page *page,
                                   enum pv_picture_kind kind, uint32_t layer, const char *alt)
 {
-    bool svg = kind != PV_PICTURE_NEURONS; /* thousands of cells are smaller as pixels */
+    const bool svg = kind != PV_PICTURE_NEURONS; /* thousands of cells are smaller as pixels */
     const struct pv_picture_params params = {.kind = kind,
                                              .palette = page->palette,
                                              .light = page->light,
@@ -100,7 +100,7 @@ static enum pv_status put_picture(struct app *app, FILE *f, const struct explain
     struct pv_log log = console_log(&app->console);
     char *data;
     size_t n;
-    enum pv_status status = pv_picture_bytes(page->observed->heat, &params, svg, &log, &data, &n);
+    const enum pv_status status = pv_picture_bytes(page->observed->heat, &params, svg, &log, &data, &n);
     if (status)
         return status;
     fprintf(f, "<div class=\"pic\"><img alt=\"%s\" src=\"data:image/%s;base64,", alt,
@@ -114,7 +114,7 @@ static enum pv_status put_picture(struct app *app, FILE *f, const struct explain
 static void put_tokens(FILE *f, const struct explain_page *page, uint32_t layer, uint32_t cluster)
 {
     struct pv_heat_top tops[12];
-    uint32_t n = pv_telling_tokens(page->observed->heat, layer, cluster, tops, 12);
+    const uint32_t n = pv_telling_tokens(page->observed->heat, layer, cluster, tops, 12);
     for (uint32_t i = 0; i < n; i++) {
         fprintf(f,
                 "<span class=\"tok\" title=\"picks this cluster %" PRIu64 " of the %" PRIu64
@@ -129,7 +129,8 @@ static void put_tokens(FILE *f, const struct explain_page *page, uint32_t layer,
 static void put_running(FILE *f, const struct explain_page *page, uint64_t position)
 {
     const char *bytes = NULL;
-    size_t n = pv_token_bytes(page->observed->setup.model, page->observed->tokens[position], true, &bytes);
+    const size_t n =
+        pv_token_bytes(page->observed->setup.model, page->observed->tokens[position], true, &bytes);
     char shown[PV_HEAT_TEXT];
     if (n > 0 && (bytes[0] == ' ' || bytes[0] == '\n'))
         fputc(' ', f);
@@ -139,8 +140,8 @@ static void put_running(FILE *f, const struct explain_page *page, uint64_t posit
 
 static void put_context(FILE *f, const struct explain_page *page, uint64_t position)
 {
-    uint64_t n = page->observed->n_seen, first = position > BEFORE ? position - BEFORE : 0;
-    uint64_t end = position + AFTER + 1 < n ? position + AFTER + 1 : n;
+    const uint64_t n = page->observed->n_seen, first = position > BEFORE ? position - BEFORE : 0;
+    const uint64_t end = position + AFTER + 1 < n ? position + AFTER + 1 : n;
     fputs("<span class=\"ctx\">\xe2\x80\xa6", f);
     for (uint64_t i = first; i < end; i++) {
         fputs(i == position ? "<mark>" : "", f);
@@ -156,7 +157,7 @@ static void put_neighbours(FILE *f, const struct explain_page *page, uint32_t la
     uint32_t best[NEIGHBOURS] = {0}, n = 0;
     double score[NEIGHBOURS] = {0};
     for (uint32_t k = 0; k < pv_maskset_n_clusters(masks); k++) {
-        double s = k != cluster ? pv_maskset_jaccard(masks, layer, cluster, k) : 0;
+        const double s = k != cluster ? pv_maskset_jaccard(masks, layer, cluster, k) : 0;
         uint32_t at = n;
         if (s <= 0 || (n == NEIGHBOURS && s <= score[n - 1]))
             continue;
@@ -180,13 +181,13 @@ static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer
                         double most)
 {
     const struct pv_heat *heat = page->observed->heat;
-    uint32_t n_clusters = pv_heat_header(heat)->n_clusters;
+    const uint32_t n_clusters = pv_heat_header(heat)->n_clusters;
     const struct explain_spot *spots =
         page->spots + ((size_t)layer * n_clusters + cluster) * EXPLAIN_CONTEXTS;
-    double share = (double)pv_heat_uses(heat, layer, cluster) / (double)pv_heat_n_tokens(heat);
+    const double share = (double)pv_heat_uses(heat, layer, cluster) / (double)pv_heat_n_tokens(heat);
     char percent[16];
     const struct pv_palette palette = {.light = page->light};
-    struct pv_rgb c =
+    const struct pv_rgb c =
         pv_cluster_colour(&(struct pv_draw){.palette = &palette}, page->observed->masks, layer, cluster);
     fprintf(f,
             "<tr id=\"l%uc%u\" style=\"--c:#%02x%02x%02x\"><td class=\"n\" data-is=\"cluster\">%u</td>"
@@ -265,7 +266,7 @@ static void put_head(FILE *f, const struct explain_page *page)
 
 static enum pv_status put_page(struct app *app, FILE *f, const struct explain_page *page)
 {
-    uint32_t n_layers = pv_heat_header(page->observed->heat)->n_layers;
+    const uint32_t n_layers = pv_heat_header(page->observed->heat)->n_layers;
     enum pv_status status;
     put_head(f, page);
     status = put_picture(app, f, page, PV_PICTURE_LAYERS, UINT32_MAX,

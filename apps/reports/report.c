@@ -74,7 +74,7 @@ static void print_layer(const char *title, const struct pv_eval_layer *l)
 
 void report_eval(const struct pv_eval_result *result, bool layers)
 {
-    double dense = dense_ppl(result);
+    const double dense = dense_ppl(result);
     printf("%-16s %8s %12s", "mode", "density", "perplexity");
     puts(result->layers ? "        rise  precision     recall   weighted" : "");
     for (uint32_t i = 0; i < result->n_modes; i++)
@@ -110,7 +110,7 @@ static void put_layer(json_t *object, const struct pv_eval_layer *l)
 
 void report_eval_json(const struct pv_eval_result *result, json_t *object)
 {
-    double dense = dense_ppl(result);
+    const double dense = dense_ppl(result);
     json_t *modes = json_array();
     json_put_count(object, "tokens", result->n_tokens);
     json_put_count(object, "ctx", result->n_ctx);

@@ -45,8 +45,8 @@ static enum pv_status fail_io(const struct pv_log *log, const char *path, const 
 {
     char reason[128] = "unknown error";
 
-    if (strerror_r(error, reason, sizeof(reason)) != 0)
-        snprintf(reason, sizeof(reason), "error %d", error);
+    if (strerror_r(error, reason, sizeof reason) != 0)
+        snprintf(reason, sizeof reason, "error %d", error);
     return pv_fail(log, PV_ERR_IO, "%s: cannot %s: %s%s", path, action, reason, advice(error));
 }
 
@@ -97,7 +97,7 @@ void pv_map_close(struct pv_map *map)
         void *out;
     } address = {.in = map->data}; /* munmap takes no const */
 
-    if (map->data != NULL)
+    if (map->data)
         munmap(address.out, map->size_bytes);
     *map = (struct pv_map){0};
 }
@@ -107,7 +107,7 @@ enum pv_status pv_file_read(const char *path, const struct pv_log *log, char **d
     enum pv_status status;
     size_t used = 0, room = 0;
     void *buffer = NULL;
-    int fd = open_retry(path, O_RDONLY, 0);
+    const int fd = open_retry(path, O_RDONLY, 0);
 
     if (fd < 0)
         return fail_io(log, path, "open", errno);
@@ -160,27 +160,27 @@ static int open_temp(const char *path, char *temp_path, size_t room)
 
 enum pv_status pv_writer_open(struct pv_writer *w, const char *path, const struct pv_log *log)
 {
-    size_t room = strlen(path) + 48;
+    const size_t room = strlen(path) + 48;
     struct stat info;
     int fd;
 
     *w = (struct pv_writer){0};
-    if (log != NULL)
+    if (log)
         w->log = *log;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return pv_fail(log, PV_ERR_IO, "%s: is there already and is no regular file: choose another name",
                        path);
     w->path = pv_strndup(path, strlen(path));
     w->temp_path = pv_calloc(room, 1);
-    if (w->path == NULL || w->temp_path == NULL) {
+    if (!w->path || !w->temp_path) {
         pv_writer_abort(w);
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to write it", path);
     }
     fd = open_temp(path, w->temp_path, room);
     if (fd >= 0)
         w->file = fdopen(fd, "wb");
-    if (w->file == NULL) {
-        int error = errno;
+    if (!w->file) {
+        const int error = errno;
 
         if (fd >= 0) {
             close(fd);
@@ -207,8 +207,8 @@ void pv_writer_pad(struct pv_writer *w, size_t alignment)
     static const char zeros[64];
     size_t n = (alignment - (size_t)(w->size_bytes % alignment)) % alignment;
 
-    for (; n > sizeof(zeros); n -= sizeof(zeros))
-        pv_writer_put(w, zeros, sizeof(zeros));
+    for (; n > sizeof zeros; n -= sizeof zeros)
+        pv_writer_put(w, zeros, sizeof zeros);
     pv_writer_put(w, zeros, n);
 }
 
@@ -216,8 +216,8 @@ void pv_writer_pad(struct pv_writer *w, size_t alignment)
 static void sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? pv_strndup(".", 1) : pv_strndup(path, (size_t)(slash - path) + 1);
-    int fd = folder != NULL ? open_retry(folder, O_RDONLY, 0) : -1;
+    char *folder = !slash ? pv_strndup(".", 1) : pv_strndup(path, (size_t)(slash - path) + 1);
+    const int fd = folder ? open_retry(folder, O_RDONLY, 0) : -1;
 
     if (fd >= 0) {
         fsync(fd);
@@ -250,7 +250,7 @@ enum pv_status pv_writer_commit(struct pv_writer *w)
 
 void pv_writer_abort(struct pv_writer *w)
 {
-    if (w->file != NULL) {
+    if (w->file) {
         fclose(w->file);
         unlink(w->temp_path);
     }
@@ -277,16 +277,16 @@ static bool is_temp_of(const char *name, const char *stem)
 
 void pv_writer_clean(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *stem = slash == NULL ? path : slash + 1;
-    char *folder = slash == NULL ? pv_strndup(".", 1) : pv_strndup(path, (size_t)(slash - path) + 1);
-    DIR *dir = folder != NULL ? opendir(folder) : NULL;
+    const char *slash = strrchr(path, '/'), *stem = !slash ? path : slash + 1;
+    char *folder = !slash ? pv_strndup(".", 1) : pv_strndup(path, (size_t)(slash - path) + 1);
+    DIR *dir = folder ? opendir(folder) : NULL;
     struct dirent *entry;
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (dir && (entry = readdir(dir))) {
         if (is_temp_of(entry->d_name, stem))
             unlinkat(dirfd(dir), entry->d_name, 0);
     }
-    if (dir != NULL)
+    if (dir)
         closedir(dir);
     free(folder);
 }

@@ -8,7 +8,7 @@ static uint32_t float_bits(float f)
 {
     uint32_t bits;
 
-    memcpy(&bits, &f, sizeof(bits));
+    memcpy(&bits, &f, sizeof bits);
     return bits;
 }
 
@@ -16,18 +16,18 @@ static float bits_float(uint32_t bits)
 {
     float f;
 
-    memcpy(&f, &bits, sizeof(f));
+    memcpy(&f, &bits, sizeof f);
     return f;
 }
 
 float pv_half_to_float(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-    uint32_t exponent = (h >> 10) & 0x1fu;
-    uint32_t mantissa = h & 0x3ffu;
+    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
+    const uint32_t exponent = (h >> 10) & 0x1fu;
+    const uint32_t mantissa = h & 0x3ffu;
 
     if (exponent == 0x1f) {
-        uint32_t quiet = mantissa != 0 ? 0x400000u : 0;
+        const uint32_t quiet = mantissa != 0 ? 0x400000u : 0;
 
         return bits_float(sign | 0x7f800000u | quiet | mantissa << 13);
     }
@@ -39,8 +39,8 @@ float pv_half_to_float(uint16_t h)
 
 uint16_t pv_float_to_half(float f)
 {
-    uint32_t bits = float_bits(f);
-    uint32_t sign = (bits >> 16) & 0x8000u;
+    const uint32_t bits = float_bits(f);
+    const uint32_t sign = (bits >> 16) & 0x8000u;
     uint32_t magnitude = bits & 0x7fffffffu;
     uint32_t rest, half, shift, mantissa;
 
@@ -71,7 +71,7 @@ float pv_bf16_to_float(uint16_t h)
 
 uint16_t pv_float_to_bf16(float f)
 {
-    uint32_t bits = float_bits(f);
+    const uint32_t bits = float_bits(f);
 
     if ((bits & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(bits >> 16 | 0x40u);

@@ -5,7 +5,7 @@
 
 static bool log_wants(const struct pv_log *log, enum pv_log_level level)
 {
-    return log != NULL && log->fn != NULL && level <= log->max_level;
+    return log && log->fn && level <= log->max_level;
 }
 
 static PV_PRINTF(3, 0) void log_send(const struct pv_log *log, enum pv_log_level level, const char *format,
@@ -13,7 +13,7 @@ static PV_PRINTF(3, 0) void log_send(const struct pv_log *log, enum pv_log_level
 {
     char message[1024];
 
-    if (vsnprintf(message, sizeof(message), format, args) >= 0)
+    if (vsnprintf(message, sizeof message, format, args) >= 0)
         log->fn(log->user, level, message);
 }
 

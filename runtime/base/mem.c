@@ -52,7 +52,7 @@ bool pv_grow(void **ptr, size_t n, size_t size)
     if (!pv_mul_size(n, size, &total))
         return false;
     grown = realloc(*ptr, total != 0 ? total : 1);
-    if (grown == NULL)
+    if (!grown)
         return false;
     *ptr = grown;
     return true;
@@ -66,7 +66,7 @@ char *pv_strndup(const char *s, size_t n)
     if (!pv_add_size(n, 1, &total))
         return NULL;
     copy = malloc(total);
-    if (copy == NULL)
+    if (!copy)
         return NULL;
     if (n != 0)
         memcpy(copy, s, n);
@@ -76,14 +76,14 @@ char *pv_strndup(const char *s, size_t n)
 
 static struct pv_arena_block *arena_block_create(size_t size_bytes)
 {
-    size_t header = (sizeof(struct pv_arena_block) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    const size_t header = (sizeof(struct pv_arena_block) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
     size_t total;
     struct pv_arena_block *block;
 
     if (!pv_add_size(size_bytes, header + ARENA_ALIGN, &total))
         return NULL;
     block = calloc(1, total);
-    if (block == NULL)
+    if (!block)
         return NULL;
     block->data = (unsigned char *)block + header;
     block->data += (ARENA_ALIGN - (uintptr_t)block->data % ARENA_ALIGN) % ARENA_ALIGN;
@@ -100,14 +100,14 @@ void *pv_arena_alloc(struct pv_arena *arena, size_t n, size_t size)
     if (!pv_mul_size(n, size, &total) || total > SIZE_MAX - ARENA_ALIGN)
         return NULL;
     total = (total != 0 ? total + ARENA_ALIGN - 1 : ARENA_ALIGN) / ARENA_ALIGN * ARENA_ALIGN;
-    if (head == NULL || total > head->size_bytes - head->used_bytes) {
-        block_bytes = head == NULL ? ARENA_FIRST : head->size_bytes;
-        if (head != NULL && block_bytes < ARENA_LARGEST)
+    if (!head || total > head->size_bytes - head->used_bytes) {
+        block_bytes = !head ? ARENA_FIRST : head->size_bytes;
+        if (head && block_bytes < ARENA_LARGEST)
             block_bytes *= 2;
         if (block_bytes > ARENA_LARGEST)
             block_bytes = ARENA_LARGEST;
         head = arena_block_create(total > block_bytes ? total : block_bytes);
-        if (head == NULL)
+        if (!head)
             return NULL;
         head->next = arena->head;
         arena->head = head;
@@ -125,7 +125,7 @@ char *pv_arena_strndup(struct pv_arena *arena, const char *s, size_t n)
     if (!pv_add_size(n, 1, &total))
         return NULL;
     copy = pv_arena_alloc(arena, total, 1);
-    if (copy != NULL && n != 0)
+    if (copy && n != 0)
         memcpy(copy, s, n);
     return copy;
 }
@@ -134,7 +134,7 @@ void pv_arena_free(struct pv_arena *arena)
 {
     struct pv_arena_block *block = arena->head, *next;
 
-    for (; block != NULL; block = next) {
+    for (; block; block = next) {
         next = block->next;
         free(block);
     }

@@ -22,7 +22,7 @@ static uint64_t read_uint(struct pv_reader *r, unsigned n_bytes)
     const uint8_t *p = take(r, n_bytes);
     uint64_t value = 0;
 
-    for (unsigned i = 0; p != NULL && i < n_bytes; i++)
+    for (unsigned i = 0; p && i < n_bytes; i++)
         value |= (uint64_t)p[i] << (8 * i);
     return value;
 }
@@ -52,7 +52,7 @@ float pv_read_f32(struct pv_reader *r)
     uint32_t bits = pv_read_u32(r);
     float value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
@@ -61,7 +61,7 @@ double pv_read_f64(struct pv_reader *r)
     uint64_t bits = pv_read_u64(r);
     double value;
 
-    memcpy(&value, &bits, sizeof(value));
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 

@@ -22,8 +22,8 @@ void pv_rng_seed(struct pv_rng *rng, uint64_t seed)
 uint64_t pv_rng_u64(struct pv_rng *rng)
 {
     uint64_t *s = rng->s;
-    uint64_t result = rotl(s[1] * 5, 7) * 9;
-    uint64_t t = s[1] << 17;
+    const uint64_t result = rotl(s[1] * 5, 7) * 9;
+    const uint64_t t = s[1] << 17;
 
     s[2] ^= s[0];
     s[3] ^= s[1];
@@ -38,7 +38,7 @@ uint64_t pv_rng_u64(struct pv_rng *rng)
 uint32_t pv_rng_below(struct pv_rng *rng, uint32_t n)
 {
     uint64_t product = (pv_rng_u64(rng) >> 32) * n;
-    uint32_t threshold = (uint32_t)(0u - n) % n;
+    const uint32_t threshold = (uint32_t)(0u - n) % n;
 
     while ((uint32_t)product < threshold)
         product = (pv_rng_u64(rng) >> 32) * n;

@@ -24,10 +24,10 @@ struct loop {
 static void *loop_run(void *user)
 {
     struct loop *loop = user;
-    size_t quotient = loop->n / loop->n_chunks, rest = loop->n % loop->n_chunks;
+    const size_t quotient = loop->n / loop->n_chunks, rest = loop->n % loop->n_chunks;
 
     for (;;) {
-        size_t chunk = atomic_fetch_add(&loop->next_chunk, 1);
+        const size_t chunk = atomic_fetch_add(&loop->next_chunk, 1);
         size_t begin;
 
         if (chunk >= loop->n_chunks)
@@ -61,7 +61,7 @@ void pv_parallel_for(uint32_t n_threads, size_t n, size_t n_chunks,
 
 uint32_t pv_n_cores(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
 
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (uint32_t)n;
 }

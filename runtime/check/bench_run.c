@@ -45,7 +45,7 @@ static enum pv_status refresh(struct pv_bench *b, struct pv_bench_subject *s)
                        "no memory for a benchmark's input");
     for (uint32_t i = 0; i < s->input_floats; i++)
         x[i] = pv_rng_normal(&b->rng);
-    const enum pv_status status = pv_buffer_write(s->input, 0, x, s->input_floats * sizeof *x);
+    enum pv_status status = pv_buffer_write(s->input, 0, x, s->input_floats * sizeof *x);
     free(x);
     return status;
 }

@@ -192,7 +192,7 @@ static enum pv_status run_forms(struct pv_context *context, uint32_t device, con
         snprintf(full, sizeof full, "model/%s", r.name);
         if (params->filter && !strstr(full, params->filter))
             continue;
-        const enum pv_status status = run_form(&run, device, path, seed);
+        enum pv_status status = run_form(&run, device, path, seed);
         if (status != PV_OK) {
             r.passed = false;
             snprintf(r.detail, sizeof r.detail, "could not run: %s (see the log)", pv_status_name(status));

@@ -96,7 +96,7 @@ enum pv_status pv_place(struct pv_context *context, const struct pv_model *model
 {
     struct pv_engine *e = NULL;
     PV_TRY(open_engine(context, model, params, &e));
-    const enum pv_status status = pv_place_stages(e, out);
+    enum pv_status status = pv_place_stages(e, out);
     pv_engine_destroy(e);
     return status;
 }

@@ -13,7 +13,7 @@
 static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t,
                                     const char *name, struct pv_buffer **out)
 {
-    size_t n = (size_t)t->dims[0];
+    const size_t n = (size_t)t->dims[0];
     enum pv_status status = PV_OK;
     float *values = pv_calloc(pv_row_stride((uint32_t)n), sizeof *values);
     if (!values)

@@ -100,7 +100,7 @@ static enum pv_status create_handle(struct pv_device *device)
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = n_names,
                                .ppEnabledExtensionNames = names};
-    VkResult result = vkCreateDevice(device->physical, &info, NULL, &device->handle);
+    const VkResult result = vkCreateDevice(device->physical, &info, NULL, &device->handle);
     if (result != VK_SUCCESS) {
         device->handle = VK_NULL_HANDLE;
         return pv_vk_fail(device, result, "vkCreateDevice");
@@ -115,7 +115,7 @@ static enum pv_status create_timeline(struct pv_device *device)
     VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
                                       .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
     VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-    VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &device->timeline);
+    const VkResult result = device->vk.vkCreateSemaphore(device->handle, &info, NULL, &device->timeline);
     if (result == VK_SUCCESS)
         return PV_OK;
     device->timeline = VK_NULL_HANDLE;
@@ -216,7 +216,7 @@ enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
 {
     if (device->lost)
         return PV_ERR_DEVICE_LOST; /* said already, where it was found */
-    uint32_t max_idle = device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? WAIT_STEPS_CPU : 1;
+    const uint32_t max_idle = device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? WAIT_STEPS_CPU : 1;
     uint32_t n_idle = 0;
     uint64_t last = 0, now = 0;
     VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,

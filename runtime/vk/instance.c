@@ -38,7 +38,7 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
         pv_log_msg(&context->log, PV_LOG_DEBUG, "Vulkan loader: %s", data->pMessage);
         return VK_FALSE;
     }
-    bool error = severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+    const bool error = severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
     atomic_fetch_add(&context->n_validation_messages, 1);
     pv_log_msg(&context->log, error ? PV_LOG_ERROR : PV_LOG_WARN, "validation: %s", data->pMessage);
     return VK_FALSE;
@@ -219,7 +219,7 @@ static void fill_info(struct pv_physical *p)
     memcpy(p->info.driver, c->driver_name, n);
     if (c->driver_info[0] && n + 2 < sizeof p->info.driver) {
         p->info.driver[n++] = ' ';
-        size_t n_info = strnlen(c->driver_info, sizeof p->info.driver - 1 - n);
+        const size_t n_info = strnlen(c->driver_info, sizeof p->info.driver - 1 - n);
         memcpy(p->info.driver + n, c->driver_info, n_info);
     }
     snprintf(p->info.type, sizeof p->info.type, "%s", types[type_rank(c->device_type)]);
@@ -239,7 +239,7 @@ static enum pv_status plan_all(struct pv_context *context)
     for (uint32_t i = 0; i < context->n_physical; i++) {
         struct pv_physical *p = &context->physical[i];
         p->quirks = pv_quirks_find(&p->caps);
-        enum pv_status status =
+        const enum pv_status status =
             pv_plan_make(&p->caps, p->quirks, context->plan_overrides, &context->log, &p->plan);
         if (status == PV_OK) {
             n_planned++;

@@ -106,7 +106,7 @@ static enum pv_status need_queries(struct pv_recorder *r, uint32_t n)
         VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                       .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                       .queryCount = n};
-        VkResult result = device->vk.vkCreateQueryPool(device->handle, &info, NULL, &r->queries);
+        const VkResult result = device->vk.vkCreateQueryPool(device->handle, &info, NULL, &r->queries);
         if (result != VK_SUCCESS) {
             r->queries = VK_NULL_HANDLE;
             return pv_vk_fail(device, result, "vkCreateQueryPool");
@@ -211,7 +211,7 @@ static enum pv_status buffer_range(const struct pv_dispatch *d, uint32_t i, uint
                                    VkDescriptorBufferInfo *out)
 {
     const struct pv_buffer *buffer = d->buffers[i];
-    uint64_t bytes = (buffer->size_bytes + 15) / 16 * 16;
+    const uint64_t bytes = (buffer->size_bytes + 15) / 16 * 16;
     if (bytes > limit)
         return pv_fail(
             buffer->device->log, PV_ERR_UNSUPPORTED,
@@ -245,8 +245,8 @@ static enum pv_status bind_buffers(struct pv_recorder *r, const struct pv_dispat
             PV_TRY(pv_buffer_view(d->buffers[i], d->texel_format[i], &views[i]));
             writes[n++].pTexelBufferView = &views[i];
         } else {
-            bool uniform = p->types[i] == VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
-            uint64_t limit = uniform ? device->caps.max_uniform_range : device->caps.max_storage_range;
+            const bool uniform = p->types[i] == VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER;
+            const uint64_t limit = uniform ? device->caps.max_uniform_range : device->caps.max_storage_range;
             PV_TRY(buffer_range(d, i, limit, &infos[i]));
             writes[n++].pBufferInfo = &infos[i];
         }
@@ -306,7 +306,7 @@ enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispa
 
 static enum pv_status check_span(const struct pv_buffer *buffer, uint64_t offset, uint64_t size_bytes)
 {
-    uint64_t room = (buffer->size_bytes + 15) / 16 * 16;
+    const uint64_t room = (buffer->size_bytes + 15) / 16 * 16;
     if (offset <= room && size_bytes <= room - offset)
         return PV_OK;
     return pv_fail(buffer->device->log, PV_ERR_ARG, "copy: the buffer %s has no %llu bytes at %llu",
@@ -391,7 +391,7 @@ enum pv_status pv_recorder_end(struct pv_recorder *r)
                                     &memory, 0, NULL, 0, NULL);
     ++device->hazard_stamp;
     r->state = EMPTY;
-    VkResult result = device->vk.vkEndCommandBuffer(r->commands);
+    const VkResult result = device->vk.vkEndCommandBuffer(r->commands);
     if (result != VK_SUCCESS)
         return pv_vk_fail(device, result, "vkEndCommandBuffer");
     r->state = RECORDED;
@@ -418,7 +418,7 @@ enum pv_status pv_recorder_submit(struct pv_recorder *r, uint64_t *value)
                          .pCommandBuffers = &r->commands,
                          .signalSemaphoreCount = 1,
                          .pSignalSemaphores = &device->timeline};
-    VkResult result = device->vk.vkQueueSubmit(device->queue, 1, &info, VK_NULL_HANDLE);
+    const VkResult result = device->vk.vkQueueSubmit(device->queue, 1, &info, VK_NULL_HANDLE);
     if (result != VK_SUCCESS)
         return pv_vk_fail(device, result, "vkQueueSubmit");
     device->timeline_value = signal;

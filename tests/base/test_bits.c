@@ -24,12 +24,12 @@ START_TEST(rows_count_over_word_borders)
 {
     const size_t lengths[] = {1, 31, 32, 33, 64, 100};
 
-    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         uint32_t a[4] = {0}, b[4] = {0};
         size_t n_a = 0, n_and = 0, n_xor = 0, n_words = pv_bit_words(lengths[i]);
 
         for (size_t j = 0; j < lengths[i]; j++) {
-            bool in_a = j % 3 == 0, in_b = j % 5 == 0;
+            const bool in_a = j % 3 == 0, in_b = j % 5 == 0;
 
             if (in_a)
                 pv_bit_set(a, j);

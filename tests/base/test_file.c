@@ -59,7 +59,7 @@ START_TEST(reading_grows_past_its_buffer)
     pv_test_temp("large", path);
     ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
     for (uint32_t i = 0; i < 50000; i++)
-        pv_writer_put(&w, &i, sizeof(i));
+        pv_writer_put(&w, &i, sizeof i);
     ck_assert_int_eq(pv_writer_commit(&w), PV_OK);
     ck_assert_int_eq(pv_file_read(path, NULL, &data, &size_bytes), PV_OK);
     ck_assert_uint_eq(size_bytes, 200000);
@@ -79,7 +79,7 @@ START_TEST(abort_leaves_the_old_file)
     write_text(path, "old");
     ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
     pv_writer_put(&w, "new", 3);
-    snprintf(temp, sizeof(temp), "%s", w.temp_path);
+    snprintf(temp, sizeof temp, "%s", w.temp_path);
     ck_assert_int_eq(access(temp, F_OK), 0);
     pv_writer_abort(&w);
     pv_writer_abort(&w);
@@ -145,10 +145,10 @@ START_TEST(a_full_disk_is_reported_with_advice)
     pv_test_temp("full", path);
     write_text(path, "old");
     ck_assert_int_eq(pv_writer_open(&w, path, &log), PV_OK);
-    snprintf(temp, sizeof(temp), "%s", w.temp_path);
+    snprintf(temp, sizeof temp, "%s", w.temp_path);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
     for (int i = 0; i < 4; i++)
-        pv_writer_put(&w, zeros, sizeof(zeros));
+        pv_writer_put(&w, zeros, sizeof zeros);
     ck_assert_int_eq(pv_writer_commit(&w), PV_ERR_IO);
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     ck_assert_uint_eq(captured.n_messages, 1);
@@ -171,7 +171,7 @@ START_TEST(what_is_no_file_is_refused)
     char *data;
 
     pv_test_temp("missing", path);
-    snprintf(inside, sizeof(inside), "%s/x", path);
+    snprintf(inside, sizeof inside, "%s/x", path);
     ck_assert_int_eq(pv_map_open(&map, path, &log), PV_ERR_IO);
     ck_assert(pv_test_logged(&captured, "No such file or directory: check the path"));
     ck_assert_int_eq(pv_file_read(path, &log, &data, &size_bytes), PV_ERR_IO);
@@ -196,15 +196,15 @@ START_TEST(clean_removes_what_killed_writers_left)
     char path[PV_TEST_PATH_ROOM], name[PV_TEST_PATH_ROOM + 16];
 
     pv_test_temp("clean", path);
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        snprintf(name, sizeof(name), "%s%s", path, endings[i]);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, endings[i]);
         FILE *file = fopen(name, "w");
         ck_assert_ptr_nonnull(file);
         fclose(file);
     }
     pv_writer_clean(path);
-    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        snprintf(name, sizeof(name), "%s%s", path, endings[i]);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, endings[i]);
         ck_assert_msg((remove(name) == 0) == (i >= 2), "%s", name);
     }
     pv_writer_clean("no-such-folder/file"); /* nothing to do */

@@ -13,7 +13,7 @@ static bool half_is_nan(uint16_t h)
 START_TEST(half_values_round_trip)
 {
     for (uint32_t h = 0; h < 0x10000; h++) {
-        float f = pv_half_to_float((uint16_t)h);
+        const float f = pv_half_to_float((uint16_t)h);
 
         if (half_is_nan((uint16_t)h)) {
             ck_assert(isnan(f));
@@ -33,9 +33,9 @@ END_TEST
 START_TEST(half_rounds_to_nearest_even)
 {
     for (uint32_t h = 0; h < 0x7bff; h++) {
-        float low = pv_half_to_float((uint16_t)h), high = pv_half_to_float((uint16_t)(h + 1));
-        float middle = low + (high - low) / 2;
-        uint32_t even = h % 2 == 0 ? h : h + 1;
+        const float low = pv_half_to_float((uint16_t)h), high = pv_half_to_float((uint16_t)(h + 1));
+        const float middle = low + (high - low) / 2;
+        const uint32_t even = h % 2 == 0 ? h : h + 1;
 
         ck_assert_uint_eq(pv_float_to_half(middle), even);
         ck_assert_uint_eq(pv_float_to_half(nextafterf(middle, low)), h);
@@ -53,7 +53,7 @@ END_TEST
 START_TEST(bf16_round_trips_and_rounds)
 {
     for (uint32_t h = 0; h < 0x10000; h++) {
-        float f = pv_bf16_to_float((uint16_t)h);
+        const float f = pv_bf16_to_float((uint16_t)h);
 
         if (isnan(f))
             ck_assert(isnan(pv_bf16_to_float(pv_float_to_bf16(f))));

@@ -23,11 +23,11 @@ START_TEST(reference_values_come_out)
     uint8_t bytes[222];
     uint64_t state = 2654435761u;
 
-    for (size_t i = 0; i < sizeof(bytes); i++) {
+    for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (uint8_t)(state >> 56);
         state *= 11400714785074694797u;
     }
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_msg(pv_hash64(bytes, cases[i].n, cases[i].seed) == cases[i].hash, "case %zu: %llx", i,
                       (unsigned long long)pv_hash64(bytes, cases[i].n, cases[i].seed));
     ck_assert_uint_eq(pv_hash64("abc", 3, 0), 0x44bc2cf5ad770999u);

@@ -33,8 +33,8 @@ START_TEST(long_messages_are_cut)
     struct pv_log log = pv_test_log(&captured);
     char text[3000];
 
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
     pv_warn(&log, "%s", text);
     ck_assert_uint_eq(strlen(captured.text), strlen("warning: \n") + 1023);
 }

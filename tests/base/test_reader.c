@@ -6,7 +6,7 @@ static const uint8_t data[] = {0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x88, 0
 
 START_TEST(numbers_are_little_endian)
 {
-    struct pv_reader r = {.data = data, .size_bytes = sizeof(data)};
+    struct pv_reader r = {.data = data, .size_bytes = sizeof data};
 
     ck_assert_uint_eq(pv_read_u64(&r), 0x8807060504030201u);
     ck_assert_float_eq(pv_read_f32(&r), 1.0f);

@@ -28,7 +28,7 @@ START_TEST(below_is_uniform_and_in_range)
 
     pv_rng_seed(&rng, 2);
     for (int i = 0; i < 70000; i++) {
-        uint32_t x = pv_rng_below(&rng, 7);
+        const uint32_t x = pv_rng_below(&rng, 7);
 
         ck_assert_uint_lt(x, 7);
         counts[x]++;
@@ -48,8 +48,8 @@ START_TEST(floats_lie_in_the_unit_interval)
 
     pv_rng_seed(&rng, 3);
     for (int i = 0; i < 100000; i++) {
-        float f = pv_rng_float(&rng);
-        double d = pv_rng_double(&rng);
+        const float f = pv_rng_float(&rng);
+        const double d = pv_rng_double(&rng);
 
         ck_assert(f >= 0.0f && f < 1.0f && d >= 0.0 && d < 1.0);
         sum += (double)f + d;
@@ -66,7 +66,7 @@ START_TEST(normal_has_its_moments)
 
     pv_rng_seed(&rng, 4);
     for (int i = 0; i < n; i++) {
-        double x = (double)pv_rng_normal(&rng);
+        const double x = (double)pv_rng_normal(&rng);
 
         ck_assert(isfinite(x));
         sum += x;

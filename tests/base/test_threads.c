@@ -28,8 +28,8 @@ START_TEST(every_item_is_visited_once)
         for (size_t j = 0; j < 4; j++) {
             struct seen one, many;
 
-            memset(&one, 0, sizeof(one));
-            memset(&many, 0, sizeof(many));
+            memset(&one, 0, sizeof one);
+            memset(&many, 0, sizeof many);
             pv_parallel_for(1, sizes[i], chunks[j], mark, &one);
             pv_parallel_for(8, sizes[i], chunks[j], mark, &many);
             for (size_t k = 0; k < sizes[i]; k++)
@@ -48,7 +48,7 @@ END_TEST
 
 START_TEST(clock_and_cores_are_sane)
 {
-    double before = pv_now_s();
+    const double before = pv_now_s();
 
     ck_assert_uint_ge(pv_n_cores(), 1);
     ck_assert_double_ge(pv_now_s(), before);

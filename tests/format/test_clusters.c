@@ -21,10 +21,10 @@ static void make_small(struct small *s)
     static const uint32_t offset[4] = {0, 3, 3, 5};
     static const uint16_t neurons[8] = {0, 2, 5, 1, 3};
 
-    memset(s, 0, sizeof(*s));
+    memset(s, 0, sizeof *s);
     for (int i = 0; i < 2; i++) {
-        memcpy(s->offset[i], offset, sizeof(offset));
-        memcpy(s->neurons[i], neurons, sizeof(neurons));
+        memcpy(s->offset[i], offset, sizeof offset);
+        memcpy(s->neurons[i], neurons, sizeof neurons);
         s->hot[i][0] = 1;
         s->hot[i][1] = 4;
         for (int j = 0; j < 12; j++)
@@ -74,10 +74,10 @@ START_TEST(what_is_written_is_read)
     ck_assert_str_eq(info->method, "energy");
     ck_assert_uint_eq(info->router_bytes, 2 * 3 * (4 * 2 + 4));
     for (uint32_t i = 0; i < 2; i++) {
-        ck_assert_mem_eq(c->layers[i].offset, s.offset[i], sizeof(s.offset[i]));
+        ck_assert_mem_eq(c->layers[i].offset, s.offset[i], sizeof s.offset[i]);
         ck_assert_mem_eq(c->layers[i].neurons, s.neurons[i], 5 * 2);
-        ck_assert_mem_eq(c->layers[i].router, s.router[i], sizeof(s.router[i]));
-        ck_assert_mem_eq(c->layers[i].router_bias, s.bias[i], sizeof(s.bias[i]));
+        ck_assert_mem_eq(c->layers[i].router, s.router[i], sizeof s.router[i]);
+        ck_assert_mem_eq(c->layers[i].router_bias, s.bias[i], sizeof s.bias[i]);
         ck_assert(c->layers[i].tau == s.layers[i].tau && c->layers[i].density == 0.5f);
         ck_assert_uint_eq(c->layers[i].n_hot, s.layers[i].n_hot);
     }
@@ -119,7 +119,7 @@ START_TEST(a_low_rank_router_is_read)
         ck_assert_uint_eq(pv_cluster_router_width(c, 0), rank);
         ck_assert_uint_eq(c->layers[1].rank, 0);
         ck_assert_ptr_null(c->layers[1].narrow);
-        ck_assert_mem_eq(c->layers[1].router, s.router[1], sizeof(s.router[1]));
+        ck_assert_mem_eq(c->layers[1].router, s.router[1], sizeof s.router[1]);
         ck_assert_uint_eq(c->info.router_bytes, 3 * (rank * 2 + 4) + rank * 4 * 2 + 3 * (4 * 2 + 4));
         ck_assert(c->info.min_rank == 0 && c->info.max_rank == rank);
         pv_clusters_close(c);
@@ -135,10 +135,10 @@ static void patch_narrow(char *file, size_t n, int what, uint64_t value)
     const size_t at[] = {0, 4, 12, 20};
     size_t i = 0;
 
-    while (i + sizeof(name) < n && memcmp(file + i, name, sizeof(name) - 1) != 0)
+    while (i + sizeof name < n && memcmp(file + i, name, sizeof name - 1) != 0)
         i++;
-    ck_assert_uint_lt(i + sizeof(name) + 32, n);
-    memcpy(file + i + sizeof(name) - 1 + at[what], &value, what == 0 || what == 3 ? 4 : 8);
+    ck_assert_uint_lt(i + sizeof name + 32, n);
+    memcpy(file + i + sizeof name - 1 + at[what], &value, what == 0 || what == 3 ? 4 : 8);
 }
 
 START_TEST(wrong_shapes_of_a_low_rank_router_are_refused)
@@ -159,7 +159,7 @@ START_TEST(wrong_shapes_of_a_low_rank_router_are_refused)
         {1, UINT64_MAX, "router.narrow"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pv_test_log captured;
         struct pv_log log = pv_test_log(&captured);
         struct pv_clusters *c = NULL;
@@ -285,7 +285,7 @@ START_TEST(every_rule_is_held)
         {spoil_width, PV_ERR_ARG, "over the limits"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pv_test_log captured;
         struct pv_log log = pv_test_log(&captured);
         struct small s;

@@ -135,7 +135,7 @@ START_TEST(what_is_written_is_read)
     ck_assert_str_eq(g.path, path);
     check_scalars(&g);
     kv = pv_gguf_find(&g, "b.numbers");
-    ck_assert(kv != NULL && kv->n_items == 3 && kv->item_type == PV_GGUF_F32);
+    ck_assert(kv && kv->n_items == 3 && kv->item_type == PV_GGUF_F32);
     ck_assert_double_eq(pv_gguf_item_f64(kv, 2), 3.25);
     ck_assert_int_eq(pv_gguf_item_i64(kv, 1), -2);
     kv = pv_gguf_find(&g, "b.ints");
@@ -146,7 +146,7 @@ START_TEST(what_is_written_is_read)
     ck_assert(kv->n_items == 3 && kv->strings[1].size_bytes == 0 &&
               memcmp(kv->strings[2].data, "gamma", 5) == 0);
     t = pv_gguf_tensor(&g, "matrix");
-    ck_assert(t != NULL && t->type == PV_F32 && t->n_dims == 2 && t->dims[0] == 7 && t->dims[1] == 5);
+    ck_assert(t && t->type == PV_F32 && t->n_dims == 2 && t->dims[0] == 7 && t->dims[1] == 5);
     ck_assert(t->dims[2] == 1 && t->dims[3] == 1 && t->size_bytes == 140);
     ck_assert_uint_eq((uintptr_t)t->data % 32, 0);
     ck_assert_mem_eq(t->data, ((const float[]){1.0f, 2.0f, 0.0f}), 12);
@@ -175,7 +175,7 @@ START_TEST(integers_convert_only_if_they_fit)
     struct bytes b;
     struct pv_gguf g;
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t u = 0;
         double d = 0;
 
@@ -302,10 +302,10 @@ END_TEST
 static void make_tensors(struct bytes *b, const char *second, uint32_t type, uint64_t d0, uint64_t d1,
                          uint64_t offset, size_t n_data)
 {
-    put_header(b, 3, second != NULL ? 2 : 1, 0);
-    if (second != NULL)
+    put_header(b, 3, second ? 2 : 1, 0);
+    if (second)
         put_tensor(b, "first", PV_F32, 8, 2, 0);
-    put_tensor(b, second != NULL ? second : "first", type, d0, d1, offset);
+    put_tensor(b, second ? second : "first", type, d0, d1, offset);
     put_data(b, n_data);
 }
 

@@ -89,10 +89,10 @@ START_TEST(greedy_tokens_decode_to_the_reference_text)
 
     for (size_t i = 0; i < json_array_size(tokens); i++) {
         const char *bytes;
-        size_t n =
+        const size_t n =
             pv_token_bytes(model, (uint32_t)json_integer_value(json_array_get(tokens, i)), false, &bytes);
 
-        ck_assert_uint_lt(used + n, sizeof(text));
+        ck_assert_uint_lt(used + n, sizeof text);
         memcpy(text + used, bytes, n);
         used += n;
     }
@@ -153,10 +153,10 @@ static bool have(const char *name)
 
 int main(void)
 {
-    bool fables = have("models/fables/fables-5m-f16.gguf") && have("golden/fables.json");
-    bool stories = have("models/stories260k-f32.gguf") && have("golden/stories260k.json");
-    bool babyllama = have("models/babyllama105-f32.gguf") && have("models/babyllama105-q8_0.gguf") &&
-                     have("golden/babyllama105.json");
+    const bool fables = have("models/fables/fables-5m-f16.gguf") && have("golden/fables.json");
+    const bool stories = have("models/stories260k-f32.gguf") && have("golden/stories260k.json");
+    const bool babyllama = have("models/babyllama105-f32.gguf") && have("models/babyllama105-q8_0.gguf") &&
+                           have("golden/babyllama105.json");
     TCase *tcase;
     Suite *suite;
 

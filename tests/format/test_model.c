@@ -114,7 +114,7 @@ static uint64_t fingerprint_of(const struct pv_tiny_params *tiny)
 
 START_TEST(the_fingerprint_follows_the_weights)
 {
-    uint64_t first = fingerprint_of(&(struct pv_tiny_params){0});
+    const uint64_t first = fingerprint_of(&(struct pv_tiny_params){0});
 
     ck_assert_uint_eq(fingerprint_of(&(struct pv_tiny_params){.n_ctx = 32}), first);
     ck_assert_uint_ne(fingerprint_of(&(struct pv_tiny_params){.seed = 2}), first);
@@ -183,7 +183,7 @@ START_TEST(what_would_come_out_wrong_is_refused)
         {add_key_length, PV_ERR_FORMAT, "blk.0.attn_q.weight is [1][1][48][48] (expected [56][48])"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pv_test_log captured;
         struct pv_model_params params = {.log = pv_test_log(&captured)};
         struct pv_model *m;
@@ -200,7 +200,7 @@ END_TEST
 
 static char *find_bytes(char *data, size_t n, const char *what)
 {
-    size_t n_what = strlen(what);
+    const size_t n_what = strlen(what);
 
     for (size_t i = 0; i + n_what <= n; i++)
         if (memcmp(data + i, what, n_what) == 0)
@@ -225,7 +225,7 @@ static void check_patched(const char *from, const char *to, uint32_t number, enu
     remove(path);
     at = find_bytes(data, n, from);
     ck_assert_ptr_nonnull(at);
-    if (to != NULL)
+    if (to)
         memcpy(at, to, strlen(to));
     else
         memcpy(at + strlen(from) + 4, &number, 4);

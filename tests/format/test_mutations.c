@@ -20,7 +20,7 @@ static size_t mutate(struct pv_rng *rng, char *data, size_t n, size_t n_head)
 {
     static const uint64_t absurd[] = {0,          1,         UINT64_MAX, 1ull << 60, 1ull << 63, 1ull << 32,
                                       UINT32_MAX, INT32_MAX, 0x80000000, 0xffff,     13,         1ull << 40};
-    uint32_t kind = pv_rng_below(rng, 8);
+    const uint32_t kind = pv_rng_below(rng, 8);
     size_t at;
 
     if (kind == 0)
@@ -60,7 +60,7 @@ static void use_model(const void *data, size_t n, struct outcome *outcome)
     }
     outcome->n_opened++;
     pv_model_describe(m, ignore_line, &n_chars);
-    ck_assert_int_eq(pv_encode(m, text, sizeof(text) - 1, &params, &ids, &n_ids), PV_OK);
+    ck_assert_int_eq(pv_encode(m, text, sizeof text - 1, &params, &ids, &n_ids), PV_OK);
     for (size_t i = 0; i < n_ids; i++)
         ck_assert_uint_lt(ids[i], pv_model_hparams(m)->n_vocab);
     ck_assert_int_eq(pv_decode(m, ids, n_ids, &decoded, &n_text), PV_OK);

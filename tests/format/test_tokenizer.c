@@ -65,11 +65,11 @@ static void check_tokens(const struct fixture *f, const char *text, bool parse_s
 
     ck_assert_int_eq(pv_tokenizer_encode(f->t, text, strlen(text), false, parse_special, &ids, &n), PV_OK);
     for (size_t i = 0; i < n; i++) {
-        struct pv_str s = pv_gguf_find(&f->g, "tokenizer.ggml.tokens")->strings[ids[i]];
+        const struct pv_str s = pv_gguf_find(&f->g, "tokenizer.ggml.tokens")->strings[ids[i]];
 
-        used += (size_t)snprintf(got + used, sizeof(got) - used, "%s%.*s", i > 0 ? " " : "",
-                                 (int)s.size_bytes, s.data);
-        ck_assert_uint_lt(used, sizeof(got));
+        used += (size_t)snprintf(got + used, sizeof got - used, "%s%.*s", i > 0 ? " " : "", (int)s.size_bytes,
+                                 s.data);
+        ck_assert_uint_lt(used, sizeof got);
     }
     ck_assert_str_eq(got, expected);
     free(ids);
@@ -108,7 +108,7 @@ static const char *const awkward[] = {
     "\x80\x80\x80",
     "123 1234 12345",
 };
-enum { N_AWKWARD = sizeof(awkward) / sizeof(awkward[0]) };
+enum { N_AWKWARD = sizeof awkward / sizeof awkward[0] };
 
 static void check_all_round_trips(const struct fixture *f)
 {
@@ -119,7 +119,7 @@ static void check_all_round_trips(const struct fixture *f)
     for (size_t i = 0; i < N_AWKWARD; i++)
         check_round_trip(f, awkward[i], strlen(awkward[i]));
     for (int i = 0; i < 2000; i++) {
-        size_t n = pv_rng_below(&rng, sizeof(text) + 1);
+        const size_t n = pv_rng_below(&rng, sizeof text + 1);
 
         for (size_t j = 0; j < n; j++) /* all bytes, or letters and spaces, or pieces of UTF-8 */
             text[j] =
@@ -284,7 +284,7 @@ static int merge_rank(const struct pv_gguf *g, const char *left, const char *rig
     const struct pv_gguf_kv *kv = pv_gguf_find(g, "tokenizer.ggml.merges");
     char pair[64];
 
-    snprintf(pair, sizeof(pair), "%s %s", left, right);
+    snprintf(pair, sizeof pair, "%s %s", left, right);
     for (uint64_t i = 0; i < kv->n_items; i++)
         if (kv->strings[i].size_bytes == strlen(pair) && memcmp(kv->strings[i].data, pair, strlen(pair)) == 0)
             return (int)i;
@@ -298,12 +298,12 @@ static bool pair_cost(const struct fixture *f, bool spm, const char *left, const
     uint32_t id;
 
     if (!spm) {
-        int rank = merge_rank(&f->g, left, right);
+        const int rank = merge_rank(&f->g, left, right);
 
         *cost = rank;
         return rank >= 0;
     }
-    snprintf(both, sizeof(both), "%s%s", left, right);
+    snprintf(both, sizeof both, "%s%s", left, right);
     id = id_of(f, both);
     if (id == UINT32_MAX)
         return false;
@@ -347,7 +347,7 @@ static void compare_with_naive(bool spm, uint64_t seed)
 
         snprintf(parts[n++], 64, "%s", spm ? "\u2581" : "\u0120");
         for (size_t i = 0; i < n_letters; i++) {
-            char c = "theandigrolws"[pv_rng_below(&rng, 13)];
+            const char c = "theandigrolws"[pv_rng_below(&rng, 13)];
 
             snprintf(parts[n++], 64, "%c", c);
             text[i + 1] = c;
@@ -425,14 +425,14 @@ static void check_broken(const struct broken *b)
 
     pv_test_temp("broken.gguf", path);
     ck_assert_int_eq(pv_gguf_writer_create(&w), PV_OK);
-    if (b->kind != NULL)
+    if (b->kind)
         pv_gguf_add_str(w, "tokenizer.ggml.model", b->kind);
     pv_gguf_add_str_array(w, "tokenizer.ggml.tokens", tokens, b->n_types != 9 ? 3 : 0);
     if (b->n_types != 9)
         pv_gguf_add_array(w, "tokenizer.ggml.token_type", PV_GGUF_I32, types, b->n_types);
     if (b->n_scores != 0)
         pv_gguf_add_array(w, "tokenizer.ggml.scores", PV_GGUF_F32, scores, b->n_scores);
-    if (b->merge != NULL)
+    if (b->merge)
         pv_gguf_add_str_array(w, "tokenizer.ggml.merges", &b->merge, 1);
     pv_gguf_add_u32(w, "tokenizer.ggml.bos_token_id", 77);
     ck_assert_int_eq(pv_gguf_write(w, path, NULL), PV_OK);
@@ -441,7 +441,7 @@ static void check_broken(const struct broken *b)
     remove(path);
     ck_assert_int_eq(pv_tokenizer_create(&g, &log, &t), b->expected);
     ck_assert_msg(pv_test_logged(&captured, b->part), "\"%s\" is not in \"%s\"", b->part, captured.text);
-    if (t != NULL)
+    if (t)
         ck_assert_uint_eq(pv_tokenizer_bos(t), UINT32_MAX);
     pv_tokenizer_destroy(t);
     pv_gguf_close(&g);
@@ -465,7 +465,7 @@ START_TEST(malformed_vocabularies_are_refused)
         {"llama", 3, 3, NULL, 3e38f, PV_ERR_FORMAT, "the score of token 1 is not finite"},
     };
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check_broken(&cases[i]);
 }
 END_TEST
@@ -497,11 +497,11 @@ START_TEST(the_bundled_model_encodes_as_its_trainer_did)
     ck_assert(pv_test_source("models/fables-5m-f16.gguf", path));
     ck_assert_int_eq(pv_gguf_open(&f.g, path, NULL), PV_OK);
     ck_assert_int_eq(pv_tokenizer_create(&f.g, NULL, &f.t), PV_OK);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ck_assert_int_eq(
             pv_tokenizer_encode(f.t, cases[i].text, strlen(cases[i].text), false, false, &ids, &n), PV_OK);
         ck_assert_uint_eq(n, cases[i].n);
-        ck_assert_mem_eq(ids, cases[i].ids, n * sizeof(ids[0]));
+        ck_assert_mem_eq(ids, cases[i].ids, n * sizeof ids[0]);
         free(ids);
     }
     check_all_round_trips(&f);

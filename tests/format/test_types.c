@@ -51,7 +51,7 @@ START_TEST(quantised_blocks_match_hand_computed_ones)
     ck_assert_int_eq((int8_t)q8[3], -3);
     ck_assert_int_eq((int8_t)q8[18], 3); /* halves away from zero */
     ck_assert_int_eq((int8_t)q8[33], -127);
-    memset(x, 0, sizeof(x));
+    memset(x, 0, sizeof x);
     x[0] = -8.0f; /* the largest becomes -8: scale 1 */
     x[1] = 7.0f;
     x[16] = 3.0f;
@@ -140,18 +140,18 @@ START_TEST(packed_rows_unpack_to_the_same_floats)
 
     pv_rng_seed(&rng, 2);
     for (int i = 0; i < N_WEIGHTS; i++) {
-        for (size_t k = 0; k < sizeof(widths) / sizeof(widths[0]); k++) {
+        for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++) {
             struct pv_packed_size size;
-            uint32_t n = widths[k];
-            bool fits = pv_packed_size(weights[i], n, &size);
+            const uint32_t n = widths[k];
+            const bool fits = pv_packed_size(weights[i], n, &size);
 
             ck_assert_int_eq(fits, n % pv_type_block(weights[i]) == 0);
             if (!fits)
                 continue;
             for (uint32_t j = 0; j < n; j++)
                 x[j] = pv_rng_normal(&rng);
-            memset(packed, 0xff, sizeof(packed));
-            memset(scales, 0xff, sizeof(scales));
+            memset(packed, 0xff, sizeof packed);
+            memset(scales, 0xff, sizeof scales);
             pv_quantize(weights[i], x, row, n);
             pv_dequantize(weights[i], row, y, n);
             pv_pack_row(weights[i], row, n, packed, scales);

@@ -34,7 +34,7 @@ static bool put(struct input *in, struct pv_journal *j, uint32_t kind, uint32_t 
 {
     uint32_t size;
 
-    if (!take(in, &size, sizeof(size)))
+    if (!take(in, &size, sizeof size))
         return false;
     if (size > in->n)
         size = (uint32_t)in->n;
@@ -52,7 +52,7 @@ static bool forge(struct input in, const char *path)
     struct pv_journal j;
     uint64_t key;
 
-    if (!take(&in, &head, sizeof(head)))
+    if (!take(&in, &head, sizeof head))
         return false;
     params = (struct pv_capture_params){.shard = head.shard, .n_shards = head.n_shards};
     key = pv_capture_head_key(&head);
@@ -60,7 +60,7 @@ static bool forge(struct input in, const char *path)
     if (pv_journal_open(&j, path, pv_capture_journal_key(key, &params), NULL) != PV_OK)
         abort();
     pv_journal_begin(&j, PV_RECORD_HEAD, 0, key);
-    pv_journal_put(&j, &head, sizeof(head));
+    pv_journal_put(&j, &head, sizeof head);
     if (pv_journal_commit(&j) != PV_OK)
         abort();
     if (put(&in, &j, PV_RECORD_TAU, 0, key)) {
@@ -100,8 +100,8 @@ static void load(const struct pv_capture_file *file)
     if (file->windows.n_tokens > MOST_TOKENS || file->windows.n_tokens * h->d_model > MOST_CELLS ||
         pv_capture_file_check(file, &source) != PV_OK)
         return;
-    tau = calloc(h->n_layers, sizeof(*tau));
-    if (tau == NULL)
+    tau = calloc(h->n_layers, sizeof *tau);
+    if (!tau)
         abort();
     (void)!pv_capture_file_tau(file, tau);
     free(tau);
@@ -118,12 +118,12 @@ static void load(const struct pv_capture_file *file)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     void *copy = pv_fuzz_copy(data, size_bytes);
-    struct input in = {.data = copy, .n = size_bytes};
+    const struct input in = {.data = copy, .n = size_bytes};
     struct pv_capture_info info;
     struct pv_capture_file file;
     char path[64];
 
-    snprintf(path, sizeof(path), "fuzz-capture-%ld", (long)getpid());
+    snprintf(path, sizeof path, "fuzz-capture-%ld", (long)getpid());
     if (forge(in, path)) {
         (void)!pv_capture_read_info(path, NULL, &info);
         if (pv_capture_file_open(&file, path, NULL) == PV_OK) {

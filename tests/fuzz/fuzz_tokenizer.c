@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 
     if (pv_gguf_parse(&g, copy, size_bytes, NULL) == PV_OK && pv_tokenizer_create(&g, NULL, &t) == PV_OK) {
         for (int special = 0; special < 2; special++) {
-            try_text(t, fixed, sizeof(fixed) - 1, special != 0);
+            try_text(t, fixed, sizeof fixed - 1, special != 0);
             try_text(t, copy, size_bytes < 4096 ? size_bytes : 4096, special != 0);
         }
     }

@@ -21,7 +21,7 @@ static const char *seed_path(const char *folder, const char *name)
     static int turn;
 
     turn = 1 - turn;
-    snprintf(path[turn], sizeof(path[turn]), "%s/%s/%s", root, folder, name);
+    snprintf(path[turn], sizeof path[turn], "%s/%s/%s", root, folder, name);
     return path[turn];
 }
 
@@ -117,10 +117,10 @@ static void write_damaged(const char *folder, const char *name)
 
     if (pv_file_read(seed_path(folder, name), NULL, &data, &n) != PV_OK)
         fail(name);
-    snprintf(file, sizeof(file), "%s-cut", name);
+    snprintf(file, sizeof file, "%s-cut", name);
     write_bytes(seed_path(folder, file), data, n / 2);
-    memcpy(data + 8, huge, sizeof(huge));
-    snprintf(file, sizeof(file), "%s-huge", name);
+    memcpy(data + 8, huge, sizeof huge);
+    snprintf(file, sizeof file, "%s-huge", name);
     write_bytes(seed_path(folder, file), data, 100);
     free(data);
 }

@@ -30,16 +30,16 @@ static int run_folder(const char *folder)
     struct dirent *entry;
     int n = 0;
 
-    if (dir == NULL) {
+    if (!dir) {
         fprintf(stderr, "%s: cannot be opened\n", folder);
         return -1;
     }
-    while (n >= 0 && (entry = readdir(dir)) != NULL) {
+    while (n >= 0 && (entry = readdir(dir))) {
         char path[4096];
 
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         n = run_file(path) < 0 ? -1 : n + 1;
     }
     closedir(dir);
@@ -52,8 +52,8 @@ int main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         struct stat info;
-        bool is_folder = stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode);
-        int n = is_folder ? run_folder(argv[i]) : run_file(argv[i]);
+        const bool is_folder = stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode);
+        const int n = is_folder ? run_folder(argv[i]) : run_file(argv[i]);
 
         if (n < 0)
             return EXIT_FAILURE;

@@ -136,7 +136,7 @@ START_TEST(dispatches_are_timed)
             ck_assert(times[i].start_us >= end - 1e-6 && times[i].duration_us >= 0.0);
             end = times[i].start_us + times[i].duration_us;
             ck_assert_uint_eq(times[i].stage, 0);
-            routed = routed || strstr(times[i].shader, "rout") != NULL;
+            routed = routed || strstr(times[i].shader, "rout");
         }
         ck_assert(routed);
         ck_assert_double_le(end, 1e3 * stats.device_ms * 1.001 + 1.0);

@@ -104,7 +104,7 @@ static inline enum pv_status fake_score(void *user, const uint32_t *tokens, cons
     fake->n_scores++;
     for (uint32_t i = 0; i < n; i++)
         nll[i] = (float)FAKE_NLL;
-    for (uint32_t layer = 0; layer < FAKE_LAYERS && mask != NULL; layer++) {
+    for (uint32_t layer = 0; layer < FAKE_LAYERS && mask; layer++) {
         float z[FAKE_CTX * FAKE_D], c[FAKE_CTX * FAKE_F];
         uint32_t words = (FAKE_F + 31) / 32, bits[FAKE_CTX * ((FAKE_F + 31) / 32)] = {0};
         struct pv_capture capture = {.layer = layer, .n_tokens = n, .z = z, .contribution = c};
@@ -136,7 +136,7 @@ static inline struct pv_source fake_source(struct fake *fake)
 
 static inline uint32_t *fake_text(size_t n, uint64_t seed)
 {
-    uint32_t *tokens = calloc(n, sizeof(*tokens));
+    uint32_t *tokens = calloc(n, sizeof *tokens);
     struct pv_rng rng;
 
     pv_rng_seed(&rng, seed);

@@ -32,8 +32,8 @@ static void rig_open(struct rig *r)
 {
     *r = (struct rig){0};
     ck_assert_int_eq(pv_synthetic_make(&LAYER, &r->layer), PV_OK);
-    r->train = calloc(LAYER.n_tokens, sizeof(*r->train));
-    r->held_out = calloc(LAYER.n_tokens, sizeof(*r->held_out));
+    r->train = calloc(LAYER.n_tokens, sizeof *r->train);
+    r->held_out = calloc(LAYER.n_tokens, sizeof *r->held_out);
     for (uint32_t i = 0; i < LAYER.n_tokens; i++) {
         if (i % 5 == 4)
             r->held_out[r->n_held_out++] = i;
@@ -62,7 +62,7 @@ static struct pv_kmeans_result cluster(const struct rig *r, struct pv_device *wh
 
 static double purity(const struct rig *r, const float *centroids, enum pv_space space)
 {
-    uint16_t *own = calloc(LAYER.n_tokens, sizeof(*own));
+    uint16_t *own = calloc(LAYER.n_tokens, sizeof *own);
     double result;
 
     ck_assert_int_eq(pv_kmeans_assign(&r->layer.x, NULL, LAYER.n_tokens, centroids, 19, space, 1, own, NULL),
@@ -75,7 +75,7 @@ static double purity(const struct rig *r, const float *centroids, enum pv_space 
 
 START_TEST(clusters_as_good_as_on_the_host)
 {
-    enum pv_space space = _i ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION;
+    const enum pv_space space = _i ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION;
     struct rig r;
     struct pv_kmeans_result here, there, again;
     double pure_here, pure_there;
@@ -197,7 +197,8 @@ static void check_near(const struct pv_router *here, const struct pv_router *the
     for (size_t k = 0; k < 12; k++)
         ck_assert_float_eq_tol(here->bias[k], there->bias[k], 2e-3f);
     for (size_t i = 0; i < 12 * LAYER.d_model; i++) {
-        double a = (double)pv_half_to_float(here->weight[i]), b = (double)pv_half_to_float(there->weight[i]);
+        const double a = (double)pv_half_to_float(here->weight[i]),
+                     b = (double)pv_half_to_float(there->weight[i]);
 
         sum += a * a;
         difference += (a - b) * (a - b);

@@ -32,9 +32,9 @@ static void row(uint32_t group, uint32_t layer, uint32_t noise, float *z, float 
     pv_rng_seed(&rng, noise);
     for (uint32_t i = 0; i < D; i++)
         z[i] = pv_rng_normal(&own) + 0.05f * pv_rng_normal(&rng);
-    memset(c, 0, F * sizeof(*c));
+    memset(c, 0, F * sizeof *c);
     for (uint32_t i = 0; i < OWN;) {
-        uint32_t j = pv_rng_below(&own, F);
+        const uint32_t j = pv_rng_below(&own, F);
 
         i += c[j] <= 0.0f;
         c[j] = 0.5f + pv_rng_float(&own);
@@ -43,7 +43,7 @@ static void row(uint32_t group, uint32_t layer, uint32_t noise, float *z, float 
 
 static enum pv_status run(void *user, const uint32_t *tokens, uint32_t n, pv_capture_fn fn, void *fn_user)
 {
-    uint32_t n_groups = *(uint32_t *)user;
+    const uint32_t n_groups = *(uint32_t *)user;
     float z[CTX * D], c[CTX * F];
 
     for (uint32_t l = 0; l < LAYERS; l++) {
@@ -95,7 +95,7 @@ static enum pv_status fit(uint32_t n_groups, uint32_t n_clusters, double neuron_
                                    .n_threads = 1,
                                    .progress = {on_progress, stopper}};
     struct pv_log log = pv_test_log(&captured);
-    uint32_t *text = calloc(N_TOKENS, sizeof(*text));
+    uint32_t *text = calloc(N_TOKENS, sizeof *text);
     struct pv_rng rng;
     enum pv_status status;
 
@@ -111,7 +111,7 @@ static char *take(size_t *n)
 {
     char *bytes = NULL, resume[PV_TEST_PATH_ROOM + 16];
 
-    snprintf(resume, sizeof(resume), "%s.resume", out_path);
+    snprintf(resume, sizeof resume, "%s.resume", out_path);
     ck_assert_int_ne(access(resume, F_OK), 0);
     ck_assert_int_eq(pv_file_read(out_path, NULL, &bytes, n), PV_OK);
     remove(out_path);
@@ -176,7 +176,7 @@ START_TEST(the_router_is_paid_for)
 {
     struct stopper none = {0};
     struct pv_fit_result r;
-    double row_bytes = 2.0 * D + 4.0, half = 32.0 * row_bytes / (0.5 * BUDGET * F);
+    const double row_bytes = 2.0 * D + 4.0, half = 32.0 * row_bytes / (0.5 * BUDGET * F);
 
     pv_test_temp("auto.gguf", out_path);
     ck_assert_int_eq(fit(32, PV_FIT_CLUSTERS_AUTO, 0.99 * half, &none, &r), PV_OK);

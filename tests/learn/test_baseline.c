@@ -37,7 +37,7 @@ START_TEST(kmodes_finds_planted_groups)
         for (uint64_t q = p.x.offset[i]; q < p.x.offset[i + 1]; q++)
             pv_bit_set(row, p.x.col[q]);
         for (size_t k = 0; k < K; k++) {
-            size_t d = pv_bit_count_xor(row, r.modes + k * words, words);
+            const size_t d = pv_bit_count_xor(row, r.modes + k * words, words);
 
             if (d < best) {
                 best = d;
@@ -62,7 +62,7 @@ START_TEST(kmodes_is_the_same_for_any_threads_and_takes_few_rows)
     ck_assert_int_eq(pv_kmodes(&p.x, NULL, ROWS, &params, NULL, &a), PV_OK);
     params.n_threads = 2;
     ck_assert_int_eq(pv_kmodes(&p.x, NULL, ROWS, &params, NULL, &b), PV_OK);
-    ck_assert_mem_eq(a.modes, b.modes, K * pv_bit_words(COLS) * sizeof(*a.modes));
+    ck_assert_mem_eq(a.modes, b.modes, K * pv_bit_words(COLS) * sizeof *a.modes);
     free(a.modes);
     free(b.modes);
     ck_assert_int_eq(pv_kmodes(&p.x, NULL, 3, &params, NULL, &a), PV_OK); /* fewer rows than clusters */
@@ -119,7 +119,7 @@ END_TEST
 START_TEST(every_kind_keeps_the_density_and_the_energy)
 {
     struct toy *t = toy_new(2);
-    uint32_t *bits = calloc(TOY_ROWS * WORDS, sizeof(*bits));
+    uint32_t *bits = calloc(TOY_ROWS * WORDS, sizeof *bits);
 
     ck_assert_ptr_nonnull(bits);
     for (int by = 0; by < PV_GROUP_COUNT; by++) {
@@ -155,7 +155,7 @@ START_TEST(energy_masks_keep_more_energy_and_frequent_ones_more_neurons)
     struct pv_predictor *p;
 
     for (uint32_t i = 0; i < pv_n_cluster_kinds; i++) {
-        bool by_energy = strcmp(pv_cluster_kinds[i].name, "parvin") == 0;
+        const bool by_energy = strcmp(pv_cluster_kinds[i].name, "parvin") == 0;
 
         if (!by_energy && strcmp(pv_cluster_kinds[i].name, "parvin-active") != 0)
             continue;
@@ -183,7 +183,7 @@ START_TEST(the_union_of_two_reaches_the_density_and_threads_do_not_matter)
     uint32_t *bits[2] = {calloc(TOY_ROWS * WORDS, 4), calloc(TOY_ROWS * WORDS, 4)};
     double density, energy;
 
-    ck_assert(bits[0] != NULL && bits[1] != NULL);
+    ck_assert(bits[0] && bits[1]);
     for (uint32_t n = 0; n < 2; n++) {
         struct pv_grouping *g = grouped(t, PV_GROUP_CONTRIBUTION, n + 1);
         struct pv_predictor *p;

@@ -23,7 +23,7 @@ static struct pv_test_log captured;
 static void set_paths(void)
 {
     pv_test_temp("budget.gguf", out_path);
-    snprintf(resume_path, sizeof(resume_path), "%s.resume", out_path);
+    snprintf(resume_path, sizeof resume_path, "%s.resume", out_path);
     remove(out_path);
     remove(resume_path);
 }
@@ -86,7 +86,7 @@ static double rise_of_file(const struct fake *fake, const uint32_t *text, uint64
     ck_assert_int_eq(pv_clusters_open(out_path, NULL, &clusters), PV_OK);
     for (uint32_t w = 0; w < windows.n_windows; w++) {
         uint32_t n_here;
-        size_t at = pv_windows_at(&windows, w, &n_here);
+        const size_t at = pv_windows_at(&windows, w, &n_here);
 
         for (uint32_t i = 0; i < n_here && pv_budget_keeps_out(&windows, w) && at + i + 1 < N_TOKENS; i++) {
             sum += FAKE_LOSS * lost(fake, clusters, text[at + i], i);
@@ -103,7 +103,7 @@ static void check_probes(double bound, double *answer)
 {
     double best = 1.0, worst = 0.0;
 
-    for (const char *at = captured.text; (at = strstr(at, "density ")) != NULL; at++) {
+    for (const char *at = captured.text; (at = strstr(at, "density ")); at++) {
         double density, rise, error;
 
         if (sscanf(at, "density %lf: perplexity rises by %lf %% +- %lf", &density, &rise, &error) != 3)
@@ -125,7 +125,7 @@ START_TEST(finds_the_lowest_density_within_the_rise)
     uint32_t *text = fake_text(N_TOKENS, 3);
     double before = 1.1, answer;
 
-    for (size_t b = 0; b < sizeof(bounds) / sizeof(bounds[0]); b++) {
+    for (size_t b = 0; b < sizeof bounds / sizeof bounds[0]; b++) {
         struct pv_fit_result r;
         uint64_t n;
 
@@ -221,7 +221,7 @@ START_TEST(nothing_is_learned_from_what_is_kept_out)
         for (uint32_t i = 0; i < n_here && pv_budget_keeps_out(&windows, w); i++)
             changed[at + i] = 7 * changed[at + i] % 500;
     }
-    ck_assert_int_ne(memcmp(text, changed, N_TOKENS * sizeof(*text)), 0);
+    ck_assert_int_ne(memcmp(text, changed, N_TOKENS * sizeof *text), 0);
     other = file_of(changed, &n_changed);
     ck_assert_uint_eq(n, n_changed);
     ck_assert_int_eq(memcmp(bytes, other, n), 0);
@@ -241,12 +241,12 @@ START_TEST(keeps_out_a_tenth_in_stretches)
     static const uint32_t sizes[] = {1, 2, 3, 9, 10, 11, 19, 40, 41, 99, 400, 12345};
     uint32_t text[1] = {0};
 
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         uint32_t n = sizes[i], n_out = 0, n_stretches = 0, last = 0;
         struct pv_windows windows = pv_windows_plan(text, (size_t)n * 32, 0, 32);
 
         for (uint32_t w = 0; w < n; w++) {
-            uint32_t out = pv_budget_keeps_out(&windows, w);
+            const uint32_t out = pv_budget_keeps_out(&windows, w);
 
             n_out += out;
             n_stretches += out && !last;

@@ -67,12 +67,12 @@ START_TEST(windows_spread_over_the_text)
     size_t sizes[][2] = {{1000, 320}, {1000, 999}, {1001, 33}, {100000, 70}, {64, 1}};
     uint32_t text[1] = {0}, n;
 
-    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         struct pv_windows w = pv_windows_plan(text, sizes[s][0], sizes[s][1], 32);
         size_t end = 0, sum = 0, gap = 0;
 
         for (uint32_t i = 0; i < w.n_windows; i++) {
-            size_t at = pv_windows_at(&w, i, &n);
+            const size_t at = pv_windows_at(&w, i, &n);
 
             ck_assert_uint_ge(at, end);
             gap = at - end > gap ? at - end : gap;
@@ -97,7 +97,7 @@ static void check_layer(const struct rig *r, uint32_t layer)
     ck_assert_uint_eq(data.x.n_rows, r->windows.n_tokens);
     for (uint32_t w = 0; w < r->windows.n_windows; w++) {
         uint32_t n;
-        size_t at = pv_windows_at(&r->windows, w, &n);
+        const size_t at = pv_windows_at(&r->windows, w, &n);
 
         for (uint32_t i = 0; i < n; i++, row++) {
             float z[FAKE_D], c[FAKE_F];
@@ -146,7 +146,7 @@ START_TEST(tau_keeps_the_share_asked_for)
 {
     double shares[] = {0.01, 0.3, 0.5, 0.9, 1.0};
 
-    for (size_t s = 0; s < sizeof(shares) / sizeof(shares[0]); s++) {
+    for (size_t s = 0; s < sizeof shares / sizeof shares[0]; s++) {
         struct pv_layer_data data;
         struct rig r;
 
@@ -249,7 +249,7 @@ START_TEST(malformed_records_are_refused)
     bytes = malloc(size);
     ck_assert_int_eq(pv_journal_read(&r.j, pv_capture_find(&r.j, key, 0), 0, bytes, size), PV_OK);
     for (size_t at = 0; at < size; at += at < 48 ? 1 : 5) {
-        struct pv_journal_record record = *pv_capture_find(&r.j, key, 0);
+        const struct pv_journal_record record = *pv_capture_find(&r.j, key, 0);
 
         if (at >= 40 && at < 40 + 20 * FAKE_D * 2)
             continue; /* z may be anything */
@@ -259,7 +259,7 @@ START_TEST(malformed_records_are_refused)
         ck_assert_int_eq(pv_journal_commit(&r.j), PV_OK);
         bytes[at] ^= 0xff;
         for (uint32_t l = 0; l < FAKE_LAYERS; l++) {
-            enum pv_status status = pv_capture_load(&r.j, key, &r.source, &r.windows, l, true, &data);
+            const enum pv_status status = pv_capture_load(&r.j, key, &r.source, &r.windows, l, true, &data);
 
             bool sound = status == PV_OK || status == PV_ERR_FORMAT;
 

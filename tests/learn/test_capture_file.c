@@ -23,7 +23,7 @@ static void name_files(void)
     for (int i = 0; i < MOST_PARTS + 3; i++) {
         char name[32];
 
-        snprintf(name, sizeof(name), "capture-%d", i);
+        snprintf(name, sizeof name, "capture-%d", i);
         pv_test_temp(name, paths[i]);
     }
 }
@@ -41,7 +41,7 @@ static enum pv_status capture(const char *path, bool dense, struct pv_capture_op
     struct pv_source source = fake_source(&fake);
     uint32_t *text = fake_text(N_TEXT, seed);
     struct pv_log log = pv_test_log(&captured);
-    enum pv_status status = pv_learn_capture(&source, text, N_TEXT, path, &options, &log, result);
+    const enum pv_status status = pv_learn_capture(&source, text, N_TEXT, path, &options, &log, result);
 
     free(text);
     return status;
@@ -87,7 +87,7 @@ START_TEST(parts_make_the_whole)
 {
     static const int orders[][MOST_PARTS] = {{0, 1, 2, 3}, {2, 0, 3, 1}};
     struct pv_capture_options options = {.n_tokens = 700, .thin = _i & 2 ? 3 : 1};
-    bool dense = _i & 1;
+    const bool dense = _i & 1;
 
     if (_i & 2)
         options.n_tokens = 200;
@@ -116,17 +116,17 @@ static void learn(const char *capture_path, bool dense, uint32_t thin, const cha
     struct pv_fit_params params = {.n_clusters = 9,
                                    .density = 0.3,
                                    .n_epochs = 3,
-                                   .n_tokens = capture_path != NULL ? 0 : 300,
-                                   .thin = capture_path != NULL ? 0 : thin,
+                                   .n_tokens = capture_path ? 0 : 300,
+                                   .thin = capture_path ? 0 : thin,
                                    .capture_path = capture_path};
     struct pv_fit_result result;
-    uint32_t *text = capture_path != NULL ? NULL : fake_text(N_TEXT, 1);
+    uint32_t *text = capture_path ? NULL : fake_text(N_TEXT, 1);
     struct pv_log log = pv_test_log(&captured);
 
-    ck_assert_msg(pv_learn(&source, text, text != NULL ? N_TEXT : 0, out, &params, &log, &result) == PV_OK,
-                  "%s", captured.text);
+    ck_assert_msg(pv_learn(&source, text, text ? N_TEXT : 0, out, &params, &log, &result) == PV_OK, "%s",
+                  captured.text);
     ck_assert_uint_eq(result.n_tokens, 300);
-    if (capture_path != NULL)
+    if (capture_path)
         ck_assert_uint_eq(fake.n_runs, 0);
     pv_fit_result_free(&result);
     free(text);
@@ -134,8 +134,8 @@ static void learn(const char *capture_path, bool dense, uint32_t thin, const cha
 
 START_TEST(learning_from_a_file_is_learning_from_the_text)
 {
-    bool dense = _i & 1;
-    uint32_t thin = _i & 2 ? 3 : 1;
+    const bool dense = _i & 1;
+    const uint32_t thin = _i & 2 ? 3 : 1;
     char other[PV_TEST_PATH_ROOM];
 
     pv_test_temp("capture-other", other);
@@ -163,7 +163,7 @@ START_TEST(stopped_and_resumed_is_the_same)
     char resume[PV_TEST_PATH_ROOM + 16];
 
     capture_ok(paths[WHOLE], false, options);
-    snprintf(resume, sizeof(resume), "%s.resume", paths[0]);
+    snprintf(resume, sizeof resume, "%s.resume", paths[0]);
     for (double at = 0.0; at < 32.0; at += 5.0) {
         options.progress = (struct pv_progress){stop_at, &at};
         ck_assert_int_eq(capture(paths[0], false, options, 1, &result), PV_ERR_INTERRUPTED);
@@ -189,7 +189,7 @@ START_TEST(thinning_keeps_one_in_so_many)
 
             for (uint32_t i = 0; i < w.n_windows; i++) {
                 uint32_t n;
-                size_t at = pv_windows_at(&w, i, &n);
+                const size_t at = pv_windows_at(&w, i, &n);
 
                 ck_assert_uint_ge(at, end);
                 end = at + n;
@@ -238,12 +238,12 @@ static enum pv_status learn_status(const char *path, bool dense)
     struct pv_fit_params params = {.n_clusters = 9, .n_epochs = 1, .n_iters = 2, .capture_path = path};
     struct pv_fit_result result;
     struct pv_log log = pv_test_log(&captured);
-    enum pv_status status = pv_learn(&source, NULL, 0, paths[CLUSTERS], &params, &log, &result);
+    const enum pv_status status = pv_learn(&source, NULL, 0, paths[CLUSTERS], &params, &log, &result);
     char resume[PV_TEST_PATH_ROOM + 16];
 
     if (status == PV_OK)
         pv_fit_result_free(&result);
-    snprintf(resume, sizeof(resume), "%s.resume", paths[CLUSTERS]);
+    snprintf(resume, sizeof resume, "%s.resume", paths[CLUSTERS]);
     remove(resume);
     return status;
 }
@@ -316,7 +316,7 @@ static void forge(struct pv_capture_head head, uint64_t key)
     remove(paths[0]);
     ck_assert_int_eq(pv_journal_open(&j, paths[0], key, NULL), PV_OK);
     pv_journal_begin(&j, PV_RECORD_HEAD, 0, key);
-    pv_journal_put(&j, &head, sizeof(head));
+    pv_journal_put(&j, &head, sizeof head);
     ck_assert_int_eq(pv_journal_commit(&j), PV_OK);
     pv_journal_close(&j, false);
 }
@@ -384,7 +384,7 @@ START_TEST(hostile_records)
         if (what == 2)
             tau[2] = INFINITY;
         pv_journal_begin(&j, PV_RECORD_TAU, 0, whole.key);
-        pv_journal_put(&j, tau, what == 0 ? 4 : sizeof(tau));
+        pv_journal_put(&j, tau, what == 0 ? 4 : sizeof tau);
         ck_assert_int_eq(pv_journal_commit(&j), PV_OK);
         for (uint32_t w = 0; w < 2; w++) {
             const struct pv_journal_record *r = pv_capture_find(&whole.journal, whole.key, w);
@@ -413,7 +413,7 @@ START_TEST(options_that_make_no_sense)
         {.n_ctx = FAKE_CTX + 1}, {.shard = 2, .n_shards = 2}, {.n_shards = 200}, {.active_share = 1.5}};
     struct pv_capture_result result;
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_int_eq(capture(paths[0], true, bad[i], 1, &result), PV_ERR_ARG);
     ck_assert_int_ne(access(paths[0], F_OK), 0);
 }

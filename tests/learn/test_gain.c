@@ -28,7 +28,7 @@ START_TEST(a_gain_is_the_energy_that_a_mask_keeps)
 {
     struct planted p = planted_new(300, COLS, GROUPS, 1);
     uint32_t rows[] = {7, 0, 299, 41, 41};
-    enum { K = PV_GAIN_TILE + 3, N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+    enum { K = PV_GAIN_TILE + 3, N_ROWS = sizeof rows / sizeof rows[0] };
     struct pv_mask_lists lists = lists_new(K);
     float out[N_ROWS * PV_GAIN_TILE];
     struct pv_gain gain;
@@ -42,7 +42,7 @@ START_TEST(a_gain_is_the_energy_that_a_mask_keeps)
         pv_gain_tile(&gain, tile, rows, N_ROWS, out);
         for (size_t i = 0; i < N_ROWS; i++) {
             for (uint32_t t = 0; t < PV_GAIN_TILE; t++) {
-                uint32_t k = tile * PV_GAIN_TILE + t;
+                const uint32_t k = tile * PV_GAIN_TILE + t;
                 double sum = 0.0;
 
                 for (uint64_t q = p.offset[rows[i]]; q < p.offset[rows[i] + 1] && k < GROUPS; q++)
@@ -76,18 +76,19 @@ START_TEST(rows_go_to_the_mask_that_is_worth_most)
     for (uint32_t k = 0; k < K; k++)
         use[k] = k != 2; /* a group's own cluster */
     ck_assert_int_eq(pv_gain_init(&gain, &p.x, &lists, NULL, 0), PV_OK);
-    for (size_t c = 0; c < sizeof(prices) / sizeof(prices[0]); c++) {
+    for (size_t c = 0; c < sizeof prices / sizeof prices[0]; c++) {
         uint16_t one[ROWS], two[ROWS];
 
-        memset(one, 0xff, sizeof(one));
+        memset(one, 0xff, sizeof one);
         ck_assert_int_eq(pv_gain_regroup(&p.x, &lists, &energy, (float)(0.5 * prices[c]), 1, one), PV_OK);
         ck_assert_int_eq(pv_gain_regroup(&p.x, &lists, &energy, (float)(0.5 * prices[c]), 2, two), PV_OK);
-        ck_assert_mem_eq(one, two, sizeof(one));
+        ck_assert_mem_eq(one, two, sizeof one);
         for (size_t i = 0; i < ROWS; i++) {
             double most = -INFINITY, got;
 
             for (uint32_t k = 0; k < K; k++) {
-                double worth = pv_gain_of(&gain, i, k) - prices[c] * (lists.offset[k + 1] - lists.offset[k]);
+                const double worth =
+                    pv_gain_of(&gain, i, k) - prices[c] * (lists.offset[k + 1] - lists.offset[k]);
 
                 most = use[k] > 0 && worth > most ? worth : most;
             }
@@ -118,7 +119,7 @@ struct problem {
 
 static struct problem *problem_new(void)
 {
-    struct problem *q = calloc(1, sizeof(*q));
+    struct problem *q = calloc(1, sizeof *q);
     struct pv_rng rng;
 
     q->p = planted_new(N, COLS, GROUPS, 3);
@@ -161,7 +162,7 @@ static struct pv_router trained(const struct problem *q, const struct pv_router 
     struct pv_router_data data = q->data;
     struct pv_router router;
 
-    data.gain = start != NULL ? &q->gain : NULL;
+    data.gain = start ? &q->gain : NULL;
     data.start = start;
     ck_assert_int_eq(pv_router_train(&params, &data, NULL, &router), PV_OK);
     return router;
@@ -178,8 +179,8 @@ START_TEST(a_router_learns_what_masks_keep_whatever_the_labels_say)
     ck_assert_double_lt(kept.accuracy, 0.1);  /* for that it must leave the labels */
     ck_assert_double_gt(held.accuracy, 0.85); /* a heavy label keeps it there */
     ck_assert_double_lt(held.kept, 0.15);
-    ck_assert_mem_eq(kept.weight, again.weight, GROUPS * D * sizeof(*kept.weight));
-    ck_assert_mem_eq(kept.bias, again.bias, GROUPS * sizeof(*kept.bias));
+    ck_assert_mem_eq(kept.weight, again.weight, GROUPS * D * sizeof *kept.weight);
+    ck_assert_mem_eq(kept.bias, again.bias, GROUPS * sizeof *kept.bias);
     pv_router_free(&named);
     pv_router_free(&kept);
     pv_router_free(&again);

@@ -105,7 +105,7 @@ END_TEST
 
 START_TEST(large_and_empty_records)
 {
-    size_t size = (3u << 20) + 17;
+    const size_t size = (3u << 20) + 17;
     unsigned char *data = malloc(size), *back = malloc(size);
     struct pv_journal j;
 

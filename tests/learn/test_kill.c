@@ -44,7 +44,7 @@ static bool on_progress(void *user, const char *stage, double done, double total
 
     ck_assert_double_le(done, total);
     if (strcmp(stage, s->last) != 0) {
-        snprintf(s->last, sizeof(s->last), "%s", stage);
+        snprintf(s->last, sizeof s->last, "%s", stage);
         s->stages++;
     }
     if (s->n++ != s->at || s->how == TO_THE_END)
@@ -86,7 +86,7 @@ static pid_t start(enum how how, uint32_t at)
     if (pid == 0) {
         struct stopper stopper = {.how = how, .at = at};
         struct pv_fit_result result;
-        enum pv_status status = fit(&stopper, &result);
+        const enum pv_status status = fit(&stopper, &result);
 
         _exit(status == PV_OK ? 0 : status == PV_ERR_INTERRUPTED ? INTERRUPTED : FAILED);
     }
@@ -105,13 +105,13 @@ static int finish(pid_t pid)
 /* The finished file; nothing else may be left. */
 static char *take(size_t *n)
 {
-    size_t stem = strlen(out_path);
+    const size_t stem = strlen(out_path);
     struct dirent *entry;
     char *bytes = NULL;
     DIR *dir = opendir(".");
 
     ck_assert_ptr_nonnull(dir);
-    while ((entry = readdir(dir)) != NULL)
+    while ((entry = readdir(dir)))
         ck_assert_msg(strncmp(entry->d_name, out_path, stem) != 0 || entry->d_name[stem] == '\0',
                       "%s was left behind", entry->d_name);
     closedir(dir);
@@ -133,7 +133,7 @@ static void expect_same(const char *whole, size_t n_whole)
 static char *whole_file(size_t *n)
 {
     pv_test_temp("kill.gguf", out_path);
-    snprintf(resume_path, sizeof(resume_path), "%s.resume", out_path);
+    snprintf(resume_path, sizeof resume_path, "%s.resume", out_path);
     remove(out_path);
     remove(resume_path);
     ck_assert_int_eq(finish(start(TO_THE_END, 0)), 0);
@@ -215,7 +215,7 @@ START_TEST(killed_at_random_moments)
     seconds = pv_now_s() - seconds;
     pv_rng_seed(&rng, 8);
     for (int i = 0; i < RANDOM_KILLS; i++) {
-        double moment = pv_rng_double(&rng) * seconds * 1.1;
+        const double moment = pv_rng_double(&rng) * seconds * 1.1;
         pid_t pid = start(TO_THE_END, 0);
 
         sleep_s(moment);

@@ -18,7 +18,7 @@ static struct pv_kmeans_params params_of(uint32_t n_clusters)
 
 static uint32_t *all_rows(size_t n)
 {
-    uint32_t *rows = calloc(n, sizeof(*rows));
+    uint32_t *rows = calloc(n, sizeof *rows);
 
     for (size_t i = 0; i < n; i++)
         rows[i] = (uint32_t)i;
@@ -106,15 +106,15 @@ START_TEST(assignment_is_the_definition)
     struct pv_rng rng;
 
     pv_rng_seed(&rng, 4);
-    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-        uint32_t n_clusters = sizes[s];
-        float *centroids = calloc((size_t)n_clusters * 50, sizeof(*centroids));
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        const uint32_t n_clusters = sizes[s];
+        float *centroids = calloc((size_t)n_clusters * 50, sizeof *centroids);
         uint16_t cluster[200];
 
         for (size_t i = 0; i < (size_t)n_clusters * 50; i++)
             centroids[i] = pv_rng_float(&rng);
         if (n_clusters > 20) /* a tie */
-            memcpy(centroids + 20 * 50, centroids + 3 * 50, 50 * sizeof(*centroids));
+            memcpy(centroids + 20 * 50, centroids + 3 * 50, 50 * sizeof *centroids);
         ck_assert_int_eq(
             pv_kmeans_assign(&p.x, NULL, 200, centroids, n_clusters, PV_SPACE_CONTRIBUTION, 1, cluster, NULL),
             PV_OK);
@@ -270,7 +270,7 @@ END_TEST
 static double similarity(const struct planted *p, const float *centroids, uint32_t n_clusters,
                          enum pv_space space, uint16_t *cluster)
 {
-    float *score = calloc(p->x.n_rows, sizeof(*score));
+    float *score = calloc(p->x.n_rows, sizeof *score);
     double sum = 0;
 
     ck_assert_int_eq(
@@ -285,11 +285,11 @@ static double similarity(const struct planted *p, const float *centroids, uint32
 START_TEST(a_pass_over_all_rows_betters_a_sample)
 {
     enum { MANY = 12000, SAMPLE = MANY / 50 };
-    enum pv_space space = _i ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION;
+    const enum pv_space space = _i ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION;
     struct planted p = planted_new(MANY, COLS, GROUPS, 11);
     struct pv_kmeans_params params = params_of(ENOUGH);
     uint32_t *rows = all_rows(MANY), sample[SAMPLE];
-    uint16_t *cluster = calloc(MANY, sizeof(*cluster));
+    uint16_t *cluster = calloc(MANY, sizeof *cluster);
     struct pv_kmeans_result one, two;
     double before, after;
 

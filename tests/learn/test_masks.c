@@ -28,7 +28,7 @@ START_TEST(energies_are_means_over_a_cluster)
         double sum[60] = {0}, n = 0.0;
 
         for (size_t i = 0; i < 500; i += 2) {
-            bool counts = k >= 5 || cluster[i] == k; /* an empty cluster has the mean over all rows */
+            const bool counts = k >= 5 || cluster[i] == k; /* an empty cluster has the mean over all rows */
 
             n += counts;
             for (uint64_t q = p.offset[i]; q < p.offset[i + 1] && counts; q++)
@@ -102,7 +102,7 @@ struct item {
 
 static int by_value(const void *a, const void *b)
 {
-    double x = ((const struct item *)a)->value, y = ((const struct item *)b)->value;
+    const double x = ((const struct item *)a)->value, y = ((const struct item *)b)->value;
 
     return x < y ? 1 : x > y ? -1 : 0;
 }
@@ -115,7 +115,7 @@ START_TEST(the_budget_is_met_and_spent_greedily)
     double densities[] = {0.001, 0.05, 0.2, 0.5, 0.77};
 
     for (uint64_t seed = 1; seed < 6; seed++) {
-        for (size_t d = 0; d < sizeof(densities) / sizeof(densities[0]); d++) {
+        for (size_t d = 0; d < sizeof densities / sizeof densities[0]; d++) {
             double reached, budget = densities[d], greedy = 0.0, kept = 0.0, density = 0.0;
             size_t n = 0;
             float threshold;
@@ -125,7 +125,7 @@ START_TEST(the_budget_is_met_and_spent_greedily)
                 for (uint32_t i = 0; i < CLUSTERS * COLS; i++)
                     items[n++] = (struct item){(double)t.mean[l][i] / (l + 1),
                                                (double)t.use[l][i / COLS] / (100.0 * COLS * LAYERS)};
-            qsort(items, n, sizeof(*items), by_value);
+            qsort(items, n, sizeof *items, by_value);
             for (size_t i = 0; i < n && budget >= items[i].cost - 1e-12 && items[i].value > 0.0; i++) {
                 budget -= items[i].cost;
                 greedy += items[i].cost * items[i].value;
@@ -200,8 +200,8 @@ START_TEST(the_top_of_each_cluster_is_taken)
     struct pv_mask_lists lists;
 
     ck_assert_int_eq(pv_mask_lists_top(&lists, &e, 3), PV_OK);
-    ck_assert_mem_eq(lists.offset, offset, sizeof(offset));
-    ck_assert_mem_eq(lists.neurons, wanted, sizeof(wanted));
+    ck_assert_mem_eq(lists.offset, offset, sizeof offset);
+    ck_assert_mem_eq(lists.neurons, wanted, sizeof wanted);
     ck_assert_double_eq_tol(lists.density, (2 * 3 + 1 + 3) / (4.0 * 5), 1e-12);
     pv_mask_lists_free(&lists);
     ck_assert_int_eq(pv_mask_lists_top(&lists, &e, 0), PV_OK);

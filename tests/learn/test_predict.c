@@ -20,7 +20,7 @@ static struct pv_predictor *trained(const struct pv_score_kind *kind, const stru
 
 static double energy_at(const struct pv_score_kind *kind, const struct toy *t, double target)
 {
-    uint32_t *bits = calloc(TOY_ROWS * WORDS, sizeof(*bits));
+    uint32_t *bits = calloc(TOY_ROWS * WORDS, sizeof *bits);
     struct pv_predictor *p = trained(kind, t, 1);
     double density, energy;
 
@@ -37,10 +37,10 @@ static double energy_at(const struct pv_score_kind *kind, const struct toy *t, d
 START_TEST(the_oracle_keeps_most_and_the_hot_set_least)
 {
     struct toy *t = toy_new(1);
-    double oracle = energy_at(&pv_predict_oracle, t, 0.2),
-           magnitude = energy_at(&pv_predict_magnitude, t, 0.2);
-    double lowrank = energy_at(&pv_predict_lowrank, t, 0.2), sign = energy_at(&pv_predict_sign, t, 0.2);
-    double hot = energy_at(&pv_predict_static, t, 0.2);
+    const double oracle = energy_at(&pv_predict_oracle, t, 0.2),
+                 magnitude = energy_at(&pv_predict_magnitude, t, 0.2);
+    const double lowrank = energy_at(&pv_predict_lowrank, t, 0.2), sign = energy_at(&pv_predict_sign, t, 0.2);
+    const double hot = energy_at(&pv_predict_static, t, 0.2);
 
     ck_assert_double_ge(oracle, magnitude);
     ck_assert_double_gt(magnitude, lowrank);
@@ -64,10 +64,10 @@ START_TEST(signs_are_counted)
 {
     struct toy *t = toy_new(3);
     struct pv_predictor *p = trained(&pv_predict_sign, t, 1);
-    float *score = calloc(TOY_F, sizeof(*score));
+    float *score = calloc(TOY_F, sizeof *score);
     void *state = pv_predict_sign.learn(&t->params, &t->in);
 
-    ck_assert(score != NULL && state != NULL);
+    ck_assert(score && state);
     pv_predict_sign.score(state, &t->params, t->z_float, t->c, NULL, score);
     for (size_t j = 0; j < TOY_F; j++) {
         int n = 0;
@@ -137,8 +137,8 @@ START_TEST(threads_do_not_matter)
     uint32_t *bits[2] = {calloc(TOY_ROWS * WORDS, 4), calloc(TOY_ROWS * WORDS, 4)};
     double density, energy;
 
-    ck_assert(bits[0] != NULL && bits[1] != NULL);
-    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+    ck_assert(bits[0] && bits[1]);
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         for (uint32_t i = 0; i < 2; i++) {
             struct pv_predictor *p = trained(kinds[k], t, 1 + i);
 

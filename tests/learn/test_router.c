@@ -19,20 +19,20 @@ struct problem {
 static struct problem problem_new(size_t n, uint32_t d, uint32_t n_clusters, float noise, uint64_t seed)
 {
     struct problem p = {.n = n, .d = d, .n_clusters = n_clusters};
-    float *centre = calloc((size_t)n_clusters * d, sizeof(*centre));
+    float *centre = calloc((size_t)n_clusters * d, sizeof *centre);
     struct pv_rng rng;
 
-    p.z = calloc(n * d, sizeof(*p.z));
-    p.label = calloc(n, sizeof(*p.label));
-    p.train = calloc(n, sizeof(*p.train));
-    p.held_out = calloc(n, sizeof(*p.held_out));
+    p.z = calloc(n * d, sizeof *p.z);
+    p.label = calloc(n, sizeof *p.label);
+    p.train = calloc(n, sizeof *p.train);
+    p.held_out = calloc(n, sizeof *p.held_out);
     pv_rng_seed(&rng, seed);
     for (size_t i = 0; i < (size_t)n_clusters * d; i++)
         centre[i] = pv_rng_normal(&rng);
     for (size_t i = 0; i < n; i++) {
         p.label[i] = (uint16_t)pv_rng_below(&rng, n_clusters);
         for (uint32_t j = 0; j < d; j++) {
-            float v = centre[(size_t)p.label[i] * d + j] + noise * pv_rng_normal(&rng);
+            const float v = centre[(size_t)p.label[i] * d + j] + noise * pv_rng_normal(&rng);
 
             p.z[i * d + j] = pv_float_to_half(j % 3 == 0 ? 50.0f * v + 20.0f : j % 3 == 1 ? 0.01f * v : v);
         }
@@ -116,12 +116,12 @@ START_TEST(threads_do_not_change_the_result)
     ck_assert_int_eq(pv_router_train(&params, &data, NULL, &one), PV_OK);
     params.n_threads = 2;
     ck_assert_int_eq(pv_router_train(&params, &data, NULL, &two), PV_OK);
-    ck_assert_mem_eq(one.weight, two.weight, 21 * 37 * sizeof(*one.weight));
-    ck_assert_mem_eq(one.bias, two.bias, 21 * sizeof(*one.bias));
+    ck_assert_mem_eq(one.weight, two.weight, 21 * 37 * sizeof *one.weight);
+    ck_assert_mem_eq(one.bias, two.bias, 21 * sizeof *one.bias);
     pv_router_free(&two);
     params.seed++;
     ck_assert_int_eq(pv_router_train(&params, &data, NULL, &two), PV_OK);
-    ck_assert(memcmp(one.weight, two.weight, 21 * 37 * sizeof(*one.weight)) != 0);
+    ck_assert(memcmp(one.weight, two.weight, 21 * 37 * sizeof *one.weight) != 0);
     pv_router_free(&one);
     pv_router_free(&two);
     problem_free(&p);
@@ -133,7 +133,7 @@ START_TEST(a_cluster_without_rows_is_never_chosen)
     struct problem p = problem_new(1000, 20, 5, 1.0f, 5);
     struct pv_router_params params = params_of(&p);
     struct pv_router_data data = data_of(&p);
-    uint16_t *choice = calloc(p.n, sizeof(*choice));
+    uint16_t *choice = calloc(p.n, sizeof *choice);
     struct pv_router router;
 
     params.n_clusters = 18; /* labels stay below 5 */
@@ -162,7 +162,7 @@ START_TEST(applying_is_the_definition)
         weight[i] = pv_float_to_half(pv_rng_normal(&rng));
     for (size_t k = 0; k < 23; k++)
         bias[k] = pv_rng_normal(&rng);
-    memcpy(weight + 9 * 19, weight + 4 * 19, 19 * sizeof(*weight)); /* a tie */
+    memcpy(weight + 9 * 19, weight + 4 * 19, 19 * sizeof *weight); /* a tie */
     bias[9] = bias[4];
     router.bias = bias;
     ck_assert_int_eq(pv_router_apply(&router, 23, 19, p.z, p.train, p.n_train, 2, choice), PV_OK);

@@ -17,7 +17,7 @@ struct cloud {
 /* Points around GROUPS centres far apart. */
 static struct cloud *cloud_new(uint64_t seed)
 {
-    struct cloud *c = calloc(1, sizeof(*c));
+    struct cloud *c = calloc(1, sizeof *c);
     float centre[GROUPS * D];
     struct pv_rng rng;
 
@@ -38,7 +38,7 @@ static double distance(const struct cloud *c, size_t row, const double *mean)
     double sum = 0.0;
 
     for (size_t j = 0; j < D; j++) {
-        double v = (double)pv_half_to_float(c->z[row * D + j]) - mean[j];
+        const double v = (double)pv_half_to_float(c->z[row * D + j]) - mean[j];
 
         sum += v * v;
     }
@@ -101,7 +101,7 @@ START_TEST(planted_clouds_are_found_by_any_number_of_threads)
     ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, 1000, &params, NULL, one), PV_OK);
     params.n_threads = 2;
     ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, 1000, &params, NULL, two), PV_OK);
-    ck_assert_mem_eq(one, two, sizeof(one));
+    ck_assert_mem_eq(one, two, sizeof one);
     ck_assert_double_gt(purity(c, one, params.n_clusters), 0.99);
     free(c);
 }

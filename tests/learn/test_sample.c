@@ -104,7 +104,7 @@ START_TEST(tokens_come_as_often_as_planted)
     ck_assert_uint_eq(s.n_tokens, N);
     ck_assert(!s.resumed);
     for (size_t i = 0; i < N; i++) {
-        uint32_t now = s.tokens[i];
+        const uint32_t now = s.tokens[i];
 
         if (i % N_CTX == 0) {
             ck_assert_uint_eq(now, START);
@@ -117,7 +117,7 @@ START_TEST(tokens_come_as_often_as_planted)
     }
     for (int i = 0; i < END; i++) {
         for (int k = 0; k < V; k++) {
-            double p = planted[i][k], error = sqrt(p * (1.0 - p) / row[i]);
+            const double p = planted[i][k], error = sqrt(p * (1.0 - p) / row[i]);
 
             ck_assert_double_gt(row[i], 1000.0);
             ck_assert_msg(fabs(n[i][k] / row[i] - p) <= 4.5 * error, "%d to %d: %g of %g", i, k,
@@ -141,11 +141,11 @@ START_TEST(samples_hang_on_seed_and_number_alone)
     ck_assert_int_eq(write_text(&w, 500, 1, &a), PV_OK);
     pv_journal_close(&a.journal, true);
     ck_assert_int_eq(write_text(&one, 333, 1, &b), PV_OK);
-    ck_assert_int_eq(memcmp(a.tokens, b.tokens, 333 * sizeof(*a.tokens)), 0);
+    ck_assert_int_eq(memcmp(a.tokens, b.tokens, 333 * sizeof *a.tokens), 0);
     pv_journal_close(&b.journal, true);
     ck_assert_int_eq(write_text(&other, 500, 2, &c), PV_OK);
-    ck_assert_int_ne(memcmp(a.tokens, c.tokens, 500 * sizeof(*a.tokens)), 0);
-    ck_assert_int_ne(memcmp(a.tokens, a.tokens + N_CTX, N_CTX * sizeof(*a.tokens)), 0);
+    ck_assert_int_ne(memcmp(a.tokens, c.tokens, 500 * sizeof *a.tokens), 0);
+    ck_assert_int_ne(memcmp(a.tokens, a.tokens + N_CTX, N_CTX * sizeof *a.tokens), 0);
     pv_sample_close(&a, false);
     pv_sample_close(&b, false);
     pv_sample_close(&c, true);
@@ -175,11 +175,11 @@ static uint32_t *whole_text(size_t n)
 {
     struct writer w = {0};
     struct pv_sample s;
-    uint32_t *tokens = calloc(n, sizeof(*tokens));
+    uint32_t *tokens = calloc(n, sizeof *tokens);
 
     fresh();
     ck_assert_int_eq(write_text(&w, n, 1, &s), PV_OK);
-    memcpy(tokens, s.tokens, n * sizeof(*tokens));
+    memcpy(tokens, s.tokens, n * sizeof *tokens);
     pv_sample_close(&s, true);
     return tokens;
 }
@@ -209,7 +209,7 @@ START_TEST(goes_on_after_every_stop)
         done = WIFEXITED(how) && WEXITSTATUS(how) == 0;
         ck_assert_int_eq(access(path, F_OK), 0);
         ck_assert_int_eq(write_text(&again, N, 1, &s), PV_OK);
-        ck_assert_int_eq(memcmp(s.tokens, whole, N * sizeof(*whole)), 0);
+        ck_assert_int_eq(memcmp(s.tokens, whole, N * sizeof *whole), 0);
         ck_assert_uint_le(again.n_firsts,
                           3 - (at - 1 > 3 * N_CTX ? 3 : (at - 1) / N_CTX)); /* whole groups are kept */
         ck_assert(s.resumed == (again.n_firsts < 3));
@@ -232,10 +232,10 @@ START_TEST(refuses_nonsense)
     s.tokens[3] = V; /* a record that is sound and holds nonsense */
     {
         uint32_t tokens[N_SEQS * N_CTX] = {[3] = V};
-        uint64_t key = s.journal.key;
+        const uint64_t key = s.journal.key;
 
         pv_journal_begin(&s.journal, s.journal.records[0].kind, 0, key);
-        pv_journal_put(&s.journal, tokens, sizeof(tokens));
+        pv_journal_put(&s.journal, tokens, sizeof tokens);
         ck_assert_int_eq(pv_journal_commit(&s.journal), PV_OK);
     }
     pv_sample_close(&s, false);

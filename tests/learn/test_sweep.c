@@ -27,11 +27,11 @@ static void on_row(void *user, const struct pv_sweep_info *info, const struct pv
     struct seen *seen = user;
 
     seen->info = *info;
-    seen->n_heads += row == NULL;
-    if (row == NULL)
+    seen->n_heads += !row;
+    if (!row)
         return;
     ck_assert_uint_lt(seen->n_rows, MOST);
-    if (row->layer_energy != NULL) {
+    if (row->layer_energy) {
         for (uint32_t l = 0; l < info->n_layers; l++) {
             ck_assert_double_ge(row->layer_energy[l], 0.0);
             ck_assert_double_le(row->layer_energy[l], 1.0 + 1e-12);
@@ -79,7 +79,7 @@ static enum pv_status sweep(const struct rig *rig, struct pv_sweep_params params
     char path[PV_TEST_PATH_ROOM];
 
     pv_test_temp("sweep.work", path);
-    memset(seen, 0, sizeof(*seen));
+    memset(seen, 0, sizeof *seen);
     params.clusters = clusters;
     params.n_clusters = 2;
     params.densities = densities;
@@ -113,8 +113,8 @@ static void check_rows(const struct seen *seen)
     for (uint32_t i = 0; i < seen->n_rows; i++) {
         const struct pv_sweep_row *row = &seen->rows[i];
 
-        bool refined = strcmp(row->method, "parvin") == 0 || strcmp(row->method, "parvin-input") == 0 ||
-                       strcmp(row->method, "parvin-mask") == 0;
+        const bool refined = strcmp(row->method, "parvin") == 0 || strcmp(row->method, "parvin-input") == 0 ||
+                             strcmp(row->method, "parvin-mask") == 0;
 
         ck_assert(isfinite(row->ppl) == (row->own_masks == PV_SWEEP_RUN));
         if (!isfinite(row->ppl)) {
@@ -137,7 +137,7 @@ static void check_rows(const struct seen *seen)
 
 START_TEST(a_sweep_is_complete_and_repeatable)
 {
-    struct seen *first = calloc(1, sizeof(*first)), *second = calloc(1, sizeof(*second));
+    struct seen *first = calloc(1, sizeof *first), *second = calloc(1, sizeof *second);
     struct rig rig;
 
     rig_open(&rig, "arcee");
@@ -159,7 +159,7 @@ END_TEST
 START_TEST(gated_models_are_swept_too)
 {
     static const char *const methods[] = {"oracle", "static", "magnitude", "lowrank", "parvin"};
-    struct seen *seen = calloc(1, sizeof(*seen));
+    struct seen *seen = calloc(1, sizeof *seen);
     struct rig rig;
 
     rig_open(&rig, "llama");
@@ -177,7 +177,7 @@ END_TEST
 START_TEST(clusterings_alone)
 {
     static const char *const methods[] = {"oracle", "k-modes", "k-means", "parvin", "parvin-mask"};
-    struct seen *all = calloc(1, sizeof(*all)), *alone = calloc(1, sizeof(*alone));
+    struct seen *all = calloc(1, sizeof *all), *alone = calloc(1, sizeof *alone);
     struct pv_sweep_params params = {.methods = methods, .n_methods = 5};
     uint32_t n = 0;
     struct rig rig;
@@ -222,14 +222,14 @@ static bool count_down(void *user, const char *stage, double done, double total)
 
 START_TEST(a_sweep_stops_when_told)
 {
-    struct seen *seen = calloc(1, sizeof(*seen));
+    struct seen *seen = calloc(1, sizeof *seen);
     struct rig rig;
     char path[PV_TEST_PATH_ROOM];
 
     rig_open(&rig, "arcee");
     for (int left = 0; left < 200; left += 67) {
         struct countdown c = {.left = left};
-        struct pv_sweep_params params = {.progress = {.fn = count_down, .user = &c}};
+        const struct pv_sweep_params params = {.progress = {.fn = count_down, .user = &c}};
 
         ck_assert_int_eq(sweep(&rig, params, seen), PV_ERR_INTERRUPTED);
     }
@@ -245,7 +245,7 @@ END_TEST
 START_TEST(wrong_arguments_are_refused)
 {
     static const char *const methods[] = {"astrology"};
-    struct seen *seen = calloc(1, sizeof(*seen));
+    struct seen *seen = calloc(1, sizeof *seen);
     struct rig rig;
 
     rig_open(&rig, "arcee");

@@ -48,11 +48,11 @@ START_TEST(threads_do_not_matter)
     ck_assert_int_eq(pv_synthetic_make(&params, &one), PV_OK);
     params.n_threads = 5;
     ck_assert_int_eq(pv_synthetic_make(&params, &many), PV_OK);
-    ck_assert_int_eq(memcmp(one.offset, many.offset, (params.n_tokens + 1) * sizeof(*one.offset)), 0);
+    ck_assert_int_eq(memcmp(one.offset, many.offset, (params.n_tokens + 1) * sizeof *one.offset), 0);
     n = one.offset[params.n_tokens];
-    ck_assert_int_eq(memcmp(one.col, many.col, n * sizeof(*one.col)), 0);
-    ck_assert_int_eq(memcmp(one.root, many.root, n * sizeof(*one.root)), 0);
-    ck_assert_int_eq(memcmp(one.z, many.z, params.n_tokens * params.d_model * sizeof(*one.z)), 0);
+    ck_assert_int_eq(memcmp(one.col, many.col, n * sizeof *one.col), 0);
+    ck_assert_int_eq(memcmp(one.root, many.root, n * sizeof *one.root), 0);
+    ck_assert_int_eq(memcmp(one.z, many.z, params.n_tokens * params.d_model * sizeof *one.z), 0);
     pv_synthetic_free(&one);
     pv_synthetic_free(&many);
 }
@@ -131,7 +131,7 @@ START_TEST(exponents_by_hand)
          .s_refine = 8,
          .s_masks = 4},
         {.growing = "K", .n_tokens = 400, .s_seed = 99, .s_iteration = 99, .s_epoch = 99, .s_masks = 99}};
-    struct pv_learn_bench_growth g = pv_learn_bench_fit(rows, 4, "tokens");
+    const struct pv_learn_bench_growth g = pv_learn_bench_fit(rows, 4, "tokens");
 
     ck_assert_double_eq_tol(g.seed, 0.0, 1e-9);
     ck_assert_double_eq_tol(g.iteration, 1.0, 1e-9);
@@ -146,7 +146,7 @@ START_TEST(refuses_sizes_that_make_no_sense)
     static const struct pv_learn_bench_params bad[] = {
         {.n_tokens = 100, .n_clusters = 50}, {.d_ffn = 70000}, {.active = 0.9}};
 
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct pv_learn_bench_params params = bad[i];
         struct pv_test_log captured;
 

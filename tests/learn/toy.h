@@ -46,7 +46,7 @@ static inline void toy_row(struct toy *t, size_t i)
 
 static inline struct toy *toy_new(uint64_t seed)
 {
-    struct toy *t = calloc(1, sizeof(*t));
+    struct toy *t = calloc(1, sizeof *t);
     float centre[TOY_CENTRES * TOY_D];
     struct pv_rng rng;
 
@@ -97,7 +97,7 @@ static inline void toy_predict(const struct toy *t, struct pv_predictor *p, uint
     struct pv_capture tokens = {.n_tokens = TOY_ROWS, .z = t->z_float, .contribution = t->c};
     double kept = 0.0, all = 0.0;
 
-    memset(bits, 0, TOY_ROWS * words * sizeof(*bits));
+    memset(bits, 0, TOY_ROWS * words * sizeof *bits);
     ck_assert_int_eq(p->ops->predict(p, &tokens, bits), PV_OK);
     *density = 0.0;
     for (size_t i = 0; i < TOY_ROWS; i++) {

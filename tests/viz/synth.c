@@ -30,7 +30,7 @@ static void make_masks(struct synth *s)
 
 void synth_init(struct synth *s)
 {
-    memset(s, 0, sizeof(*s));
+    memset(s, 0, sizeof *s);
     s->state = 7;
     s->header = (struct pv_trace_header){.model = "synthetic.gguf",
                                          .device = "a test",
@@ -49,17 +49,17 @@ void synth_free(struct synth *s)
 
 static void make_layer(struct synth *s, uint32_t l, uint32_t word)
 {
-    uint32_t k = roll(s, 10) < 7 ? (word * 5 + l * 11) % SYNTH_CLUSTERS : roll(s, SYNTH_CLUSTERS);
+    const uint32_t k = roll(s, 10) < 7 ? (word * 5 + l * 11) % SYNTH_CLUSTERS : roll(s, SYNTH_CLUSTERS);
     const uint32_t *mask = pv_maskset_row(s->masks, l, k);
 
     s->cluster[l] = k;
     s->n_neurons[l] = pv_maskset_size(s->masks, l, k);
     s->margin[l] = (float)roll(s, 1000) / 100.0f;
     s->energy_kept[l] = 0.9f + (float)roll(s, 100) / 1000.0f;
-    memset(s->bits[l], 0, sizeof(s->bits[l]));
+    memset(s->bits[l], 0, sizeof s->bits[l]);
     s->n_active[l] = s->n_hit[l] = 0;
     for (uint32_t j = 0; j < SYNTH_FFN; j++) {
-        uint32_t in_mask = (uint32_t)pv_maskset_bit(mask, j);
+        const uint32_t in_mask = (uint32_t)pv_maskset_bit(mask, j);
 
         if (roll(s, 100) >= (in_mask ? 60u : 4u))
             continue;
@@ -76,7 +76,7 @@ const struct pv_trace_token *synth_next(struct synth *s)
         " the",  " star",  ",",        " and",  " night", " sky",  ".",   "\n",
         " a",    " seven", " sisters", " of",   " her",   " said", " he", " ship",
         " wind", " sea",   " home",    " king", " light", "\xe2",  " \"", "\x80\x94"};
-    uint32_t word = roll(s, 3) == 0 ? roll(s, 6) : roll(s, SYNTH_WORDS);
+    const uint32_t word = roll(s, 3) == 0 ? roll(s, 6) : roll(s, SYNTH_WORDS);
     double sum = 0.0;
 
     for (uint32_t l = 0; l < SYNTH_LAYERS; l++) {

@@ -68,7 +68,7 @@ START_TEST(top_tokens)
     heat = synth_heat(&s, 32.0, 500);
     for (uint32_t k = 0; k < SYNTH_CLUSTERS; k++) {
         struct pv_heat_top tops[24];
-        uint32_t n = pv_heat_tops(heat, 0, k, tops, 24);
+        const uint32_t n = pv_heat_tops(heat, 0, k, tops, 24);
         uint64_t sum = 0;
 
         for (uint32_t i = 0; i < n; i++) {
@@ -103,7 +103,7 @@ START_TEST(palettes)
             step = sqrt(step);
             least = step < least ? step : least;
             most = step > most ? step : most;
-            memcpy(last, lab, sizeof(lab));
+            memcpy(last, lab, sizeof lab);
         }
         ck_assert_msg(most < 2.2 * least, "%s: steps from %g to %g", pv_palette_name((uint32_t)_i), least,
                       most);
@@ -161,7 +161,7 @@ START_TEST(arrangement)
         bool seen[SYNTH_CLUSTERS] = {false};
 
         for (uint32_t i = 0; i < SYNTH_CLUSTERS; i++) {
-            uint32_t k = pv_maskset_at(s.masks, l, i);
+            const uint32_t k = pv_maskset_at(s.masks, l, i);
 
             ck_assert(k < SYNTH_CLUSTERS && !seen[k]);
             seen[k] = true;
@@ -250,11 +250,11 @@ START_TEST(display)
                  {"  ", "\xe2\x90\xa3"}};
     char out[64], small[8];
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        pv_text_label(cases[i].in, strlen(cases[i].in), out, sizeof(out));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pv_text_label(cases[i].in, strlen(cases[i].in), out, sizeof out);
         ck_assert_str_eq(out, cases[i].out);
     }
-    pv_text_label("ABCDEFGHIJKL", 12, small, sizeof(small));
+    pv_text_label("ABCDEFGHIJKL", 12, small, sizeof small);
     ck_assert_str_eq(small, "ABCD\xe2\x80\xa6");
     ck_assert_uint_eq(pv_text_width("a\xe4\xb8\xad\xcc\x81"), 3); /* a, wide, combining */
     ck_assert_uint_eq(pv_text_fit("a\xe4\xb8\xad"

@@ -46,7 +46,7 @@ static char *make(int kind, int style, bool svg, size_t *n)
 
 START_TEST(the_same_bytes)
 {
-    int kind = _i / N_STYLES, style = _i % N_STYLES;
+    const int kind = _i / N_STYLES, style = _i % N_STYLES;
 
     if (kind == PV_PICTURE_NEURONS && style == 1)
         return; /* neurons need masks */
@@ -111,7 +111,7 @@ END_TEST
 START_TEST(shapes)
 {
     static const uint32_t layers[] = {1, 7, 61}, clusters[] = {0, 1, 3, 2000};
-    uint32_t n_layers = layers[_i % 3], n_clusters = clusters[_i / 3];
+    const uint32_t n_layers = layers[_i % 3], n_clusters = clusters[_i / 3];
     const struct pv_trace_header header = {
         .model = "m", .device = "", .n_layers = n_layers, .n_clusters = n_clusters, .d_ffn = 70};
     uint32_t cluster[61], n_neurons[61];
@@ -140,7 +140,7 @@ START_TEST(shapes)
         for (double width = 600; width < 8192; width *= 9) {
             const struct pv_picture_params params = {
                 .kind = (enum pv_picture_kind)kind, .layer = UINT32_MAX, .width = width, .masks = masks};
-            bool drawable = n_clusters > 0 || kind == PV_PICTURE_LAYERS || kind == PV_PICTURE_WATERFALL;
+            const bool drawable = n_clusters > 0 || kind == PV_PICTURE_LAYERS || kind == PV_PICTURE_WATERFALL;
             char *bytes = NULL;
             size_t n;
 
@@ -169,8 +169,8 @@ START_TEST(panels)
     pv_player_init(&player, heat, (struct pv_source){0});
     player.ended = true;
     ck_assert_int_eq(pv_panels_create(&player, _i == 0 ? s.masks : NULL, &p), PV_OK);
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        double w = sizes[i][0], h = sizes[i][1];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const double w = sizes[i][0], h = sizes[i][1];
         cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)w, (int)h);
 
         player.light = i % 2 != 0;
@@ -202,7 +202,7 @@ START_TEST(keys)
                  {"\x1b[8~", PV_KEY_END, 4},  {"\x1b[24~", PV_KEY_NONE, 5}, {"\x1b[", PV_KEY_NONE, 0},
                  {"\x1b[12", PV_KEY_NONE, 0}, {"\xc3\xa9", PV_KEY_NONE, 1}, {"", PV_KEY_NONE, 0}};
 
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         enum pv_key key;
 
         ck_assert_uint_eq(pv_term_key(cases[i].bytes, strlen(cases[i].bytes), &key), cases[i].used);

@@ -10,7 +10,7 @@
 
 static void expect_same(const struct pv_trace_token *a, const struct pv_trace_token *b)
 {
-    size_t n = SYNTH_LAYERS * sizeof(uint32_t);
+    const size_t n = SYNTH_LAYERS * sizeof(uint32_t);
 
     ck_assert_uint_eq(a->index, b->index);
     ck_assert_uint_eq(a->token, b->token);
@@ -206,7 +206,7 @@ static enum pv_status read_all(const char *data, size_t n, const struct pv_log *
 
     if (status != PV_OK)
         return status;
-    while ((status = pv_trace_next(r, &t)) == PV_OK && t != NULL) {
+    while ((status = pv_trace_next(r, &t)) == PV_OK && t) {
     }
     pv_trace_close(r);
     return status;
@@ -216,9 +216,9 @@ START_TEST(hostile_lines)
 {
     struct pv_test_log captured = {0};
     struct pv_log log = pv_test_log(&captured);
-    enum pv_status status = read_all(hostile[_i].text, strlen(hostile[_i].text), &log);
+    const enum pv_status status = read_all(hostile[_i].text, strlen(hostile[_i].text), &log);
 
-    if (hostile[_i].message == NULL) {
+    if (!hostile[_i].message) {
         ck_assert_int_eq(status, PV_OK);
         return;
     }
@@ -233,7 +233,7 @@ START_TEST(long_line)
 {
     struct pv_test_log captured = {0};
     struct pv_log log = pv_test_log(&captured);
-    size_t n = 1 << 18;
+    const size_t n = 1 << 18;
     char *data = malloc(n);
 
     memset(data, '[', n);
@@ -315,7 +315,7 @@ int main(void)
     tcase_add_test(c, round_trip);
     tcase_add_test(c, optional_and_dense);
     tcase_add_test(c, follow_growing);
-    tcase_add_loop_test(c, hostile_lines, 0, (int)(sizeof(hostile) / sizeof(hostile[0])));
+    tcase_add_loop_test(c, hostile_lines, 0, (int)(sizeof hostile / sizeof hostile[0]));
     tcase_add_test(c, long_line);
     tcase_add_test(c, every_truncation);
     tcase_add_test(c, perfetto);

@@ -35,7 +35,7 @@ static VkResult VKAPI_CALL fake_allocate(VkDevice device, const VkMemoryAllocate
                                          const VkAllocationCallbacks *callbacks, VkDeviceMemory *out)
 {
     (void)device, (void)callbacks;
-    uint32_t heap = gpu.props.memoryTypes[info->memoryTypeIndex].heapIndex;
+    const uint32_t heap = gpu.props.memoryTypes[info->memoryTypeIndex].heapIndex;
     gpu.n_calls++;
     ck_assert_uint_le(info->allocationSize, gpu.props.memoryHeaps[heap].size); /* a rule of the API */
     if (gpu.out_of_host)
@@ -245,7 +245,7 @@ START_TEST(random_use)
     static struct pv_memory_range r[SLOTS];
     struct pv_rng rng;
     uint64_t in_use = 0;
-    uint32_t n_overlaps = 0;
+    const uint32_t n_overlaps = 0;
     memset(r, 0, sizeof r);
     pv_rng_seed(&rng, 9);
     for (int round = 0; round < 20000; round++) {
@@ -256,8 +256,8 @@ START_TEST(random_use)
             r[i].owner = NULL;
             continue;
         }
-        uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << (4 + pv_rng_below(&rng, 23)));
-        enum pv_memory_kind kind = pv_rng_below(&rng, 2) ? PV_MEM_DEVICE : PV_MEM_HOST;
+        const uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << (4 + pv_rng_below(&rng, 23)));
+        const enum pv_memory_kind kind = pv_rng_below(&rng, 2) ? PV_MEM_DEVICE : PV_MEM_HOST;
         if (alloc(size_bytes, kind, &r[i]) != PV_OK) {
             r[i].owner = NULL;
             continue;

@@ -97,8 +97,8 @@ START_TEST(random_create_and_destroy_never_overlap)
     fixture_open(&f, _i);
     pv_rng_seed(&rng, 77);
     for (int round = 0; round < ROUNDS; round++) {
-        uint32_t slot = pv_rng_below(&rng, SLOTS);
-        uint8_t colour = (uint8_t)(slot + 1);
+        const uint32_t slot = pv_rng_below(&rng, SLOTS);
+        const uint8_t colour = (uint8_t)(slot + 1);
         if (live[slot]) {
             uint8_t ends[2] = {0};
             ck_assert_int_eq(pv_buffer_read(live[slot], 0, &ends[0], 1), PV_OK);
@@ -111,14 +111,14 @@ START_TEST(random_create_and_destroy_never_overlap)
             live[slot] = NULL;
             continue;
         }
-        uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << (4 + pv_rng_below(&rng, 17)));
+        const uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << (4 + pv_rng_below(&rng, 17)));
         live[slot] = new_buffer(&f, size_bytes, pv_rng_below(&rng, 2) ? PV_MEM_DEVICE : PV_MEM_HOST);
         ck_assert_int_eq(pv_buffer_fill(live[slot], colour * 0x01010101u), PV_OK);
     }
     for (int i = 0; i < SLOTS; i++)
         pv_buffer_destroy(live[i]);
     ck_assert_uint_eq(n_wrong, 0);
-    uint64_t staging = f.device->staging ? f.device->staging->block_size : 0;
+    const uint64_t staging = f.device->staging ? f.device->staging->block_size : 0;
     ck_assert_uint_eq(pv_device_bytes_in_use(f.device), staging);
     fixture_close(&f);
 }
@@ -137,7 +137,7 @@ START_TEST(texel_views_are_cached_and_limited)
     ck_assert_int_eq(pv_buffer_view(small, VK_FORMAT_R32_UINT, &again), PV_OK);
     ck_assert_int_eq(pv_buffer_view(small, VK_FORMAT_BC1_RGB_UNORM_BLOCK, &again), PV_ERR_ARG);
     pv_buffer_destroy(small);
-    uint64_t limit = f.device->caps.max_texel_elements * 16;
+    const uint64_t limit = f.device->caps.max_texel_elements * 16;
     if (limit <= 64 << 20) {
         struct pv_buffer *fits = new_buffer(&f, limit, PV_MEM_DEVICE),
                          *over = new_buffer(&f, limit + 1, PV_MEM_DEVICE);
@@ -184,7 +184,7 @@ START_TEST(failing_calls_leak_nothing)
     struct pv_buffer *buffer = NULL;
     VkBufferView view;
     fixture_open(&f, _i);
-    struct VolkDeviceTable real = f.device->vk;
+    const struct VolkDeviceTable real = f.device->vk;
     f.device->vk.vkAllocateMemory = no_memory;
     ck_assert_int_eq(pv_buffer_create(f.device, 100, PV_MEM_DEVICE, "kv cache", &buffer),
                      PV_ERR_DEVICE_MEMORY);

@@ -136,7 +136,7 @@ START_TEST(damaged_files_never_crash)
     struct pv_caps caps = sample(), back;
     struct pv_rng rng;
     char *text = pv_caps_to_json(&caps);
-    size_t n = strlen(text);
+    const size_t n = strlen(text);
     pv_rng_seed(&rng, 3);
     for (int round = 0; round < 5000; round++) {
         char *copy = malloc(n + 1);
@@ -146,7 +146,7 @@ START_TEST(damaged_files_never_crash)
             copy[pv_rng_below(&rng, (uint32_t)n)] = (char)pv_rng_below(&rng, 256);
         if (pv_rng_below(&rng, 4) == 0)
             copy[pv_rng_below(&rng, (uint32_t)n)] = '\0';
-        enum pv_status status = pv_caps_from_json(copy, NULL, &back);
+        const enum pv_status status = pv_caps_from_json(copy, NULL, &back);
         ck_assert(status == PV_OK || status == PV_ERR_FORMAT);
         free(copy);
     }

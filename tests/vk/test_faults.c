@@ -86,7 +86,7 @@ START_TEST(every_failure_is_reported_and_leaks_nothing)
             pv_test_log(&log);
             pv_faults_arm(call, results[kind]);
             enum pv_status status = live(&l, context, (uint32_t)_i);
-            size_t n_messages = log.n_messages;
+            const size_t n_messages = log.n_messages;
             fired = pv_faults_fired();
             if (status == PV_OK)
                 ck_assert(l.values[0] == 9.0f && l.values[N - 1] == 9.0f);

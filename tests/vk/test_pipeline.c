@@ -168,7 +168,7 @@ START_TEST(a_failed_pipeline_leaks_nothing)
     struct fixture f;
     const struct pv_pipeline *p = NULL;
     fixture_open(&f, _i);
-    struct VolkDeviceTable real = f.device->vk;
+    const struct VolkDeviceTable real = f.device->vk;
     f.device->vk.vkCreateComputePipelines = no_pipeline;
     ck_assert_int_eq(pv_pipeline_get(f.device, "add.storage", spec, 1, &p), PV_ERR_NOMEM);
     ck_assert(pv_test_logged(&f.log, "add.storage"));

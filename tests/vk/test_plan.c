@@ -106,7 +106,7 @@ START_TEST(gpus_share_rows)
     int n_subgroup = 0;
     for (int i = RADV; i < N_DEVICES; i++) {
         struct pv_caps caps = load(i);
-        struct pv_plan plan = make(&caps, NULL);
+        const struct pv_plan plan = make(&caps, NULL);
         const bool arithmetic = caps.subgroup_ops & 4;
         n_subgroup += arithmetic;
         ck_assert_uint_eq(pv_quirks_find(&caps), 0);
@@ -145,7 +145,8 @@ static void check_sound(const struct pv_caps *caps, const struct pv_plan *p)
     ck_assert_uint_ge(p->n_batch, 1);
     ck_assert_uint_ge(p->subgroup_size, 1);
     ck_assert(p->access == PV_ACCESS_STORAGE || caps->max_texel_elements > 0);
-    uint64_t reach = p->access == PV_ACCESS_TEXEL ? caps->max_texel_elements : caps->max_storage_range / 16;
+    const uint64_t reach =
+        p->access == PV_ACCESS_TEXEL ? caps->max_texel_elements : caps->max_storage_range / 16;
     ck_assert_uint_le(p->max_binding_bytes / 16, reach);
     if (p->reduce == PV_REDUCE_SUBGROUP)
         ck_assert_uint_eq(p->matvec_workgroup % p->subgroup_size, 0);
@@ -183,7 +184,7 @@ END_TEST
 START_TEST(overrides_force_every_key)
 {
     struct pv_caps caps = load(NVIDIA);
-    struct pv_plan p = make(
+    const struct pv_plan p = make(
         &caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
                "ffn_down_words=5,ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
                "matmul_lanes=4,matvec_rows=2,attn_tokens=3,attn_values=64,"
@@ -217,7 +218,7 @@ END_TEST
 START_TEST(a_wave_of_32_can_be_asked_of_rdna)
 {
     struct pv_caps caps = load(RADV);
-    struct pv_plan p = make(&caps, "subgroup_size=32");
+    const struct pv_plan p = make(&caps, "subgroup_size=32");
     ck_assert_uint_eq(p.subgroup_size, 32);
     ck_assert_uint_eq(p.matvec_workgroup, 128);
 }
@@ -299,7 +300,7 @@ START_TEST(random_overrides_never_give_an_unsound_plan)
     struct pv_caps caps = load(ANV);
     for (int round = 0; round < 20000; round++) {
         char text[64] = "";
-        uint32_t n = pv_rng_below(&rng, 60);
+        const uint32_t n = pv_rng_below(&rng, 60);
         for (uint32_t i = 0; i < n; i++)
             text[i] = alphabet[pv_rng_below(&rng, sizeof alphabet - 1)];
         struct pv_plan plan;
@@ -322,7 +323,7 @@ START_TEST(quirk_rows_are_complete)
         ck_assert_msg(strncmp(rows[i].url, "https://", 8) == 0, "%s", rows[i].url);
         /* one report or one file, not a project's front door */
         const char *path = strchr(rows[i].url + 8, '/');
-        ck_assert_msg(path && strpbrk(path, "0123456789.") != NULL, "%s", rows[i].url);
+        ck_assert_msg(path && strpbrk(path, "0123456789."), "%s", rows[i].url);
         all |= rows[i].quirk;
     }
     ck_assert_uint_eq(all, PV_QUIRK_SLOW_STORAGE_READS | PV_QUIRK_SLOW_BARRIERS |

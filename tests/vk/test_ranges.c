@@ -50,15 +50,15 @@ START_TEST(random_use_never_overlaps)
     pv_rng_seed(&rng, (uint64_t)_i + 1);
     ck_assert(pv_ranges_init(&ranges, SPAN));
     for (int round = 0; round < 20000; round++) {
-        uint32_t slot = pv_rng_below(&rng, MAX_LIVE);
-        uint8_t tag = (uint8_t)(slot % 255 + 1);
+        const uint32_t slot = pv_rng_below(&rng, MAX_LIVE);
+        const uint8_t tag = (uint8_t)(slot % 255 + 1);
         if (live[slot]) {
             ck_assert_uint_eq(repaint(owner + live[slot]->offset, live[slot]->size_bytes, tag, 0), 0);
             pv_ranges_give(&ranges, live[slot]);
             live[slot] = NULL;
         } else {
-            uint64_t alignment = (uint64_t)1 << pv_rng_below(&rng, 10);
-            uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << pv_rng_below(&rng, 13));
+            const uint64_t alignment = (uint64_t)1 << pv_rng_below(&rng, 10);
+            const uint64_t size_bytes = 1 + pv_rng_below(&rng, 1u << pv_rng_below(&rng, 13));
             live[slot] = pv_ranges_take(&ranges, size_bytes, alignment);
             if (!live[slot]) {
                 n_full++;

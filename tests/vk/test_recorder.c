@@ -300,7 +300,7 @@ START_TEST(timestamps_measure)
     ck_assert(pv_recorder_ms(s.r, 0, 1) == 0.0); /* not run yet */
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(pv_recorder_run(s.r), PV_OK);
-        double ms = pv_recorder_ms(s.r, 0, 1);
+        const double ms = pv_recorder_ms(s.r, 0, 1);
         if (s.f.device->timestamp_bits > 0)
             ck_assert_msg(ms > 0.0 && ms < 60000.0, "%g ms", ms);
         ck_assert(pv_recorder_ms(s.r, 0, 17) == 0.0);
@@ -415,7 +415,7 @@ START_TEST(a_lost_device_is_said_once)
     begin(&s, 0);
     add(&s, s.y, s.x);
     ck_assert_int_eq(pv_recorder_end(s.r), PV_OK);
-    struct VolkDeviceTable real = s.f.device->vk;
+    const struct VolkDeviceTable real = s.f.device->vk;
     s.f.device->vk.vkQueueSubmit = lost_submit;
     ck_assert_int_eq(pv_recorder_submit(s.r, &value), PV_ERR_DEVICE_LOST);
     s.f.device->vk = real;
@@ -437,10 +437,10 @@ START_TEST(a_device_that_stops_answering_is_lost)
     begin(&s, 0);
     add(&s, s.y, s.x);
     end_and_run(&s);
-    struct VolkDeviceTable real = s.f.device->vk;
+    const struct VolkDeviceTable real = s.f.device->vk;
     s.f.device->vk.vkWaitSemaphores = endless_wait;
     s.f.device->vk.vkGetSemaphoreCounterValue = no_progress;
-    bool cpu = s.f.device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    const bool cpu = s.f.device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU;
     waited_ns = 0;
     ck_assert_int_eq(pv_device_wait(s.f.device, 1), PV_ERR_DEVICE_LOST);
     ck_assert_uint_eq(waited_ns / 1000000000u, cpu ? 600 : 10);
@@ -456,7 +456,7 @@ START_TEST(a_failed_end_can_be_recorded_again)
     open_scene(&s, _i);
     begin(&s, 0);
     add(&s, s.y, s.x);
-    struct VolkDeviceTable real = s.f.device->vk;
+    const struct VolkDeviceTable real = s.f.device->vk;
     s.f.device->vk.vkEndCommandBuffer = no_end;
     ck_assert_int_eq(pv_recorder_end(s.r), PV_ERR_DEVICE_MEMORY);
     s.f.device->vk = real;

@@ -19,7 +19,7 @@ static const struct kernel kernels[] = {PV_KERNELS(ROW)};
 
 static const struct kernel *kernel_of(const char *shader)
 {
-    size_t n = strcspn(shader, ".");
+    const size_t n = strcspn(shader, ".");
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
         if (strlen(kernels[i].name) == n && memcmp(kernels[i].name, shader, n) == 0)
             return &kernels[i];
@@ -36,13 +36,14 @@ START_TEST(every_shader_matches_the_contract)
     ck_assert_msg(k != NULL, "%s is not in PV_KERNELS", s->name);
     ck_assert_msg(pv_reflect(s->words, s->size_bytes, NULL, 0, s->name, &log, &r) == PV_OK, "%s",
                   captured.text);
-    bool texel = strstr(s->name, ".texel") != NULL;
+    const bool texel = strstr(s->name, ".texel") != NULL;
     ck_assert_msg(r.n_bindings <= strlen(k->letters), "%s binds %u buffers", s->name, r.n_bindings);
     ck_assert_msg(r.push_bytes == k->push_bytes, "%s: %u bytes of push constants, %u in iface.h", s->name,
                   r.push_bytes, k->push_bytes);
     for (uint32_t i = 0; i < r.n_bindings; i++) {
-        enum pv_binding_kind wanted = k->letters[i] != 'B' && texel ? PV_BINDING_TEXEL : PV_BINDING_STORAGE;
-        enum pv_binding_kind found = r.bindings[i].kind;
+        const enum pv_binding_kind wanted =
+            k->letters[i] != 'B' && texel ? PV_BINDING_TEXEL : PV_BINDING_STORAGE;
+        const enum pv_binding_kind found = r.bindings[i].kind;
         ck_assert_msg(found == wanted || found == PV_BINDING_NONE, "%s: binding %u is of kind %d", s->name, i,
                       found);
         ck_assert_msg(!r.bindings[i].writes || k->letters[i] == 'B', "%s writes binding %u", s->name, i);
@@ -68,17 +69,17 @@ START_TEST(damaged_modules_never_crash)
     const struct pv_spirv *s = &pv_spirv_table[_i];
     struct pv_reflection r;
     struct pv_rng rng;
-    size_t n = s->size_bytes / 4;
+    const size_t n = s->size_bytes / 4;
     pv_rng_seed(&rng, 100 + (uint64_t)_i);
     for (int round = 0; round < 60; round++) {
-        size_t n_kept = round < 20 ? pv_rng_below(&rng, (uint32_t)n + 1) : n;
+        const size_t n_kept = round < 20 ? pv_rng_below(&rng, (uint32_t)n + 1) : n;
         uint32_t *copy = malloc(n_kept * 4 + 1); /* exact, so that a sanitizer sees one word too far */
         ck_assert_ptr_nonnull(copy);
         memcpy(copy, s->words, n_kept * 4);
         for (uint32_t k = 0; k < 5 && round >= 20; k++)
             copy[pv_rng_below(&rng, (uint32_t)n_kept)] =
                 pv_rng_below(&rng, 3) ? pv_rng_below(&rng, 400) : UINT32_MAX;
-        enum pv_status status = pv_reflect(copy, n_kept * 4, NULL, 0, s->name, NULL, &r);
+        const enum pv_status status = pv_reflect(copy, n_kept * 4, NULL, 0, s->name, NULL, &r);
         ck_assert(status == PV_OK || status == PV_ERR_FORMAT || status == PV_ERR_UNSUPPORTED);
         if (status == PV_OK)
             ck_assert_uint_le(r.n_bindings, PV_REFLECT_BINDINGS);

@@ -98,7 +98,7 @@ double pv_draw_text(const struct pv_draw *d, double x, double y, const struct pv
     char copy[512];
     double width;
 
-    snprintf(copy, sizeof(copy) - 4, "%s", text);
+    snprintf(copy, sizeof copy - 4, "%s", text);
     copy[pv_text_fit(copy, UINT32_MAX)] = '\0'; /* a cut within a character */
     use_font(d, font);
     width = advance(d, copy);
@@ -117,17 +117,17 @@ double pv_draw_text(const struct pv_draw *d, double x, double y, const struct pv
 double pv_draw_paragraph(const struct pv_draw *d, double x, double y, double width,
                          const struct pv_font *font, const char *text)
 {
-    double line_height = font->size * 1.5;
+    const double line_height = font->size * 1.5;
     char line[512] = "";
     size_t used = 0;
 
     use_font(d, font);
     while (*text != '\0') {
         size_t word = strcspn(text, " ");
-        size_t before = used;
+        const size_t before = used;
 
-        if (used + word + 2 >= sizeof(line))
-            word = sizeof(line) - used - 3;
+        if (used + word + 2 >= sizeof line)
+            word = sizeof line - used - 3;
         if (used > 0)
             line[used++] = ' ';
         memcpy(line + used, text, word);
@@ -169,7 +169,7 @@ struct run { /* neighbouring cells of one colour */
 static int by_colour(const void *a, const void *b)
 {
     const struct run *x = a, *y = b;
-    int c = memcmp(&x->colour, &y->colour, sizeof(x->colour));
+    const int c = memcmp(&x->colour, &y->colour, sizeof x->colour);
 
     return c != 0 ? c : (x->index > y->index) - (x->index < y->index);
 }
@@ -177,7 +177,7 @@ static int by_colour(const void *a, const void *b)
 /* All of one colour in one path: far smaller as SVG, and faster. */
 static void fill_runs(const struct pv_draw *d, struct run *runs, uint32_t n)
 {
-    qsort(runs, n, sizeof(*runs), by_colour);
+    qsort(runs, n, sizeof *runs, by_colour);
     for (uint32_t i = 0; i < n; i++) {
         if (runs[i].box.w > 0.0 && runs[i].box.h > 0.0)
             cairo_rectangle(d->cr, runs[i].box.x, runs[i].box.y, runs[i].box.w, runs[i].box.h);
@@ -191,18 +191,19 @@ static void fill_runs(const struct pv_draw *d, struct run *runs, uint32_t n)
 void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_columns, uint32_t n_rows,
                    struct pv_rgb (*colour)(void *user, uint32_t column, uint32_t row), void *user)
 {
-    struct run *runs = calloc((size_t)n_columns * n_rows + 1, sizeof(*runs));
+    struct run *runs = calloc((size_t)n_columns * n_rows + 1, sizeof *runs);
     uint32_t n = 0;
 
-    if (runs == NULL)
+    if (!runs)
         return; /* a picture without them is better than none */
     for (uint32_t row = 0; row < n_rows; row++) {
-        double y0 = pv_cell_edge(box.y, box.h, row, n_rows), y1 = pv_cell_edge(box.y, box.h, row + 1, n_rows);
+        const double y0 = pv_cell_edge(box.y, box.h, row, n_rows),
+                     y1 = pv_cell_edge(box.y, box.h, row + 1, n_rows);
         struct pv_rgb run = colour(user, 0, row);
         uint32_t start = 0;
 
         for (uint32_t i = 1; i <= n_columns; i++) {
-            struct pv_rgb next = i < n_columns ? colour(user, i, row) : run;
+            const struct pv_rgb next = i < n_columns ? colour(user, i, row) : run;
             double x0;
 
             if (i < n_columns && same(next, run))
@@ -225,7 +226,7 @@ void pv_draw_gradient(const struct pv_draw *d, struct pv_box box,
     cairo_pattern_t *pattern = cairo_pattern_create_linear(box.x, 0, box.x + box.w, 0);
 
     for (int i = 0; i <= STOPS; i++) {
-        struct pv_rgb c = colour(user, (double)i / STOPS);
+        const struct pv_rgb c = colour(user, (double)i / STOPS);
 
         cairo_pattern_add_color_stop_rgb(pattern, (double)i / STOPS, c.r / 255.0, c.g / 255.0, c.b / 255.0);
     }
@@ -251,7 +252,7 @@ struct pv_rgb pv_ink_on(struct pv_rgb colour)
 
 const char *pv_percent(double share, char *out, size_t room)
 {
-    double value = share * 100.0;
+    const double value = share * 100.0;
 
     if (value > 0.0 && value < 0.05)
         snprintf(out, room, "< 0.1 %%");

@@ -33,10 +33,10 @@ static cairo_status_t append(void *closure, const unsigned char *data, unsigned 
     struct bytes *b = closure;
 
     if (b->room - b->n < (size_t)n + 1) {
-        size_t room = b->room * 2 + n + 4096;
+        const size_t room = b->room * 2 + n + 4096;
         char *grown = realloc(b->data, room);
 
-        if (grown == NULL)
+        if (!grown)
             return CAIRO_STATUS_WRITE_ERROR;
         b->data = grown;
         b->room = room;
@@ -54,16 +54,16 @@ static void drop_numbers(struct bytes *b)
     static const char mark[] = "id=\"surface";
     char *from = b->data, *to = b->data, *hit;
 
-    while (from != NULL && (hit = strstr(from, mark)) != NULL) {
-        size_t n = (size_t)(hit - from) + sizeof(mark) - 1;
+    while (from && (hit = strstr(from, mark))) {
+        size_t n = (size_t)(hit - from) + sizeof mark - 1;
 
         memmove(to, from, n);
         to += n;
         from += n;
         from += strspn(from, "0123456789");
     }
-    if (from != NULL) {
-        size_t n = strlen(from);
+    if (from) {
+        const size_t n = strlen(from);
 
         memmove(to, from, n + 1);
         b->n = (size_t)(to - b->data) + n;
@@ -92,10 +92,10 @@ static enum pv_status check(const struct pv_heat *heat, const struct pv_picture_
                            params->layer, h->n_layers - 1);
     if (h->n_clusters == 0 && (params->kind == PV_PICTURE_NEURONS || params->kind == PV_PICTURE_TOKENS))
         return pv_say_fail(log, PV_ERR_ARG, "the run was dense: it has no clusters to draw");
-    if (params->masks == NULL && params->kind == PV_PICTURE_NEURONS)
+    if (!params->masks && params->kind == PV_PICTURE_NEURONS)
         return pv_say_fail(log, PV_ERR_ARG,
                            "a picture of neurons needs the masks: give the run's cluster file with -c");
-    if (params->masks == NULL)
+    if (!params->masks)
         return PV_OK;
     if (pv_maskset_n_layers(params->masks) != h->n_layers ||
         pv_maskset_n_clusters(params->masks) != h->n_clusters || pv_maskset_d_ffn(params->masks) != h->d_ffn)
@@ -106,7 +106,7 @@ static enum pv_status check(const struct pv_heat *heat, const struct pv_picture_
 static enum pv_status to_surface(struct picture *p, bool svg, double scale, struct bytes *bytes)
 {
     cairo_surface_t *probe = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1), *surface;
-    double height = draw(p, probe, 1.0, 1.0);
+    const double height = draw(p, probe, 1.0, 1.0);
     cairo_status_t written;
 
     cairo_surface_destroy(probe);
@@ -171,10 +171,10 @@ static enum pv_status write_file(const char *path, const char *data, size_t n, c
     FILE *file;
     bool good;
 
-    if (snprintf(temporary, sizeof(temporary), "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof(temporary))
+    if (snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof temporary)
         return pv_say_fail(log, PV_ERR_ARG, "%s: the name is too long", path);
     file = fopen(temporary, "wb");
-    if (file == NULL)
+    if (!file)
         return pv_say_fail(log, PV_ERR_IO, "%s: cannot be created: check the folder and its permissions",
                            path);
     good = fwrite(data, 1, n, file) == n && fflush(file) == 0 && fsync(fileno(file)) == 0;
@@ -187,7 +187,7 @@ static enum pv_status write_file(const char *path, const char *data, size_t n, c
 
 static bool ends_with(const char *text, const char *end)
 {
-    size_t n = strlen(text), m = strlen(end);
+    const size_t n = strlen(text), m = strlen(end);
 
     return n > m && strcmp(text + n - m, end) == 0;
 }
@@ -195,7 +195,7 @@ static bool ends_with(const char *text, const char *end)
 enum pv_status pv_picture_write(const struct pv_heat *heat, const struct pv_picture_params *params,
                                 const char *path, const struct pv_log *log)
 {
-    bool svg = ends_with(path, ".svg");
+    const bool svg = ends_with(path, ".svg");
     enum pv_status status;
     char *data;
     size_t n;

@@ -17,8 +17,8 @@ void picture_heading(struct picture *p, const char *title, const char *text)
                  title);
     p->y = pv_draw_paragraph(&p->d, MARGIN, p->y + 28, p->width - 2 * MARGIN,
                              &(struct pv_font){.size = 13.5, .colour = t->text}, text);
-    snprintf(facts, sizeof(facts), "%s%s%s \xc2\xb7 %llu tokens", h->model,
-             h->device[0] != '\0' ? " on " : "", h->device, (unsigned long long)pv_heat_n_tokens(p->heat));
+    snprintf(facts, sizeof facts, "%s%s%s \xc2\xb7 %llu tokens", h->model, h->device[0] != '\0' ? " on " : "",
+             h->device, (unsigned long long)pv_heat_n_tokens(p->heat));
     pv_draw_text(&p->d, MARGIN, p->y + 4,
                  &(struct pv_font){.size = 11.5, .colour = t->faint, .max_width = p->width - 2 * MARGIN},
                  facts);
@@ -28,16 +28,16 @@ void picture_heading(struct picture *p, const char *title, const char *text)
 /* One column of tokens: heads above, then the rows. */
 static void waterfall_column(struct picture *p, const struct pv_waterfall *w)
 {
-    uint32_t n_layers = pv_heat_header(p->heat)->n_layers;
+    const uint32_t n_layers = pv_heat_header(p->heat)->n_layers;
     struct pv_font label = {.size = 11, .colour = p->d.theme->faint, .align = PV_RIGHT};
-    struct pv_box cells = pv_waterfall_cells(w, p->heat);
-    double cell = cells.w / n_layers, y = w->box.y - 8;
+    const struct pv_box cells = pv_waterfall_cells(w, p->heat);
+    const double cell = cells.w / n_layers, y = w->box.y - 8;
     char name[32];
 
     pv_draw_text(&p->d, cells.x - 10, y, &label, "token");
     label.align = PV_CENTRE;
     for (uint32_t l = 0; l < n_layers; l++) {
-        snprintf(name, sizeof(name), cell >= 46 ? "layer %u" : "%u", l);
+        snprintf(name, sizeof name, cell >= 46 ? "layer %u" : "%u", l);
         if (cell >= 16 || l % 4 == 0)
             pv_draw_text(&p->d, cells.x + (l + 0.5) * cell, y, &label, name);
     }
@@ -51,7 +51,7 @@ static void place_legend(struct picture *p)
 {
     const struct pv_theme *t = p->d.theme;
     struct pv_font font = {.size = 12, .colour = t->text};
-    double x =
+    const double x =
         floor(MARGIN + pv_draw_text(&p->d, MARGIN, p->y, &font, "colour: clusters of like neurons") + 16);
 
     pv_part_places(&p->d, (struct pv_box){x, p->y - 11, 240, 14});
@@ -63,28 +63,29 @@ static void place_legend(struct picture *p)
 void picture_waterfall(struct picture *p)
 {
     const struct pv_trace_header *h = pv_heat_header(p->heat);
-    uint32_t there = pv_heat_n_recent(p->heat), back = p->params->back < there ? p->params->back : there;
-    double gap = 44, half = floor((p->width - 2 * MARGIN - gap) / 2);
-    uint32_t n_columns = half >= 130 + 44.0 * h->n_layers + 150 ? 2 : 1;
+    const uint32_t there = pv_heat_n_recent(p->heat),
+                   back = p->params->back < there ? p->params->back : there;
+    const double gap = 44, half = floor((p->width - 2 * MARGIN - gap) / 2);
+    const uint32_t n_columns = half >= 130 + 44.0 * h->n_layers + 150 ? 2 : 1;
     uint32_t n = p->params->n_rows > 0 ? p->params->n_rows : 34 * n_columns, per_column;
     char text[700];
 
     n = n < there - back ? n : there - back;
     per_column = (n + n_columns - 1) / n_columns;
     snprintf(
-        text, sizeof(text),
+        text, sizeof text,
         "Read it downwards: each row is one token (a word, a piece of one or a sign), each column one layer "
         "of the model. A cell says which of the layer's %u clusters was picked for the token%s. Words of "
         "one kind, such as \xe2\x80\x9che\xe2\x80\x9d and \xe2\x80\x9cthey\xe2\x80\x9d, take the same or "
         "like clusters, so the same neurons are computed for them. The blue bar is the share of all neurons "
         "that the token cost; without clusters every bar would be full.",
-        h->n_clusters, p->params->masks != NULL ? "" : "; equal colours in a column are equal clusters");
+        h->n_clusters, p->params->masks ? "" : "; equal colours in a column are equal clusters");
     picture_heading(p, "A text, token by token, and the clusters it takes", text);
-    if (p->params->masks != NULL && h->n_clusters > 0)
+    if (p->params->masks && h->n_clusters > 0)
         place_legend(p);
     p->y += 6;
     for (uint32_t c = 0; c < n_columns; c++) {
-        uint32_t first = c * per_column, rows = n - first < per_column ? n - first : per_column;
+        const uint32_t first = c * per_column, rows = n - first < per_column ? n - first : per_column;
         struct pv_waterfall w = {
             .text_width = 130, .row_height = 22, .back = back + n - first - rows, .masks = p->params->masks};
 
@@ -101,7 +102,7 @@ void picture_waterfall(struct picture *p)
 static void neuron_legend(struct picture *p, double x, double right, bool active)
 {
     const struct pv_theme *t = p->d.theme;
-    bool wide = right - x > 560;
+    const bool wide = right - x > 560;
     const struct {
         struct pv_rgb colour;
         const char *text;
@@ -124,21 +125,21 @@ static void pattern_numbers(struct picture *p, const struct pv_heat_row *row, do
     struct pv_font number = {.size = 11, .colour = p->d.theme->faint};
     char text[32];
 
-    if (row->n_active == NULL || row->n_hit == NULL || row->n_active[p->layer] == 0)
+    if (!row->n_active || !row->n_hit || row->n_active[p->layer] == 0)
         return;
     pv_draw_text(&p->d, x, p->y + 11, &number,
-                 pv_percent((double)row->n_hit[p->layer] / row->n_active[p->layer], text, sizeof(text)));
-    if (row->energy_kept == NULL || isnan(row->energy_kept[p->layer]))
+                 pv_percent((double)row->n_hit[p->layer] / row->n_active[p->layer], text, sizeof text));
+    if (!row->energy_kept || isnan(row->energy_kept[p->layer]))
         return;
-    snprintf(text, sizeof(text), "%.1f %%", 100.0 * (double)row->energy_kept[p->layer]);
+    snprintf(text, sizeof text, "%.1f %%", 100.0 * (double)row->energy_kept[p->layer]);
     pv_draw_text(&p->d, x + 54, p->y + 11, &number, text);
 }
 
 static void pattern_rows(struct picture *p, struct pv_box box)
 {
     const struct pv_theme *t = p->d.theme;
-    uint32_t n = pv_heat_n_recent(p->heat), shown = n < 16 ? n : 16;
-    bool active = n > 0 && pv_heat_recent(p->heat, 0)->active != NULL;
+    const uint32_t n = pv_heat_n_recent(p->heat), shown = n < 16 ? n : 16;
+    const bool active = n > 0 && pv_heat_recent(p->heat, 0)->active;
     struct pv_font label = {.size = 11, .colour = t->faint};
 
     pv_draw_text(&p->d, MARGIN, p->y, &(struct pv_font){.size = 14, .colour = t->strong, .bold = true},
@@ -175,24 +176,24 @@ static void pattern_rows(struct picture *p, struct pv_box box)
 static void name_row(struct picture *p, struct pv_box box, double y, uint32_t cluster)
 {
     const struct pv_theme *t = p->d.theme;
-    double of = (double)pv_heat_n_tokens(p->heat);
+    const double of = (double)pv_heat_n_tokens(p->heat);
     struct pv_heat_top tops[4];
-    uint32_t n = pv_telling_tokens(p->heat, p->layer, cluster, tops, 4);
+    const uint32_t n = pv_telling_tokens(p->heat, p->layer, cluster, tops, 4);
     struct pv_font right = {.size = 11, .colour = t->text, .align = PV_RIGHT};
     char text[256] = "", share[16];
     size_t used = 0;
     double width;
 
-    snprintf(share, sizeof(share), "%u", cluster);
+    snprintf(share, sizeof share, "%u", cluster);
     right.colour = t->faint;
     pv_draw_text(&p->d, box.x - 10, y, &right, share);
     width = box.x - 46 - MARGIN;
     right.colour = t->strong;
     right.size = 11.5;
     for (uint32_t i = 0; i < n; i++) { /* as many as fit */
-        size_t before = used;
+        const size_t before = used;
 
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i > 0 ? "  " : "", tops[i].text);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? "  " : "", tops[i].text);
         if (i == 0 || pv_text_extent(&p->d, &right, text) <= width)
             continue;
         text[before] = '\0';
@@ -200,10 +201,10 @@ static void name_row(struct picture *p, struct pv_box box, double y, uint32_t cl
     }
     right.max_width = width;
     pv_draw_text(&p->d, box.x - 42, y, &right, text);
-    snprintf(text, sizeof(text), "%s",
-             pv_percent((double)pv_heat_uses(p->heat, p->layer, cluster) / of, share, sizeof(share)));
+    snprintf(text, sizeof text, "%s",
+             pv_percent((double)pv_heat_uses(p->heat, p->layer, cluster) / of, share, sizeof share));
     pv_draw_text(&p->d, box.x + box.w + 12, y, &(struct pv_font){.size = 11, .colour = t->faint}, text);
-    snprintf(text, sizeof(text), "%u", pv_maskset_size(p->params->masks, p->layer, cluster));
+    snprintf(text, sizeof text, "%u", pv_maskset_size(p->params->masks, p->layer, cluster));
     pv_draw_text(&p->d, box.x + box.w + 66, y, &(struct pv_font){.size = 11, .colour = t->faint}, text);
 }
 
@@ -215,10 +216,10 @@ void picture_neurons(struct picture *p)
     struct pv_box box = {MARGIN + 204, 0, p->width - 2 * MARGIN - 204 - 116, 0};
     struct pv_font label = {.size = 11, .colour = t->faint};
     char title[128], text[700];
-    double row = v->n_clusters > 40 ? 9 : 15;
+    const double row = v->n_clusters > 40 ? 9 : 15;
 
-    snprintf(title, sizeof(title), "The neurons behind the clusters of layer %u", p->layer);
-    snprintf(text, sizeof(text),
+    snprintf(title, sizeof title, "The neurons behind the clusters of layer %u", p->layer);
+    snprintf(text, sizeof text,
              "Each row is one cluster, named by words that pick it; each column is one of the layer's %u "
              "neurons; a cell is coloured where the cluster holds the neuron. Clusters of like neurons are "
              "neighbours and have like colours. Neurons that work together stand together, at the right "
@@ -236,7 +237,7 @@ void picture_neurons(struct picture *p)
     pv_part_masks(&p->d, p->params->masks, v, box);
     for (uint32_t i = 0; i < v->n_clusters && row >= 12; i++)
         name_row(p, box, box.y + row * (i + 0.5) + 4, v->clusters[i]);
-    snprintf(text, sizeof(text), "the layer's %u neurons, those that work together side by side", h->d_ffn);
+    snprintf(text, sizeof text, "the layer's %u neurons, those that work together side by side", h->d_ffn);
     pv_draw_text(&p->d, box.x + box.w / 2, box.y + box.h + 20,
                  &(struct pv_font){.size = 12, .colour = t->text, .align = PV_CENTRE}, text);
     p->y = box.y + box.h + 56;
@@ -246,7 +247,7 @@ void picture_neurons(struct picture *p)
 double picture_chip(struct picture *p, double x, double top, struct pv_rgb fill, const char *text)
 {
     struct pv_font font = {.size = 12.5, .colour = pv_ink_on(fill)};
-    double w = floor(pv_text_extent(&p->d, &font, text) + 12);
+    const double w = floor(pv_text_extent(&p->d, &font, text) + 12);
 
     pv_draw_rect(&p->d, (struct pv_box){floor(x), top, w, 20}, fill);
     pv_draw_text(&p->d, floor(x) + 6, top + 14, &font, text);
@@ -263,24 +264,24 @@ static void token_row(struct picture *p, uint32_t cluster, double most)
     const struct pv_theme *t = p->d.theme;
     double share = use_share(p, cluster), x = MARGIN + 262;
     struct pv_heat_top tops[24];
-    uint32_t n = pv_telling_tokens(p->heat, p->layer, cluster, tops, 24);
+    const uint32_t n = pv_telling_tokens(p->heat, p->layer, cluster, tops, 24);
     char text[64], percent[16];
 
     pv_draw_rect(&p->d, (struct pv_box){MARGIN, p->y + 3, 8, 20},
                  pv_cluster_colour(&p->d, p->params->masks, p->layer, cluster));
-    snprintf(text, sizeof(text), "cluster %u", cluster);
+    snprintf(text, sizeof text, "cluster %u", cluster);
     pv_draw_text(&p->d, MARGIN + 18, p->y + 17, &(struct pv_font){.size = 12.5, .colour = t->strong}, text);
     pv_draw_rect(&p->d, (struct pv_box){MARGIN + 108, p->y + 5, floor(84 * share / most + 0.5), 16}, t->hit);
     pv_draw_text(&p->d, MARGIN + 108 + 84 * share / most + 6, p->y + 17,
                  &(struct pv_font){.size = 11, .colour = t->text},
-                 pv_percent(share, percent, sizeof(percent)));
+                 pv_percent(share, percent, sizeof percent));
     for (uint32_t i = 0; i < n; i++) {
-        double only = (double)tops[i].count / (double)tops[i].count_all;
-        struct pv_rgb fill = pv_palette_at(p->d.palette, 0.12 + 0.75 * (only > 1.0 ? 1.0 : only));
+        const double only = (double)tops[i].count / (double)tops[i].count_all;
+        const struct pv_rgb fill = pv_palette_at(p->d.palette, 0.12 + 0.75 * (only > 1.0 ? 1.0 : only));
         struct pv_font count = {.size = 10, .colour = t->faint};
         double w = floor(pv_text_extent(&p->d, &(struct pv_font){.size = 12.5}, tops[i].text) + 12), w_count;
 
-        snprintf(text, sizeof(text), "\xc3\x97%llu", (unsigned long long)tops[i].count);
+        snprintf(text, sizeof text, "\xc3\x97%llu", (unsigned long long)tops[i].count);
         w_count = pv_text_extent(&p->d, &count, text) + 14;
         if (x + w + w_count > p->width - MARGIN)
             break;
@@ -312,26 +313,26 @@ void picture_tokens(struct picture *p)
 {
     const struct pv_theme *t = p->d.theme;
     uint32_t n_clusters = pv_heat_header(p->heat)->n_clusters, n_used, n;
-    uint32_t *clusters = calloc((size_t)n_clusters + 1, sizeof(*clusters));
+    uint32_t *clusters = calloc((size_t)n_clusters + 1, sizeof *clusters);
     char title[128], text[700];
     double most = 0.0;
 
-    snprintf(title, sizeof(title), "What the clusters of layer %u are for", p->layer);
+    snprintf(title, sizeof title, "What the clusters of layer %u are for", p->layer);
     snprintf(
-        text, sizeof(text),
+        text, sizeof text,
         "Each row is one cluster of neurons (%s), with the tokens that picked it and how often they did. "
         "Nobody told the clusters what words mean: they come from which neurons fire together. A %s token "
         "picks this cluster nearly every time it comes, a %s one spreads over several. A hyphen marks a "
         "piece of a word.",
-        p->params->masks != NULL ? "clusters of like neurons are neighbours; of each group of neighbours, "
-                                   "the one that is for most words"
-                                 : "the most used ones first",
+        p->params->masks ? "clusters of like neurons are neighbours; of each group of neighbours, "
+                           "the one that is for most words"
+                         : "the most used ones first",
         p->params->light ? "dark" : "bright", p->params->light ? "pale" : "dark");
     picture_heading(p, title, text);
-    if (clusters == NULL)
+    if (!clusters)
         return;
     n = p->params->n_rows > 0 ? p->params->n_rows : 20;
-    if (p->params->masks != NULL) {
+    if (p->params->masks) {
         n = pv_spread(p->heat, p->params->masks, p->layer, clusters, n);
     } else {
         n_used = pv_by_use(p->heat, p->layer, clusters);

@@ -16,7 +16,7 @@ struct spot {
 
 static double mean_density(const struct pv_heat *heat)
 {
-    uint32_t n = pv_heat_header(heat)->n_layers;
+    const uint32_t n = pv_heat_header(heat)->n_layers;
     double sum = 0.0;
 
     for (uint32_t l = 0; l < n; l++)
@@ -47,12 +47,12 @@ static bool told(const struct pv_heat *heat, const struct spot *spots, uint32_t 
 /* The cluster of a layer that tells most and is for other words than the spots are. */
 static struct spot best_spot(const struct pv_heat *heat, uint32_t layer, const struct spot *spots, uint32_t n)
 {
-    uint32_t n_clusters = pv_heat_header(heat)->n_clusters;
+    const uint32_t n_clusters = pv_heat_header(heat)->n_clusters;
     struct spot best = {layer, 0, 0.0};
     struct pv_heat_top top;
 
     for (uint32_t k = 0; k < n_clusters; k++) {
-        double score = pv_heat_uses(heat, layer, k) > 1 ? pv_telling_score(heat, layer, k) : 0.0;
+        const double score = pv_heat_uses(heat, layer, k) > 1 ? pv_telling_score(heat, layer, k) : 0.0;
 
         if (score > best.score && pv_telling_tokens(heat, layer, k, &top, 1) > 0 &&
             !told(heat, spots, n, top.text))
@@ -67,7 +67,7 @@ static uint32_t find_spots(const struct pv_heat *heat, struct spot *spots)
     uint32_t found = 0, n_layers = pv_heat_header(heat)->n_layers;
 
     for (uint32_t l = 0; l < n_layers; l++) {
-        struct spot best = best_spot(heat, l, spots, found);
+        const struct spot best = best_spot(heat, l, spots, found);
         uint32_t at = found;
 
         if (best.score <= 0.0 || (found == MAX_SPOTS && spots[found - 1].score >= best.score))
@@ -80,21 +80,21 @@ static uint32_t find_spots(const struct pv_heat *heat, struct spot *spots)
             spots[at] = spots[at - 1];
         spots[at] = best;
     }
-    qsort(spots, found, sizeof(*spots), by_layer);
+    qsort(spots, found, sizeof *spots, by_layer);
     return found;
 }
 
 /* The middle of a cluster's cell. */
 static double cell_x(const struct picture *p, struct pv_box box, uint32_t layer, uint32_t cluster)
 {
-    uint32_t n = pv_heat_header(p->heat)->n_clusters;
+    const uint32_t n = pv_heat_header(p->heat)->n_clusters;
 
     return box.x + box.w * (pv_maskset_place(p->params->masks, layer, cluster) + 0.5) / n;
 }
 
 static void mark_spot(struct picture *p, double x, double y, double right, uint32_t number)
 {
-    double side = x > right - 40 ? -13.0 : 13.0;
+    const double side = x > right - 40 ? -13.0 : 13.0;
     char text[16];
 
     pv_draw_colour(&p->d, p->d.theme->background);
@@ -105,7 +105,7 @@ static void mark_spot(struct picture *p, double x, double y, double right, uint3
     pv_draw_colour(&p->d, p->d.theme->accent);
     cairo_set_line_width(p->d.cr, 1.8);
     cairo_stroke(p->d.cr);
-    snprintf(text, sizeof(text), "%u", number);
+    snprintf(text, sizeof text, "%u", number);
     pv_draw_rect(&p->d, (struct pv_box){side > 0 ? x + 11 : x - 23, y - 8, 12, 16}, p->d.theme->background);
     pv_draw_text(
         &p->d, x + (side > 0 ? 17 : -17), y + 4.5,
@@ -117,18 +117,18 @@ static void caption(struct picture *p, struct pv_box row, uint32_t layer)
 {
     const struct pv_trace_header *h = pv_heat_header(p->heat);
     const struct pv_theme *t = p->d.theme;
-    uint32_t n_words = (uint32_t)(row.w / 76.0);
-    double room = row.w / n_words;
+    const uint32_t n_words = (uint32_t)(row.w / 76.0);
+    const double room = row.w / n_words;
     struct pv_font font = {.size = 11.5, .colour = t->text, .align = PV_CENTRE, .max_width = room - 8};
 
     for (uint32_t i = 0; i < n_words; i++) {
         uint32_t first = (uint32_t)((uint64_t)i * h->n_clusters / n_words), best = UINT32_MAX;
-        uint32_t end = (uint32_t)((uint64_t)(i + 1) * h->n_clusters / n_words);
+        const uint32_t end = (uint32_t)((uint64_t)(i + 1) * h->n_clusters / n_words);
         struct pv_heat_top top;
         double x, middle = row.x + (i + 0.5) * room, most = 0.0, half;
 
         for (uint32_t k = first; k < end; k++) {
-            uint32_t cluster = pv_maskset_at(p->params->masks, layer, k);
+            const uint32_t cluster = pv_maskset_at(p->params->masks, layer, k);
 
             if (pv_heat_share(p->heat, layer, cluster) > most) {
                 most = pv_heat_share(p->heat, layer, cluster);
@@ -151,14 +151,14 @@ static void caption(struct picture *p, struct pv_box row, uint32_t layer)
 static void density_bar(struct picture *p, struct pv_box box, uint32_t layer)
 {
     const struct pv_theme *t = p->d.theme;
-    double share = pv_heat_density(p->heat, layer);
+    const double share = pv_heat_density(p->heat, layer);
     char text[16];
 
     pv_draw_rect(&p->d, (struct pv_box){box.x, box.y, box.w - 44, box.h}, t->panel);
     pv_draw_rect(&p->d, (struct pv_box){box.x, box.y, floor((box.w - 44) * share + 0.5), box.h}, t->hit);
     if (box.h >= 9)
         pv_draw_text(&p->d, box.x + box.w - 38, box.y + box.h / 2 + 4,
-                     &(struct pv_font){.size = 11, .colour = t->text}, pv_percent(share, text, sizeof(text)));
+                     &(struct pv_font){.size = 11, .colour = t->text}, pv_percent(share, text, sizeof text));
 }
 
 /* One line: number, what the cluster is, its words. */
@@ -167,22 +167,22 @@ static void tell_spot(struct picture *p, const struct spot *spot, uint32_t numbe
     const struct pv_theme *t = p->d.theme;
     const struct pv_trace_header *h = pv_heat_header(p->heat);
     struct pv_heat_top tops[12];
-    uint32_t n = pv_telling_tokens(p->heat, spot->layer, spot->cluster, tops, 12);
+    const uint32_t n = pv_telling_tokens(p->heat, spot->layer, spot->cluster, tops, 12);
     double x = MARGIN + 22, share = (double)pv_heat_uses(p->heat, spot->layer, spot->cluster) /
                                     (double)pv_heat_n_tokens(p->heat);
     char line[256], text[16];
 
-    snprintf(text, sizeof(text), "%u", number);
+    snprintf(text, sizeof text, "%u", number);
     pv_draw_text(&p->d, MARGIN, p->y + 15, &(struct pv_font){.size = 13, .colour = t->accent, .bold = true},
                  text);
-    snprintf(line, sizeof(line), "layer %u, cluster %u: %.0f of %u neurons, %s of the tokens", spot->layer,
+    snprintf(line, sizeof line, "layer %u, cluster %u: %.0f of %u neurons, %s of the tokens", spot->layer,
              spot->cluster, pv_heat_size(p->heat, spot->layer, spot->cluster), h->d_ffn,
-             pv_percent(share, text, sizeof(text)));
+             pv_percent(share, text, sizeof text));
     pv_draw_text(&p->d, x, p->y + 15, &(struct pv_font){.size = 13, .colour = t->text, .max_width = 420},
                  line);
     x += 432;
     for (uint32_t i = 0; i < n; i++) {
-        double w = pv_text_extent(&p->d, &(struct pv_font){.size = 12.5}, tops[i].text) + 12;
+        const double w = pv_text_extent(&p->d, &(struct pv_font){.size = 12.5}, tops[i].text) + 12;
 
         if (x + w > p->width - MARGIN)
             break;
@@ -200,17 +200,17 @@ static void introduce(struct picture *p)
 
     if (h->n_clusters > 0)
         snprintf(
-            text, sizeof(text),
+            text, sizeof text,
             "A language model's layers hold thousands of neurons, and each token needs only a few. Parvin "
             "has sorted each layer's %u neurons into %u overlapping groups that work together, called "
             "clusters. For every token a small router picks one cluster in each layer, and only that "
             "cluster's neurons are computed: here %s of them. The %s a cell, the more tokens picked that "
             "cluster%s.",
-            h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof(share)),
+            h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof share),
             p->params->light ? "darker" : "brighter",
-            p->params->masks != NULL ? "; clusters of like neurons stand side by side" : "");
+            p->params->masks ? "; clusters of like neurons stand side by side" : "");
     else
-        snprintf(text, sizeof(text),
+        snprintf(text, sizeof text,
                  "This run computed every one of each layer's %u neurons for every token. With clusters "
                  "('parvin fit') a token takes only those that it needs.",
                  h->d_ffn);
@@ -222,7 +222,7 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
                                uint32_t n_spots)
 {
     const struct pv_trace_header *h = pv_heat_header(p->heat);
-    bool captioned = h->n_clusters > 0 && h->n_layers <= MAX_CAPTIONED;
+    const bool captioned = h->n_clusters > 0 && h->n_layers <= MAX_CAPTIONED;
     double height = captioned ? 32 : floor(340.0 / h->n_layers), pitch;
     struct pv_box box = {MARGIN + 62, p->y + 14, p->width - 2 * MARGIN - 62 - 180, 0};
     struct pv_font name = {.size = 11.5, .colour = p->d.theme->text, .align = PV_RIGHT};
@@ -238,14 +238,14 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
     pv_draw_text(&p->d, box.x + box.w + 26, box.y - 8,
                  &(struct pv_font){.size = 11, .colour = p->d.theme->faint}, "neurons computed");
     for (uint32_t l = 0; l < h->n_layers; l++) {
-        struct pv_box row = {box.x, box.y + pitch * l, box.w, height};
+        const struct pv_box row = {box.x, box.y + pitch * l, box.w, height};
 
         density_bar(p, (struct pv_box){box.x + box.w + 26, row.y + 1, 154, height - 2}, l);
         if (!captioned)
             continue;
         pv_part_heat_row(&p->d, p->heat, p->params->masks, l, row, top_share);
         pv_draw_frame(&p->d, row, p->d.theme->line);
-        snprintf(text, sizeof(text), "layer %u", l);
+        snprintf(text, sizeof text, "layer %u", l);
         pv_draw_text(&p->d, row.x - 10, row.y + height / 2 + 4, &name, text);
         caption(p, row, l);
     }
@@ -260,9 +260,9 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
 void picture_layers(struct picture *p)
 {
     const struct pv_trace_header *h = pv_heat_header(p->heat);
-    double top_share = pv_heat_max_share(p->heat);
+    const double top_share = pv_heat_max_share(p->heat);
     struct spot spots[MAX_SPOTS] = {{0, 0, 0.0}};
-    uint32_t n_spots = find_spots(p->heat, spots);
+    const uint32_t n_spots = find_spots(p->heat, spots);
     struct pv_font axis = {.size = 12, .colour = p->d.theme->text, .align = PV_CENTRE};
     struct pv_box box;
     char text[128];
@@ -273,11 +273,11 @@ void picture_layers(struct picture *p)
     if (h->n_clusters == 0)
         return;
     pv_part_cluster_axis(&p->d, p->heat, p->params->masks, box);
-    snprintf(text, sizeof(text),
-             p->params->masks != NULL ? "the %u clusters of a layer, alike ones side by side"
-                                      : "the %u clusters of a layer, by number",
+    snprintf(text, sizeof text,
+             p->params->masks ? "the %u clusters of a layer, alike ones side by side"
+                              : "the %u clusters of a layer, by number",
              h->n_clusters);
-    p->y += p->params->masks != NULL ? 12 : 20;
+    p->y += p->params->masks ? 12 : 20;
     pv_draw_text(&p->d, box.x + box.w / 2, p->y, &axis, text);
     p->y += 22;
     pv_part_scale(&p->d, (struct pv_box){box.x, p->y, 300, 12}, top_share,

@@ -58,9 +58,9 @@ uint32_t pv_text_columns(uint32_t code)
 
     if (code < 0x300)
         return 1;
-    if (in_ranges(zero, sizeof(zero) / sizeof(zero[0]), code))
+    if (in_ranges(zero, sizeof zero / sizeof zero[0], code))
         return 0;
-    return in_ranges(wide, sizeof(wide) / sizeof(wide[0]), code) ? 2 : 1;
+    return in_ranges(wide, sizeof wide / sizeof wide[0], code) ? 2 : 1;
 }
 
 uint32_t pv_text_width(const char *text)
@@ -98,7 +98,7 @@ static bool unprintable(uint32_t code)
                                           {0x2028, 0x202e}, {0x2060, 0x206f}, {0xe000, 0xf8ff},
                                           {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0xe00ff}};
 
-    return in_ranges(ranges, sizeof(ranges) / sizeof(ranges[0]), code);
+    return in_ranges(ranges, sizeof ranges / sizeof ranges[0], code);
 }
 
 void pv_text_display(const char *bytes, size_t n, char *out, size_t room)
@@ -112,21 +112,21 @@ void pv_text_display(const char *bytes, size_t n, char *out, size_t room)
         char piece[8];
 
         if (length == 0 || (unprintable(code) && code != '\n' && code != '\t')) {
-            snprintf(piece, sizeof(piece), "\\x%02x", (unsigned)(unsigned char)bytes[i]);
+            snprintf(piece, sizeof piece, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
             length = 1;
         } else if (code == '\n') {
-            snprintf(piece, sizeof(piece), "\xe2\x86\xb5"); /* downwards arrow with corner */
+            snprintf(piece, sizeof piece, "\xe2\x86\xb5"); /* downwards arrow with corner */
         } else if (code == '\t') {
-            snprintf(piece, sizeof(piece), "\xe2\x87\xa5");
+            snprintf(piece, sizeof piece, "\xe2\x87\xa5");
         } else if (code == ' ' && (i == start || i + 1 == n)) {
-            snprintf(piece, sizeof(piece), "\xe2\x90\xa3"); /* open box */
+            snprintf(piece, sizeof piece, "\xe2\x90\xa3"); /* open box */
         } else {
             memcpy(piece, bytes + i, length);
             piece[length] = '\0';
         }
-        if (used + strlen(piece) + (i + length < n ? sizeof(ellipsis) - 1 : 0) >= room) {
-            memcpy(out + used, ellipsis, sizeof(ellipsis) - 1);
-            used += sizeof(ellipsis) - 1;
+        if (used + strlen(piece) + (i + length < n ? sizeof ellipsis - 1 : 0) >= room) {
+            memcpy(out + used, ellipsis, sizeof ellipsis - 1);
+            used += sizeof ellipsis - 1;
             break;
         }
         memcpy(out + used, piece, strlen(piece));

@@ -30,10 +30,10 @@ struct frame { /* what one drawing needs */
 
 enum pv_status pv_term_create(const struct pv_term_caps *caps, struct pv_term **out)
 {
-    struct pv_term *term = calloc(1, sizeof(*term));
+    struct pv_term *term = calloc(1, sizeof *term);
 
     *out = term;
-    if (term == NULL)
+    if (!term)
         return PV_ERR_NOMEM;
     term->caps = *caps;
     if (pv_term_resize(term, 80, 24) != PV_OK) {
@@ -46,7 +46,7 @@ enum pv_status pv_term_create(const struct pv_term_caps *caps, struct pv_term **
 
 void pv_term_destroy(struct pv_term *term)
 {
-    if (term == NULL)
+    if (!term)
         return;
     term_grid_free(&term->grid);
     free(term);
@@ -80,14 +80,14 @@ static const char *shade(const struct frame *f, double brightness)
 /* Brightness of the clusters that share column i of n. */
 static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t n)
 {
-    uint32_t first = (uint32_t)((uint64_t)i * f->n_clusters / n);
-    uint32_t end = (uint32_t)((uint64_t)(i + 1) * f->n_clusters / n);
+    const uint32_t first = (uint32_t)((uint64_t)i * f->n_clusters / n);
+    const uint32_t end = (uint32_t)((uint64_t)(i + 1) * f->n_clusters / n);
     double most = 0.0;
 
     if (layer >= f->n_layers)
         return 0.0;
     for (uint32_t k = first; k < (end > first ? end : first + 1); k++) {
-        double share = pv_heat_share(f->heat, layer, pv_maskset_at(f->player->masks, layer, k));
+        const double share = pv_heat_share(f->heat, layer, pv_maskset_at(f->player->masks, layer, k));
 
         most = share > most ? share : most;
     }
@@ -97,10 +97,10 @@ static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t
 static void heat_row(const struct frame *f, uint32_t row, uint32_t layer, bool stacked, uint32_t columns)
 {
     struct pv_rgb ink = f->theme->text, paper = f->theme->background;
-    bool fine = f->caps->unicode && f->caps->colour != PV_TERM_MONO;
+    const bool fine = f->caps->unicode && f->caps->colour != PV_TERM_MONO;
     char name[16];
 
-    snprintf(name, sizeof(name), "%3u", layer);
+    snprintf(name, sizeof name, "%3u", layer);
     text_at(f, row, 0, 3, f->theme->faint, name);
     for (uint32_t c = 0; c < columns; c++) {
         double a, b;
@@ -127,7 +127,7 @@ static void heat_row(const struct frame *f, uint32_t row, uint32_t layer, bool s
 /* Returns the row below the heatmap. */
 static uint32_t heat_rows(const struct frame *f, uint32_t top)
 {
-    uint32_t room = f->grid->rows > 9 ? (f->grid->rows - 5) / 2 : 2;
+    const uint32_t room = f->grid->rows > 9 ? (f->grid->rows - 5) / 2 : 2;
     uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, per_row, thick, n;
     bool stacked;
 
@@ -160,18 +160,18 @@ static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column,
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct pv_rgb paper = f->theme->panel, ink = f->theme->text;
     char text[32], cut[32];
-    bool dense = cluster == PV_TRACE_NO_CLUSTER;
+    const bool dense = cluster == PV_TRACE_NO_CLUSTER;
 
     if (!dense && f->caps->colour != PV_TERM_MONO) {
         paper = pv_cluster_colour(&(struct pv_draw){.palette = f->palette}, f->player->masks, layer, cluster);
         ink = pv_ink_on(paper);
     }
-    snprintf(text, sizeof(text), "%u", cluster);
+    snprintf(text, sizeof text, "%u", cluster);
     if (dense)
-        snprintf(text, sizeof(text), width >= 4 ? "all" : " ");
+        snprintf(text, sizeof text, width >= 4 ? "all" : " ");
     else if (strlen(text) + 1 > width)
-        snprintf(text, sizeof(text), "%c", f->caps->colour == PV_TERM_MONO ? digits[cluster % 36] : ' ');
-    snprintf(cut, sizeof(cut), "%*s%*s", (int)(width - (width - strlen(text)) / 2), text,
+        snprintf(text, sizeof text, "%c", f->caps->colour == PV_TERM_MONO ? digits[cluster % 36] : ' ');
+    snprintf(cut, sizeof cut, "%*s%*s", (int)(width - (width - strlen(text)) / 2), text,
              (int)((width - strlen(text)) / 2), "");
     term_grid_text(f->grid, row, column, width, ink, paper, cut);
 }
@@ -179,18 +179,18 @@ static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column,
 static void density_bar(const struct frame *f, uint32_t row, uint32_t column, double density)
 {
     char text[16];
-    uint32_t full = (uint32_t)(density * 10.0 + 0.5);
+    const uint32_t full = (uint32_t)(density * 10.0 + 0.5);
 
     for (uint32_t i = 0; i < 10; i++)
         term_grid_glyph(f->grid, row, column + i, i < full ? f->theme->hit : f->theme->wasted,
                         f->theme->background,
                         f->caps->unicode ? (i < full ? "\xe2\x96\xa0" : "\xc2\xb7") : (i < full ? "#" : "."));
-    text_at(f, row, column + 11, 8, f->theme->text, pv_percent(density, text, sizeof(text)));
+    text_at(f, row, column + 11, 8, f->theme->text, pv_percent(density, text, sizeof text));
 }
 
 static uint32_t cell_width(const struct frame *f)
 {
-    uint32_t room = f->grid->columns > 38 ? f->grid->columns - 38 : 1, width = room / f->n_layers;
+    const uint32_t room = f->grid->columns > 38 ? f->grid->columns - 38 : 1, width = room / f->n_layers;
 
     return width < 1 ? 1 : width > 5 ? 5 : width;
 }
@@ -207,10 +207,10 @@ static void waterfall(const struct frame *f, uint32_t top, uint32_t bottom)
     n = n < there ? n : there;
     for (uint32_t i = 0; i < n; i++) {
         const struct pv_heat_row *row = pv_heat_recent(f->heat, back + n - 1 - i);
-        size_t fit = pv_text_fit(row->text, 15);
+        const size_t fit = pv_text_fit(row->text, 15);
         char text[PV_HEAT_TEXT];
 
-        snprintf(text, sizeof(text), "%.*s", (int)fit, row->text);
+        snprintf(text, sizeof text, "%.*s", (int)fit, row->text);
         for (char *c = text; !f->caps->unicode && *c != '\0'; c++)
             *c = (unsigned char)*c < 0x80 ? *c : '?';
         text_at(f, top + i, 16 - pv_text_width(text), 16, f->theme->strong, text);
@@ -230,11 +230,11 @@ static void title(const struct frame *f)
 
     if (pv_heat_n_recent(f->heat) > p->back)
         density = pv_heat_recent(f->heat, p->back)->density;
-    snprintf(text, sizeof(text),
+    snprintf(text, sizeof text,
              " Parvin %s %s %s %.40s %s %llu tokens %s %s of neurons %s %s tok/s %s half-life %.0f", dot,
              state, dot, pv_heat_header(f->heat)->model, dot,
              (unsigned long long)(pv_heat_n_tokens(f->heat) - p->back), dot,
-             pv_percent(density, percent, sizeof(percent)), dot, pv_number(speed, rate, sizeof(rate)), dot,
+             pv_percent(density, percent, sizeof percent), dot, pv_number(speed, rate, sizeof rate), dot,
              pv_heat_half_life(f->heat));
     for (uint32_t c = 0; c < f->grid->columns; c++)
         term_grid_glyph(f->grid, 0, c, f->theme->strong, f->theme->panel, " ");
@@ -257,9 +257,9 @@ static void help(const struct frame *f)
         "  h      this help           q    quit                  ",
         "                                                        ",
     };
-    uint32_t n = sizeof(lines) / sizeof(lines[0]), width = 56;
-    uint32_t row = f->grid->rows > n ? (f->grid->rows - n) / 2 : 0;
-    uint32_t column = f->grid->columns > width ? (f->grid->columns - width) / 2 : 0;
+    const uint32_t n = sizeof lines / sizeof lines[0], width = 56;
+    const uint32_t row = f->grid->rows > n ? (f->grid->rows - n) / 2 : 0;
+    const uint32_t column = f->grid->columns > width ? (f->grid->columns - width) / 2 : 0;
 
     for (uint32_t i = 0; i < n; i++)
         term_grid_text(f->grid, row + i, column, width, f->theme->strong, f->theme->line, lines[i]);
@@ -272,13 +272,13 @@ static void draw(const struct frame *f)
 
     term_grid_clear(f->grid, f->theme->text, f->theme->background);
     title(f);
-    snprintf(text, sizeof(text), "layers and their clusters%s; %s: picked by more of the last tokens",
-             f->player->masks != NULL ? ", alike ones side by side" : "",
+    snprintf(text, sizeof text, "layers and their clusters%s; %s: picked by more of the last tokens",
+             f->player->masks ? ", alike ones side by side" : "",
              f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
     text_at(f, 1, 0, f->grid->columns, f->theme->faint, text);
     below = heat_rows(f, 2);
     text_at(f, below, 11, 5, f->theme->faint, "token");
-    snprintf(layers, sizeof(layers), "0 to %u", f->n_layers - 1);
+    snprintf(layers, sizeof layers, "0 to %u", f->n_layers - 1);
     text_at(f, below, 18, f->grid->columns, f->theme->faint, "cluster picked in layers");
     text_at(f, below, 43, f->grid->columns, f->theme->faint, layers);
     if (rows > below + 2)

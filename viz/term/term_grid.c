@@ -9,10 +9,10 @@
 
 enum pv_status term_grid_resize(struct term_grid *grid, uint32_t columns, uint32_t rows)
 {
-    size_t n = (size_t)columns * rows;
-    struct term_cell *cells = calloc(n + 1, sizeof(*cells)), *shown = calloc(n + 1, sizeof(*shown));
+    const size_t n = (size_t)columns * rows;
+    struct term_cell *cells = calloc(n + 1, sizeof *cells), *shown = calloc(n + 1, sizeof *shown);
 
-    if (cells == NULL || shown == NULL) {
+    if (!cells || !shown) {
         free(cells);
         free(shown);
         return PV_ERR_NOMEM;
@@ -43,8 +43,8 @@ void term_grid_glyph(struct term_grid *grid, uint32_t row, uint32_t column, stru
     if (row >= grid->rows || column >= grid->columns)
         return;
     cell = &grid->cells[(size_t)row * grid->columns + column];
-    memset(cell, 0, sizeof(*cell)); /* cells are compared as bytes */
-    snprintf(cell->glyph, sizeof(cell->glyph), "%s", glyph);
+    memset(cell, 0, sizeof *cell); /* cells are compared as bytes */
+    snprintf(cell->glyph, sizeof cell->glyph, "%s", glyph);
     cell->ink = ink;
     cell->paper = paper;
 }
@@ -90,10 +90,10 @@ uint32_t term_grid_text(struct term_grid *grid, uint32_t row, uint32_t column, u
 static void put(struct term_grid *grid, const char *data, size_t n)
 {
     if (grid->room - grid->n < n + 1) {
-        size_t room = grid->room * 2 + n + 4096;
+        const size_t room = grid->room * 2 + n + 4096;
         char *bytes = realloc(grid->bytes, room);
 
-        if (bytes == NULL) {
+        if (!bytes) {
             grid->no_memory = true;
             return;
         }
@@ -135,10 +135,10 @@ static void put_colour(struct term_grid *grid, int ground, struct pv_rgb c, enum
     int n;
 
     if (colour == PV_TERM_TRUE)
-        n = snprintf(text, sizeof(text), "\x1b[%d;2;%u;%u;%um", ground, (unsigned)c.r, (unsigned)c.g,
+        n = snprintf(text, sizeof text, "\x1b[%d;2;%u;%u;%um", ground, (unsigned)c.r, (unsigned)c.g,
                      (unsigned)c.b);
     else
-        n = snprintf(text, sizeof(text), "\x1b[%d;5;%um", ground, to_256(c));
+        n = snprintf(text, sizeof text, "\x1b[%d;5;%um", ground, to_256(c));
     put(grid, text, (size_t)n);
 }
 
@@ -161,29 +161,29 @@ enum pv_status term_grid_emit(struct term_grid *grid, enum pv_term_colour colour
         bool there = false; /* the cursor is where the next character goes */
 
         for (uint32_t c = 0; c < grid->columns; c++) {
-            size_t i = (size_t)r * grid->columns + c;
+            const size_t i = (size_t)r * grid->columns + c;
             const struct term_cell *cell = &grid->cells[i];
 
-            if (!grid->all && memcmp(cell, &grid->shown[i], sizeof(*cell)) == 0) {
+            if (!grid->all && memcmp(cell, &grid->shown[i], sizeof *cell) == 0) {
                 there = false;
                 continue;
             }
             if (cell->glyph[0] == '\0')
                 continue;
             if (!there)
-                put(grid, move, (size_t)snprintf(move, sizeof(move), "\x1b[%u;%uH", r + 1, c + 1));
+                put(grid, move, (size_t)snprintf(move, sizeof move, "\x1b[%u;%uH", r + 1, c + 1));
             there = true;
-            if (colour != PV_TERM_MONO && (last == NULL || !same(last->ink, cell->ink)))
+            if (colour != PV_TERM_MONO && (!last || !same(last->ink, cell->ink)))
                 put_colour(grid, 38, cell->ink, colour);
-            if (colour != PV_TERM_MONO && (last == NULL || !same(last->paper, cell->paper)))
+            if (colour != PV_TERM_MONO && (!last || !same(last->paper, cell->paper)))
                 put_colour(grid, 48, cell->paper, colour);
             last = cell;
             put(grid, cell->glyph, strlen(cell->glyph));
         }
     }
-    if (last != NULL && colour != PV_TERM_MONO)
+    if (last && colour != PV_TERM_MONO)
         put(grid, "\x1b[0m", 4);
-    memcpy(grid->shown, grid->cells, (size_t)grid->columns * grid->rows * sizeof(*grid->cells));
+    memcpy(grid->shown, grid->cells, (size_t)grid->columns * grid->rows * sizeof *grid->cells);
     grid->all = false;
     return grid->no_memory ? PV_ERR_NOMEM : PV_OK;
 }

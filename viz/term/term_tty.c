@@ -19,7 +19,7 @@ static const char enter[] = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 static const char leave[] = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 static const int watched[] = {SIGINT,  SIGTERM, SIGHUP,  SIGWINCH, SIGTSTP,
                               SIGCONT, SIGSEGV, SIGABRT, SIGBUS,   SIGFPE};
-enum { N_WATCHED = sizeof(watched) / sizeof(watched[0]) };
+enum { N_WATCHED = sizeof watched / sizeof watched[0] };
 
 /* The one terminal that is shown on; handlers need it. */
 static struct {
@@ -33,7 +33,7 @@ static struct {
 static void send(const char *data, size_t n)
 {
     while (n > 0) {
-        ssize_t done = write(tty.fd_out, data, n);
+        const ssize_t done = write(tty.fd_out, data, n);
 
         if (done < 0 && errno == EINTR)
             continue;
@@ -54,14 +54,14 @@ static void restore(void)
     if (!tty.shown)
         return;
     tty.shown = 0;
-    send(leave, sizeof(leave) - 1);
+    send(leave, sizeof leave - 1);
     if (tty.raw)
         tcsetattr(tty.fd_in, TCSADRAIN, &tty.before);
 }
 
 static void on_signal(int number)
 {
-    int saved = errno;
+    const int saved = errno;
 
     switch (number) {
     case SIGWINCH:
@@ -89,7 +89,7 @@ static void watch_signals(void)
 {
     struct sigaction action;
 
-    memset(&action, 0, sizeof(action));
+    memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < N_WATCHED; i++)
@@ -116,7 +116,7 @@ static void show(void)
         raw.c_cc[VTIME] = 0;
         tcsetattr(tty.fd_in, TCSADRAIN, &raw);
     }
-    send(enter, sizeof(enter) - 1);
+    send(enter, sizeof enter - 1);
 }
 
 static void stop_and_resume(void)
@@ -162,7 +162,7 @@ static enum pv_status keys(struct pv_player *player, struct input *in, bool *cha
 
     if (poll(&fd, 1, 33) <= 0)
         return PV_OK;
-    n = read(tty.fd_in, in->bytes + in->n, sizeof(in->bytes) - in->n);
+    n = read(tty.fd_in, in->bytes + in->n, sizeof in->bytes - in->n);
     if (n <= 0) {
         in->closed = n == 0 || (errno != EINTR && errno != EAGAIN);
         return PV_OK;
@@ -189,7 +189,7 @@ static enum pv_status keys(struct pv_player *player, struct input *in, bool *cha
 
 static bool leaving(const struct pv_player *player, const struct pv_tty_params *params)
 {
-    return tty.ended || player->quit || (params->stop != NULL && params->stop(params->stop_user)) ||
+    return tty.ended || player->quit || (params->stop && params->stop(params->stop_user)) ||
            (params->quit_at_end && player->ended);
 }
 
@@ -203,7 +203,7 @@ static enum pv_status loop(struct pv_player *player, const struct pv_tty_params 
     while (status == PV_OK && !leaving(player, params)) {
         const char *bytes;
         size_t n;
-        double time = now();
+        const double time = now();
 
         status = pv_player_advance(player, time - last, &changed);
         last = time;
@@ -241,7 +241,7 @@ enum pv_status pv_tty_run(struct pv_player *player, const struct pv_tty_params *
             "picture with 'parvin heatmap TRACE -o FILE.png'");
     if (pv_term_create(&params->caps, &term) != PV_OK)
         return pv_say_fail(log, PV_ERR_NOMEM, "no memory for the terminal view");
-    memset(&tty, 0, sizeof(tty));
+    memset(&tty, 0, sizeof tty);
     tty.fd_in = params->fd_in;
     tty.fd_out = params->fd_out;
     watch_signals();
@@ -258,15 +258,15 @@ struct pv_term_caps pv_term_caps_of(const char *term, const char *colorterm, con
 {
     struct pv_term_caps caps = {.colour = PV_TERM_MONO};
 
-    caps.unicode = locale != NULL && (strstr(locale, "UTF-8") != NULL || strstr(locale, "utf8") != NULL ||
-                                      strstr(locale, "utf-8") != NULL || strstr(locale, "UTF8") != NULL);
-    if (no_color != NULL && no_color[0] != '\0')
+    caps.unicode = locale && (strstr(locale, "UTF-8") || strstr(locale, "utf8") || strstr(locale, "utf-8") ||
+                              strstr(locale, "UTF8"));
+    if (no_color && no_color[0] != '\0')
         return caps;
-    if (colorterm != NULL && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0))
+    if (colorterm && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0))
         caps.colour = PV_TERM_TRUE;
-    else if (term != NULL && (strstr(term, "direct") != NULL || strstr(term, "truecolor") != NULL))
+    else if (term && (strstr(term, "direct") || strstr(term, "truecolor")))
         caps.colour = PV_TERM_TRUE;
-    else if (term != NULL && strstr(term, "256") != NULL)
+    else if (term && strstr(term, "256"))
         caps.colour = PV_TERM_256;
     return caps;
 }

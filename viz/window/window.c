@@ -57,7 +57,7 @@ static enum pv_key key_of(int key)
 
 static void press(struct view *v, enum pv_key key)
 {
-    enum pv_status status = pv_player_key(v->player, key);
+    const enum pv_status status = pv_player_key(v->player, key);
 
     if (v->status == PV_OK)
         v->status = status;
@@ -136,7 +136,7 @@ static char glfw_words[256];
 static void on_error(int code, const char *words)
 {
     (void)code;
-    snprintf(glfw_words, sizeof(glfw_words), "%s", words);
+    snprintf(glfw_words, sizeof glfw_words, "%s", words);
 }
 
 static void save(struct view *v)
@@ -147,10 +147,10 @@ static void save(struct view *v)
     const char *folder = v->params->save_folder;
 
     v->player->save = false;
-    if (local == NULL || strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", local) == 0)
-        snprintf(stamp, sizeof(stamp), "picture");
-    snprintf(path, sizeof(path), "%s%sparvin-%s-%u.png", folder != NULL ? folder : "",
-             folder != NULL ? "/" : "", stamp, ++v->n_saved);
+    if (!local || strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", local) == 0)
+        snprintf(stamp, sizeof stamp, "picture");
+    snprintf(path, sizeof path, "%s%sparvin-%s-%u.png", folder ? folder : "", folder ? "/" : "", stamp,
+             ++v->n_saved);
     if (pv_panels_save(v->panels, path, v->vk.width / v->scale, v->vk.height / v->scale, v->scale) == PV_OK)
         pv_player_note(v->player, "saved %s", path);
     else
@@ -184,10 +184,10 @@ static enum pv_status draw_heat(struct view *v)
     const struct pv_heat *heat = v->player->heat;
     const struct pv_trace_header *h = pv_heat_header(heat);
     const struct pv_maskset *masks = v->params->masks;
-    uint32_t n_clusters = h->n_clusters > 0 ? h->n_clusters : 1;
+    const uint32_t n_clusters = h->n_clusters > 0 ? h->n_clusters : 1;
     enum pv_status status = window_vk_texture(&v->vk, TEXTURE_HEAT, n_clusters, h->n_layers);
     struct window_texture *t = &v->vk.textures[TEXTURE_HEAT];
-    double top_share = pv_heat_max_share(heat);
+    const double top_share = pv_heat_max_share(heat);
     uint8_t *texel = t->pixels;
 
     if (status == PV_OK)
@@ -223,7 +223,7 @@ static enum pv_status draw_heat(struct view *v)
 static enum pv_status present(struct view *v)
 {
     const struct pv_trace_header *h = pv_heat_header(v->player->heat);
-    struct pv_box box = pv_panels_heat_box(v->panels);
+    const struct pv_box box = pv_panels_heat_box(v->panels);
     struct window_push push = {.size = {(float)v->vk.width, (float)v->vk.height},
                                .cells = {(float)h->n_clusters, (float)h->n_layers}};
 
@@ -277,12 +277,12 @@ static enum pv_status loop(struct view *v)
     bool still = false; /* nothing moves: frames can wait */
 
     while (v->status == PV_OK && !v->player->quit && !glfwWindowShouldClose(v->window)) {
-        double now = glfwGetTime();
+        const double now = glfwGetTime();
         bool changed = false;
 
         v->status = pv_player_advance(v->player, now - last, &changed);
         last = now;
-        if (v->params->stop != NULL && v->params->stop(v->params->stop_user))
+        if (v->params->stop && v->params->stop(v->params->stop_user))
             break;
         if (v->params->quit_at_end && v->player->ended)
             break;
@@ -303,10 +303,10 @@ static enum pv_status loop(struct view *v)
 static GLFWwindow *open_window(const struct view *v)
 {
     char title[256];
-    uint32_t width = v->params->width > 0 ? v->params->width : 1280;
-    uint32_t height = v->params->height > 0 ? v->params->height : 800;
+    const uint32_t width = v->params->width > 0 ? v->params->width : 1280;
+    const uint32_t height = v->params->height > 0 ? v->params->height : 800;
 
-    snprintf(title, sizeof(title), "Parvin: %s", pv_heat_header(v->player->heat)->model);
+    snprintf(title, sizeof title, "Parvin: %s", pv_heat_header(v->player->heat)->model);
     glfwWindowHint(GLFW_CLIENT_API, GLFW_NO_API);
     glfwWindowHint(GLFW_SCALE_TO_MONITOR, GLFW_TRUE);
     return glfwCreateWindow((int)width, (int)height, title, NULL, NULL);
@@ -317,7 +317,7 @@ static enum pv_status run(struct view *v, const struct pv_log *log)
     enum pv_status status;
 
     v->window = open_window(v);
-    if (v->window == NULL)
+    if (!v->window)
         return pv_say_fail(log, PV_ERR_UNSUPPORTED,
                            "cannot open a window (%s); --view term works in a terminal", glfw_words);
     glfwSetWindowUserPointer(v->window, v);
@@ -339,10 +339,10 @@ static enum pv_status run(struct view *v, const struct pv_log *log)
 enum pv_status pv_window_run(struct pv_player *player, const struct pv_window_params *params,
                              const struct pv_log *log)
 {
-    struct view *v = calloc(1, sizeof(*v));
+    struct view *v = calloc(1, sizeof *v);
     enum pv_status status;
 
-    if (v == NULL)
+    if (!v)
         return pv_say_fail(log, PV_ERR_NOMEM, "no memory for the window");
     glfwSetErrorCallback(on_error);
     if (!glfwInit()) {

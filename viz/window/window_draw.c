@@ -33,7 +33,7 @@ static void drop_texture(const struct window_vk *vk, struct window_texture *t)
     vk->FreeMemory(vk->device, t->memory, NULL);
     vk->DestroyBuffer(vk->device, t->staging, NULL);
     vk->FreeMemory(vk->device, t->staging_memory, NULL);
-    memset(t, 0, sizeof(*t));
+    memset(t, 0, sizeof *t);
 }
 
 static enum pv_status make_image(const struct window_vk *vk, struct window_texture *t, VkFormat format)
@@ -96,7 +96,7 @@ enum pv_status window_vk_texture(struct window_vk *vk, uint32_t index, uint32_t 
                                   .descriptorCount = 1,
                                   .descriptorType = VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
                                   .pImageInfo = &image};
-    bool heat = index == TEXTURE_HEAT;
+    const bool heat = index == TEXTURE_HEAT;
     enum pv_status status;
 
     if (t->image != VK_NULL_HANDLE && t->width == width && t->height == height)
@@ -286,7 +286,7 @@ static enum pv_status record(struct window_vk *vk, uint32_t index, const struct 
     vk->CmdBindPipeline(vk->command, VK_PIPELINE_BIND_POINT_GRAPHICS, vk->pipeline);
     vk->CmdBindDescriptorSets(vk->command, VK_PIPELINE_BIND_POINT_GRAPHICS, vk->layout, 0, 1, &vk->set, 0,
                               NULL);
-    vk->CmdPushConstants(vk->command, vk->layout, VK_SHADER_STAGE_FRAGMENT_BIT, 0, sizeof(*push), push);
+    vk->CmdPushConstants(vk->command, vk->layout, VK_SHADER_STAGE_FRAGMENT_BIT, 0, sizeof *push, push);
     vk->CmdSetViewport(vk->command, 0, 1, &viewport);
     vk->CmdSetScissor(vk->command, 0, 1, &pass.renderArea);
     vk->CmdDraw(vk->command, 3, 1, 0, 0);
@@ -371,5 +371,5 @@ void window_vk_destroy(struct window_vk *vk)
             vk->DestroySurfaceKHR(vk->instance, vk->surface, NULL);
         vk->DestroyInstance(vk->instance, NULL);
     }
-    memset(vk, 0, sizeof(*vk));
+    memset(vk, 0, sizeof *vk);
 }

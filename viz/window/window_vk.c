@@ -15,10 +15,10 @@ static const uint32_t fragment_spirv[] =
 
 enum pv_status window_vk_fail(const struct window_vk *vk, VkResult result, const char *call)
 {
-    enum pv_status status = result == VK_ERROR_DEVICE_LOST            ? PV_ERR_DEVICE_LOST
-                            : result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? PV_ERR_DEVICE_MEMORY
-                            : result == VK_ERROR_OUT_OF_HOST_MEMORY   ? PV_ERR_NOMEM
-                                                                      : PV_ERR_DEVICE;
+    const enum pv_status status = result == VK_ERROR_DEVICE_LOST            ? PV_ERR_DEVICE_LOST
+                                  : result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? PV_ERR_DEVICE_MEMORY
+                                  : result == VK_ERROR_OUT_OF_HOST_MEMORY   ? PV_ERR_NOMEM
+                                                                            : PV_ERR_DEVICE;
 
     return pv_say_fail(vk->log, status,
                        "the window: %s failed on %s (VkResult %d); --view term needs no Vulkan", call,
@@ -38,7 +38,7 @@ static enum pv_status make_instance(struct window_vk *vk)
                                        .ppEnabledExtensionNames = extensions};
     PFN_vkCreateInstance create = (PFN_vkCreateInstance)glfwGetInstanceProcAddress(NULL, "vkCreateInstance");
 
-    if (extensions == NULL || create == NULL)
+    if (!extensions || !create)
         return pv_say_fail(vk->log, PV_ERR_UNSUPPORTED,
                            "the window: no Vulkan that can draw to this display; --view term needs none");
     WINDOW_TRY(vk, create(&info, NULL, &vk->instance), "vkCreateInstance");
@@ -59,8 +59,8 @@ static uint32_t find_family(const struct window_vk *vk, VkPhysicalDevice physica
     bool swapchain = false;
 
     vk->EnumerateDeviceExtensionProperties(physical, NULL, &n_extensions, NULL);
-    extensions = calloc((size_t)n_extensions + 1, sizeof(*extensions));
-    if (extensions == NULL)
+    extensions = calloc((size_t)n_extensions + 1, sizeof *extensions);
+    if (!extensions)
         return UINT32_MAX;
     vk->EnumerateDeviceExtensionProperties(physical, NULL, &n_extensions, extensions);
     for (uint32_t i = 0; i < n_extensions; i++)
@@ -84,29 +84,28 @@ static enum pv_status choose_device(struct window_vk *vk, const char *wanted)
         VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, VK_PHYSICAL_DEVICE_TYPE_CPU, VK_PHYSICAL_DEVICE_TYPE_OTHER};
     VkPhysicalDevice devices[16];
     uint32_t n = 16;
-    VkResult result = vk->EnumeratePhysicalDevices(vk->instance, &n, devices);
+    const VkResult result = vk->EnumeratePhysicalDevices(vk->instance, &n, devices);
 
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return window_vk_fail(vk, result, "vkEnumeratePhysicalDevices");
-    for (size_t kind = 0; kind < sizeof(order) / sizeof(order[0]); kind++) {
+    for (size_t kind = 0; kind < sizeof order / sizeof order[0]; kind++) {
         for (uint32_t i = 0; i < n; i++) {
             VkPhysicalDeviceProperties properties;
 
             vk->GetPhysicalDeviceProperties(devices[i], &properties);
-            if (properties.deviceType != order[kind] ||
-                (wanted != NULL && strstr(properties.deviceName, wanted) == NULL))
+            if (properties.deviceType != order[kind] || (wanted && !strstr(properties.deviceName, wanted)))
                 continue;
             vk->family = find_family(vk, devices[i]);
             if (vk->family == UINT32_MAX)
                 continue;
             vk->physical = devices[i];
             vk->on_cpu = order[kind] == VK_PHYSICAL_DEVICE_TYPE_CPU;
-            snprintf(vk->device_name, sizeof(vk->device_name), "%s", properties.deviceName);
+            snprintf(vk->device_name, sizeof vk->device_name, "%s", properties.deviceName);
             vk->GetPhysicalDeviceMemoryProperties(vk->physical, &vk->memory);
             return PV_OK;
         }
     }
-    if (wanted != NULL)
+    if (wanted)
         return pv_say_fail(vk->log, PV_ERR_NO_DEVICE,
                            "the window: no Vulkan device with '%s' in its name can draw to this display; "
                            "'parvin devices' names them",
@@ -142,7 +141,7 @@ static enum pv_status choose_format(struct window_vk *vk)
 {
     VkSurfaceFormatKHR formats[64];
     uint32_t n = 64;
-    VkResult result = vk->GetPhysicalDeviceSurfaceFormatsKHR(vk->physical, vk->surface, &n, formats);
+    const VkResult result = vk->GetPhysicalDeviceSurfaceFormatsKHR(vk->physical, vk->surface, &n, formats);
 
     if ((result != VK_SUCCESS && result != VK_INCOMPLETE) || n == 0)
         return window_vk_fail(vk, result, "vkGetPhysicalDeviceSurfaceFormatsKHR");
@@ -295,9 +294,9 @@ static enum pv_status make_pipeline(struct window_vk *vk)
 
     WINDOW_TRY(vk, vk->CreatePipelineLayout(vk->device, &layout, NULL, &vk->layout),
                "vkCreatePipelineLayout");
-    result = make_shader(vk, vertex_spirv, sizeof(vertex_spirv), &vertex);
+    result = make_shader(vk, vertex_spirv, sizeof vertex_spirv, &vertex);
     if (result == VK_SUCCESS)
-        result = make_shader(vk, fragment_spirv, sizeof(fragment_spirv), &fragment);
+        result = make_shader(vk, fragment_spirv, sizeof fragment_spirv, &fragment);
     if (result == VK_SUCCESS)
         result = create_pipeline(vk, vertex, fragment);
     vk->DestroyShaderModule(vk->device, vertex, NULL);
@@ -333,7 +332,7 @@ enum pv_status window_vk_create(struct window_vk *vk, GLFWwindow *window, const 
 {
     enum pv_status status;
 
-    memset(vk, 0, sizeof(*vk));
+    memset(vk, 0, sizeof *vk);
     vk->window = window;
     vk->log = log;
     vk->stale = true;

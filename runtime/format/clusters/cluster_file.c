@@ -70,7 +70,7 @@ static enum pv_status read_info(struct pv_clusters *c)
         return pv_fail(&c->log, PV_ERR_FORMAT, "%s: key parvin.method is missing or longer than 64 bytes",
                        c->gguf.path);
     info->method = pv_arena_strndup(&c->arena, method.data, method.size_bytes);
-    if (info->method == NULL)
+    if (!info->method)
         return pv_fail(&c->log, PV_ERR_NOMEM, "%s: no memory to read it", c->gguf.path);
     return PV_OK;
 }
@@ -80,7 +80,7 @@ static enum pv_status find_array(const struct pv_clusters *c, const char *key, e
                                  const struct pv_gguf_kv **out)
 {
     *out = pv_gguf_find(&c->gguf, key);
-    if (*out == NULL || (*out)->type != PV_GGUF_ARRAY || (*out)->item_type != item_type ||
+    if (!*out || (*out)->type != PV_GGUF_ARRAY || (*out)->item_type != item_type ||
         (*out)->n_items != c->info.n_layers)
         return pv_fail(&c->log, PV_ERR_FORMAT,
                        "%s: key %s is missing or not one number for each of %" PRIu32 " layers", c->gguf.path,
@@ -105,9 +105,9 @@ static enum pv_status find_tensor(const struct pv_clusters *c, uint32_t layer, c
     const struct pv_gguf_tensor *t = layer_tensor(c, layer, name, full_name);
 
     *out = t != NULL ? t->data : NULL;
-    if (t == NULL && optional)
+    if (!t && optional)
         return PV_OK;
-    if (t == NULL)
+    if (!t)
         return pv_fail(&c->log, PV_ERR_FORMAT, "%s: tensor %s is missing", c->gguf.path, full_name);
     if (t->type != type || t->dims[0] != n_cols || t->dims[1] != (n_rows != 0 ? n_rows : 1) ||
         t->dims[2] != 1 || t->dims[3] != 1)
@@ -127,7 +127,7 @@ static enum pv_status read_narrow(struct pv_clusters *c, uint32_t layer)
     const struct pv_gguf_tensor *t = layer_tensor(c, layer, "router.narrow", full_name);
     const void *data;
 
-    if (t == NULL)
+    if (!t)
         return PV_OK;
     PV_TRY(pv_clusters_check_rank(c, layer, t->dims[1], c->gguf.path, &c->log));
     PV_TRY(find_tensor(c, layer, "router.narrow", PV_F16, t->dims[1], c->info.d_model, false, &data));
@@ -164,7 +164,7 @@ static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
 static enum pv_status read_layers(struct pv_clusters *c)
 {
     const struct pv_gguf_kv *tau, *density, *n_hot;
-    uint32_t n_layers = c->info.n_layers;
+    const uint32_t n_layers = c->info.n_layers;
 
     if (c->gguf.n_tensors / 5 < n_layers) /* before allocating for them */
         return pv_fail(&c->log, PV_ERR_FORMAT, "%s: %zu tensors are too few for %" PRIu32 " layers",
@@ -172,8 +172,8 @@ static enum pv_status read_layers(struct pv_clusters *c)
     PV_TRY(find_array(c, "parvin.layer.tau", PV_GGUF_F32, &tau));
     PV_TRY(find_array(c, "parvin.layer.density", PV_GGUF_F32, &density));
     PV_TRY(find_array(c, "parvin.layer.n_hot", PV_GGUF_U32, &n_hot));
-    c->layers = pv_arena_alloc(&c->arena, n_layers, sizeof(c->layers[0]));
-    if (c->layers == NULL)
+    c->layers = pv_arena_alloc(&c->arena, n_layers, sizeof c->layers[0]);
+    if (!c->layers)
         return pv_fail(&c->log, PV_ERR_NOMEM, "%s: no memory for %" PRIu32 " layers", c->gguf.path, n_layers);
     for (uint32_t i = 0; i < n_layers; i++) {
         c->layers[i].tau = (float)pv_gguf_item_f64(tau, i);
@@ -189,16 +189,16 @@ static enum pv_status read_layers(struct pv_clusters *c)
 static enum pv_status clusters_create(const char *path, const void *data, size_t size_bytes,
                                       const struct pv_log *log, struct pv_clusters **out)
 {
-    struct pv_clusters *c = pv_calloc(1, sizeof(*c));
+    struct pv_clusters *c = pv_calloc(1, sizeof *c);
     enum pv_status status;
 
     *out = NULL;
-    if (c == NULL)
+    if (!c)
         return pv_fail(log, PV_ERR_NOMEM, "no memory to read a cluster file");
-    if (log != NULL)
+    if (log)
         c->log = *log;
-    status = path != NULL ? pv_gguf_open(&c->gguf, path, &c->log)
-                          : pv_gguf_parse(&c->gguf, data, size_bytes, &c->log);
+    status =
+        path ? pv_gguf_open(&c->gguf, path, &c->log) : pv_gguf_parse(&c->gguf, data, size_bytes, &c->log);
     if (status == PV_OK)
         status = read_info(c);
     if (status == PV_OK)
@@ -224,7 +224,7 @@ enum pv_status pv_clusters_parse(const void *data, size_t size_bytes, const stru
 
 void pv_clusters_close(struct pv_clusters *clusters)
 {
-    if (clusters == NULL)
+    if (!clusters)
         return;
     pv_arena_free(&clusters->arena);
     pv_gguf_close(&clusters->gguf);
@@ -240,7 +240,7 @@ enum pv_status pv_clusters_check(const struct pv_clusters *clusters, const struc
 {
     const struct pv_clusters_info *info = &clusters->info;
     const struct pv_hparams *hp = pv_model_hparams(model);
-    const char *path = clusters->gguf.path != NULL ? clusters->gguf.path : "clusters";
+    const char *path = clusters->gguf.path ? clusters->gguf.path : "clusters";
 
     if (info->n_layers != hp->n_layers || info->d_model != hp->d_model || info->d_ffn != hp->d_ffn)
         return pv_fail(&clusters->log, PV_ERR_MISMATCH,
@@ -279,19 +279,19 @@ static void describe_layer(const struct pv_clusters *c, uint32_t layer, const st
     char rank[32] = "";
 
     for (uint32_t k = 0; k < n_clusters; k++) {
-        uint32_t n = pv_clusters_mask_size(c, layer, k);
+        const uint32_t n = pv_clusters_mask_size(c, layer, k);
 
         smallest = n < smallest ? n : smallest;
         largest = n > largest ? n : largest;
     }
     if (l->rank != 0)
-        snprintf(rank, sizeof(rank), ", router of rank %" PRIu32, l->rank);
+        snprintf(rank, sizeof rank, ", router of rank %" PRIu32, l->rank);
     pv_lines_add(lines,
                  "  layer %-3" PRIu32 "   masks of %" PRIu32 " to %" PRIu32
                  " neurons (mean %.1f), density %.4f, "
                  "tau %g, hot set of %" PRIu32 "%s%s",
                  layer, smallest, largest, (double)l->offset[n_clusters] / n_clusters, (double)l->density,
-                 (double)l->tau, l->n_hot, rank, l->centroids != NULL ? ", centroids" : "");
+                 (double)l->tau, l->n_hot, rank, l->centroids ? ", centroids" : "");
 }
 
 void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text),

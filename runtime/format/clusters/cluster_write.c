@@ -54,7 +54,7 @@ static enum pv_status check_lists(const struct pv_clusters *c, uint32_t layer, c
                                   const struct pv_log *log)
 {
     const struct pv_cluster_layer *l = &c->layers[layer];
-    uint32_t n_clusters = c->info.n_clusters, d_ffn = c->info.d_ffn;
+    const uint32_t n_clusters = c->info.n_clusters, d_ffn = c->info.d_ffn;
 
     if (l->offset[0] != 0)
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": the first neuron list does not start at 0",
@@ -82,7 +82,7 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
                                        const struct pv_log *log)
 {
     const struct pv_cluster_layer *l = &c->layers[layer];
-    uint64_t n_clusters = c->info.n_clusters;
+    const uint64_t n_clusters = c->info.n_clusters;
 
     PV_TRY(check_lists(c, layer, what, log));
     if (!isfinite(l->tau) || l->tau < 0.0f || !(l->density >= 0.0f && l->density <= 1.0f))
@@ -92,7 +92,7 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
         if (!isfinite(l->router_bias[k]))
             return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": router bias %" PRIu32 " is not finite",
                            what, layer, k);
-    if (l->narrow != NULL) {
+    if (l->narrow) {
         PV_TRY(pv_clusters_check_rank(c, layer, l->rank, what, log));
         if (!all_finite_f16(l->narrow, (uint64_t)l->rank * c->info.d_model))
             return pv_fail(log, PV_ERR_FORMAT,
@@ -102,7 +102,7 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
     if (!all_finite_f16(l->router, n_clusters * pv_cluster_router_width(c, layer)))
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": a router weight is not finite", what,
                        layer);
-    if (l->centroids != NULL && !all_finite_f16(l->centroids, n_clusters * c->info.d_ffn))
+    if (l->centroids && !all_finite_f16(l->centroids, n_clusters * c->info.d_ffn))
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": a centroid is not finite", what, layer);
     return PV_OK;
 }
@@ -123,7 +123,7 @@ static enum pv_status check_info(const struct pv_clusters_info *info, const char
                        " neurons: over the limits of a cluster file",
                        path, info->n_layers, info->n_clusters, info->d_model, info->d_ffn);
     if (!is_share(info->density) || !is_share(info->density_target) || !is_share(info->router_accuracy) ||
-        info->method == NULL || strlen(info->method) > 64)
+        !info->method || strlen(info->method) > 64)
         return pv_fail(log, PV_ERR_ARG, "%s: density, accuracy or method of the clusters is out of range",
                        path);
     return PV_OK;
@@ -135,7 +135,7 @@ static void add_tensor(struct pv_gguf_writer *w, uint32_t layer, const char *nam
     uint64_t dims[2] = {n_cols, n_rows};
     char full_name[64];
 
-    snprintf(full_name, sizeof(full_name), "blk.%" PRIu32 ".%.32s", layer, name);
+    snprintf(full_name, sizeof full_name, "blk.%" PRIu32 ".%.32s", layer, name);
     pv_gguf_add_tensor(w, full_name, type, n_rows != 0 ? 2 : 1, dims, data);
 }
 
@@ -168,16 +168,16 @@ static void add_info(struct pv_gguf_writer *w, const struct pv_clusters_info *in
 static void add_layer(struct pv_gguf_writer *w, const struct pv_clusters *c, uint32_t layer)
 {
     const struct pv_cluster_layer *l = &c->layers[layer];
-    uint64_t n_clusters = c->info.n_clusters;
+    const uint64_t n_clusters = c->info.n_clusters;
 
     add_tensor(w, layer, "cluster.offset", PV_I32, 0, n_clusters + 1, l->offset);
     add_list(w, layer, "cluster.neurons", l->neurons, l->offset[n_clusters]);
     add_list(w, layer, "cluster.hot", l->hot, l->n_hot);
     add_tensor(w, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer), l->router);
     add_tensor(w, layer, "router.bias", PV_F32, 0, n_clusters, l->router_bias);
-    if (l->narrow != NULL)
+    if (l->narrow)
         add_tensor(w, layer, "router.narrow", PV_F16, l->rank, c->info.d_model, l->narrow);
-    if (l->centroids != NULL)
+    if (l->centroids)
         add_tensor(w, layer, "cluster.centroids", PV_F16, n_clusters, c->info.d_ffn, l->centroids);
 }
 

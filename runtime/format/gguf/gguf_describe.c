@@ -15,7 +15,7 @@ void pv_lines_add(const struct pv_lines *lines, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    if (vsnprintf(text, sizeof(text), format, args) >= 0)
+    if (vsnprintf(text, sizeof text, format, args) >= 0)
         lines->line(lines->user, text);
     va_end(args);
 }
@@ -31,7 +31,7 @@ static const char *value_type_name(enum pv_gguf_type type)
 /* Appends to a NUL-terminated text of VALUE_ROOM bytes, cutting what does not fit. */
 static PV_PRINTF(2, 3) void append(char *out, const char *format, ...)
 {
-    size_t used = strlen(out);
+    const size_t used = strlen(out);
     va_list args;
 
     va_start(args, format);

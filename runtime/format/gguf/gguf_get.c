@@ -9,8 +9,8 @@ const struct pv_gguf_kv *pv_gguf_find(const struct pv_gguf *g, const char *key)
     size_t low = 0, high = g->n_kv;
 
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(g->kv_by_name[middle]->key, key);
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(g->kv_by_name[middle]->key, key);
 
         if (order == 0)
             return g->kv_by_name[middle];
@@ -27,8 +27,8 @@ const struct pv_gguf_tensor *pv_gguf_tensor(const struct pv_gguf *g, const char 
     size_t low = 0, high = g->n_tensors;
 
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(g->tensors_by_name[middle]->name, name);
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(g->tensors_by_name[middle]->name, name);
 
         if (order == 0)
             return g->tensors_by_name[middle];
@@ -91,10 +91,10 @@ double pv_gguf_item_f64(const struct pv_gguf_kv *kv, uint64_t i)
 
     switch (kv->item_type) {
     case PV_GGUF_F32:
-        memcpy(&f32, &low, sizeof(f32));
+        memcpy(&f32, &low, sizeof f32);
         return (double)f32;
     case PV_GGUF_F64:
-        memcpy(&f64, &bits, sizeof(f64));
+        memcpy(&f64, &bits, sizeof f64);
         return f64;
     case PV_GGUF_U64:
         return (double)bits;
@@ -119,7 +119,7 @@ bool pv_gguf_u64(const struct pv_gguf *g, const char *key, uint64_t *out)
 {
     const struct pv_gguf_kv *kv = pv_gguf_find(g, key);
 
-    if (kv == NULL || !is_int(kv->type))
+    if (!kv || !is_int(kv->type))
         return false;
     if (kv->type != PV_GGUF_U64 && pv_gguf_item_i64(kv, 0) < 0)
         return false;
@@ -131,7 +131,7 @@ bool pv_gguf_f64(const struct pv_gguf *g, const char *key, double *out)
 {
     const struct pv_gguf_kv *kv = pv_gguf_find(g, key);
 
-    if (kv == NULL || (!is_int(kv->type) && kv->type != PV_GGUF_F32 && kv->type != PV_GGUF_F64))
+    if (!kv || (!is_int(kv->type) && kv->type != PV_GGUF_F32 && kv->type != PV_GGUF_F64))
         return false;
     *out = pv_gguf_item_f64(kv, 0);
     return true;
@@ -141,7 +141,7 @@ bool pv_gguf_bool(const struct pv_gguf *g, const char *key, bool *out)
 {
     const struct pv_gguf_kv *kv = pv_gguf_find(g, key);
 
-    if (kv == NULL || kv->type != PV_GGUF_BOOL)
+    if (!kv || kv->type != PV_GGUF_BOOL)
         return false;
     *out = kv->data[0] != 0;
     return true;
@@ -151,7 +151,7 @@ bool pv_gguf_str(const struct pv_gguf *g, const char *key, struct pv_str *out)
 {
     const struct pv_gguf_kv *kv = pv_gguf_find(g, key);
 
-    if (kv == NULL || kv->type != PV_GGUF_STRING)
+    if (!kv || kv->type != PV_GGUF_STRING)
         return false;
     *out = kv->strings[0];
     return true;

@@ -44,7 +44,7 @@ static enum pv_status no_memory(const struct parse *p)
 
 static enum pv_status read_name(struct parse *p, const char *where, char **out)
 {
-    uint64_t n = pv_read_u64(&p->r);
+    const uint64_t n = pv_read_u64(&p->r);
     const uint8_t *bytes;
 
     if (p->r.failed)
@@ -53,28 +53,28 @@ static enum pv_status read_name(struct parse *p, const char *where, char **out)
         return pv_fail(p->log, PV_ERR_FORMAT, "%s: a name of %llu bytes at byte %zu, in %s", p->what,
                        (unsigned long long)n, p->r.pos, where);
     bytes = pv_read_bytes(&p->r, n);
-    if (bytes == NULL)
+    if (!bytes)
         return truncated(p, where);
     for (size_t i = 0; i < n; i++)
         if (bytes[i] < 0x20 || bytes[i] == 0x7f)
             return pv_fail(p->log, PV_ERR_FORMAT, "%s: a control character in a name at byte %zu, in %s",
                            p->what, p->r.pos - (size_t)n + i, where);
     *out = pv_arena_strndup(&p->g->arena, (const char *)bytes, (size_t)n);
-    return *out != NULL ? PV_OK : no_memory(p);
+    return *out ? PV_OK : no_memory(p);
 }
 
 static enum pv_status read_strings(struct parse *p, struct pv_gguf_kv *kv)
 {
     if (kv->n_items > pv_reader_left(&p->r) / MIN_STRING_BYTES)
         return truncated(p, kv->key);
-    kv->strings = pv_arena_alloc(&p->g->arena, (size_t)kv->n_items, sizeof(kv->strings[0]));
-    if (kv->strings == NULL)
+    kv->strings = pv_arena_alloc(&p->g->arena, (size_t)kv->n_items, sizeof kv->strings[0]);
+    if (!kv->strings)
         return no_memory(p);
     for (uint64_t i = 0; i < kv->n_items; i++) {
-        uint64_t n = pv_read_u64(&p->r);
+        const uint64_t n = pv_read_u64(&p->r);
         const uint8_t *bytes = pv_read_bytes(&p->r, n);
 
-        if (bytes == NULL)
+        if (!bytes)
             return truncated(p, kv->key);
         kv->strings[i] = (struct pv_str){.data = (const char *)bytes, .size_bytes = (size_t)n};
     }
@@ -122,7 +122,7 @@ static const char *foreign_type(uint32_t type)
         [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [35] = "tq2_0", [39] = "mxfp4",
     };
 
-    return type < sizeof(names) / sizeof(names[0]) && names[type] != NULL ? names[type] : "unknown";
+    return type < sizeof names / sizeof names[0] && names[type] ? names[type] : "unknown";
 }
 
 static enum pv_status check_tensor(struct parse *p, struct pv_gguf_tensor *t, uint32_t type)
@@ -221,11 +221,11 @@ static enum pv_status read_header(struct parse *p)
                        (unsigned long long)n_kv, (unsigned long long)n_tensors, p->r.size_bytes);
     g->n_kv = (size_t)n_kv;
     g->n_tensors = (size_t)n_tensors;
-    g->kv = pv_arena_alloc(&g->arena, g->n_kv, sizeof(g->kv[0]));
-    g->kv_by_name = pv_arena_alloc(&g->arena, g->n_kv, sizeof(g->kv_by_name[0]));
-    g->tensors = pv_arena_alloc(&g->arena, g->n_tensors, sizeof(g->tensors[0]));
-    g->tensors_by_name = pv_arena_alloc(&g->arena, g->n_tensors, sizeof(g->tensors_by_name[0]));
-    if (g->kv == NULL || g->kv_by_name == NULL || g->tensors == NULL || g->tensors_by_name == NULL)
+    g->kv = pv_arena_alloc(&g->arena, g->n_kv, sizeof g->kv[0]);
+    g->kv_by_name = pv_arena_alloc(&g->arena, g->n_kv, sizeof g->kv_by_name[0]);
+    g->tensors = pv_arena_alloc(&g->arena, g->n_tensors, sizeof g->tensors[0]);
+    g->tensors_by_name = pv_arena_alloc(&g->arena, g->n_tensors, sizeof g->tensors_by_name[0]);
+    if (!g->kv || !g->kv_by_name || !g->tensors || !g->tensors_by_name)
         return no_memory(p);
     return PV_OK;
 }
@@ -240,7 +240,7 @@ static enum pv_status read_kvs(struct parse *p)
         g->kv_by_name[i] = &g->kv[i];
     }
     if (g->n_kv != 0)
-        qsort(g->kv_by_name, g->n_kv, sizeof(g->kv_by_name[0]), compare_kv);
+        qsort(g->kv_by_name, g->n_kv, sizeof g->kv_by_name[0], compare_kv);
     for (size_t i = 1; i < g->n_kv; i++)
         if (strcmp(g->kv_by_name[i - 1]->key, g->kv_by_name[i]->key) == 0)
             return pv_fail(p->log, PV_ERR_FORMAT, "%s: key %.200s occurs twice", p->what,
@@ -253,7 +253,7 @@ static enum pv_status place_tensors(struct parse *p, const uint64_t *offsets)
     struct pv_gguf *g = p->g;
     uint64_t alignment = DEFAULT_ALIGNMENT, start;
 
-    if (pv_gguf_find(g, "general.alignment") != NULL && !pv_gguf_u64(g, "general.alignment", &alignment))
+    if (pv_gguf_find(g, "general.alignment") && !pv_gguf_u64(g, "general.alignment", &alignment))
         alignment = 0;
     if (alignment < MIN_ALIGNMENT || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)) != 0)
         return pv_fail(p->log, PV_ERR_FORMAT, "%s: general.alignment is no power of two from %d to %d",
@@ -279,10 +279,10 @@ static enum pv_status read_tensors(struct parse *p)
 {
     struct pv_gguf *g = p->g;
     const struct pv_gguf_tensor **sorted = g->tensors_by_name;
-    uint64_t *offsets = pv_calloc(g->n_tensors, sizeof(offsets[0]));
+    uint64_t *offsets = pv_calloc(g->n_tensors, sizeof offsets[0]);
     enum pv_status status = PV_OK;
 
-    if (offsets == NULL)
+    if (!offsets)
         return no_memory(p);
     for (size_t i = 0; i < g->n_tensors; i++) {
         PV_TRY_GOTO(read_tensor(p, &g->tensors[i], &offsets[i]));
@@ -290,7 +290,7 @@ static enum pv_status read_tensors(struct parse *p)
     }
     PV_TRY_GOTO(place_tensors(p, offsets));
     if (g->n_tensors != 0)
-        qsort(sorted, g->n_tensors, sizeof(sorted[0]), compare_data);
+        qsort(sorted, g->n_tensors, sizeof sorted[0], compare_data);
     for (size_t i = 1; i < g->n_tensors; i++) {
         if (sorted[i]->data < sorted[i - 1]->data + sorted[i - 1]->size_bytes) {
             status = pv_fail(p->log, PV_ERR_FORMAT, "%s: tensors %.200s and %.200s overlap", p->what,
@@ -299,7 +299,7 @@ static enum pv_status read_tensors(struct parse *p)
         }
     }
     if (g->n_tensors != 0)
-        qsort(sorted, g->n_tensors, sizeof(sorted[0]), compare_tensor);
+        qsort(sorted, g->n_tensors, sizeof sorted[0], compare_tensor);
     for (size_t i = 1; i < g->n_tensors; i++) {
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0) {
             status =
@@ -319,7 +319,7 @@ static enum pv_status parse_all(struct pv_gguf *g, const void *data, size_t size
     enum pv_status status;
 
     g->path = pv_arena_strndup(&g->arena, what, strlen(what));
-    if (g->path == NULL)
+    if (!g->path)
         status = no_memory(&p);
     else if ((uintptr_t)data % MIN_ALIGNMENT != 0)
         status = pv_fail(log, PV_ERR_ARG, "%s: is not %d-byte aligned in memory", what, MIN_ALIGNMENT);

@@ -35,13 +35,13 @@ struct pv_gguf_writer {
 
 enum pv_status pv_gguf_writer_create(struct pv_gguf_writer **out)
 {
-    *out = pv_calloc(1, sizeof(**out));
-    return *out != NULL ? PV_OK : PV_ERR_NOMEM;
+    *out = pv_calloc(1, sizeof **out);
+    return *out ? PV_OK : PV_ERR_NOMEM;
 }
 
 void pv_gguf_writer_destroy(struct pv_gguf_writer *w)
 {
-    if (w == NULL)
+    if (!w)
         return;
     pv_arena_free(&w->arena);
     free(w->kv);
@@ -52,7 +52,7 @@ void pv_gguf_writer_destroy(struct pv_gguf_writer *w)
 /* Room for one more record; false with no_memory set. */
 static bool make_room(struct pv_gguf_writer *w, void **records, size_t n, size_t *room, size_t size)
 {
-    size_t wanted = *room != 0 ? *room * 2 : 16;
+    const size_t wanted = *room != 0 ? *room * 2 : 16;
 
     if (n < *room)
         return true;
@@ -67,13 +67,13 @@ static bool make_room(struct pv_gguf_writer *w, void **records, size_t n, size_t
 static void add_kv(struct pv_gguf_writer *w, const char *key, struct out_kv kv)
 {
     void *records = w->kv;
-    bool fits = make_room(w, &records, w->n_kv, &w->kv_room, sizeof(kv));
+    const bool fits = make_room(w, &records, w->n_kv, &w->kv_room, sizeof kv);
 
     w->kv = records;
     kv.key = pv_arena_strndup(&w->arena, key, strlen(key));
-    if (kv.key == NULL)
+    if (!kv.key)
         w->no_memory = true;
-    if (fits && kv.key != NULL)
+    if (fits && kv.key)
         w->kv[w->n_kv++] = kv;
 }
 
@@ -82,7 +82,7 @@ static void add_scalar(struct pv_gguf_writer *w, const char *key, enum pv_gguf_t
 {
     void *copy = pv_arena_alloc(&w->arena, size_bytes, 1);
 
-    if (copy == NULL) {
+    if (!copy) {
         w->no_memory = true;
         return;
     }
@@ -92,43 +92,43 @@ static void add_scalar(struct pv_gguf_writer *w, const char *key, enum pv_gguf_t
 
 void pv_gguf_add_u32(struct pv_gguf_writer *w, const char *key, uint32_t v)
 {
-    add_scalar(w, key, PV_GGUF_U32, &v, sizeof(v));
+    add_scalar(w, key, PV_GGUF_U32, &v, sizeof v);
 }
 
 void pv_gguf_add_u64(struct pv_gguf_writer *w, const char *key, uint64_t v)
 {
-    add_scalar(w, key, PV_GGUF_U64, &v, sizeof(v));
+    add_scalar(w, key, PV_GGUF_U64, &v, sizeof v);
 }
 
 void pv_gguf_add_f32(struct pv_gguf_writer *w, const char *key, float v)
 {
-    add_scalar(w, key, PV_GGUF_F32, &v, sizeof(v));
+    add_scalar(w, key, PV_GGUF_F32, &v, sizeof v);
 }
 
 void pv_gguf_add_f64(struct pv_gguf_writer *w, const char *key, double v)
 {
-    add_scalar(w, key, PV_GGUF_F64, &v, sizeof(v));
+    add_scalar(w, key, PV_GGUF_F64, &v, sizeof v);
 }
 
 void pv_gguf_add_bool(struct pv_gguf_writer *w, const char *key, bool v)
 {
     uint8_t byte = v ? 1 : 0;
 
-    add_scalar(w, key, PV_GGUF_BOOL, &byte, sizeof(byte));
+    add_scalar(w, key, PV_GGUF_BOOL, &byte, sizeof byte);
 }
 
 static void add_strings(struct pv_gguf_writer *w, const char *key, enum pv_gguf_type type,
                         const char *const *items, uint64_t n)
 {
-    struct pv_str *strings = n > SIZE_MAX ? NULL : pv_arena_alloc(&w->arena, (size_t)n, sizeof(strings[0]));
+    struct pv_str *strings = n > SIZE_MAX ? NULL : pv_arena_alloc(&w->arena, (size_t)n, sizeof strings[0]);
 
-    for (size_t i = 0; strings != NULL && i < n; i++) {
+    for (size_t i = 0; strings && i < n; i++) {
         strings[i].size_bytes = strlen(items[i]);
         strings[i].data = pv_arena_strndup(&w->arena, items[i], strings[i].size_bytes);
-        if (strings[i].data == NULL)
+        if (!strings[i].data)
             strings = NULL;
     }
-    if (strings == NULL) {
+    if (!strings) {
         w->no_memory = true;
         return;
     }
@@ -158,20 +158,20 @@ void pv_gguf_add_tensor(struct pv_gguf_writer *w, const char *name, enum pv_type
 {
     struct out_tensor t = {.type = type, .n_dims = n_dims, .dims = {1, 1, 1, 1}, .data = data};
     void *records = w->tensors;
-    bool fits = make_room(w, &records, w->n_tensors, &w->tensor_room, sizeof(t));
+    const bool fits = make_room(w, &records, w->n_tensors, &w->tensor_room, sizeof t);
 
     w->tensors = records;
     t.name = pv_arena_strndup(&w->arena, name, strlen(name));
-    if (t.name == NULL)
+    if (!t.name)
         w->no_memory = true;
-    if (!fits || t.name == NULL)
+    if (!fits || !t.name)
         return;
     for (uint32_t i = 0; i < n_dims && i < 4; i++)
         t.dims[i] = dims[i];
     t.size_bytes = pv_type_row_bytes(type, t.dims[0]);
     for (uint32_t i = 1; i < 4; i++)
         t.size_bytes = t.dims[i] != 0 && t.size_bytes <= SIZE_MAX / t.dims[i] ? t.size_bytes * t.dims[i] : 0;
-    if ((t.size_bytes == 0 || n_dims < 1 || n_dims > 4) && w->bad_tensor == NULL)
+    if ((t.size_bytes == 0 || n_dims < 1 || n_dims > 4) && !w->bad_tensor)
         w->bad_tensor = t.name;
     w->tensors[w->n_tensors++] = t;
 }
@@ -243,7 +243,7 @@ enum pv_status pv_gguf_write(struct pv_gguf_writer *w, const char *path, const s
 
     if (w->no_memory)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to write it", path);
-    if (w->bad_tensor != NULL)
+    if (w->bad_tensor)
         return pv_fail(log, PV_ERR_ARG, "%s: tensor %s has a shape its type cannot hold", path,
                        w->bad_tensor);
     PV_TRY(pv_writer_open(&f, path, log));

@@ -30,7 +30,7 @@ static const struct type_info types[] = {
 
 static const struct type_info *find(uint32_t type)
 {
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (types[i].type == type)
             return &types[i];
     return NULL;
@@ -45,19 +45,19 @@ bool pv_type_is_weight(enum pv_type type)
 {
     const struct type_info *info = find(type);
 
-    return info != NULL && info->is_weight;
+    return info && info->is_weight;
 }
 
 const char *pv_type_name(enum pv_type type)
 {
     const struct type_info *info = find(type);
 
-    return info != NULL ? info->name : "unknown";
+    return info ? info->name : "unknown";
 }
 
 bool pv_type_from_name(const char *name, enum pv_type *out)
 {
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcmp(types[i].name, name) == 0) {
             *out = (enum pv_type)types[i].type;
             return true;
@@ -70,21 +70,21 @@ uint32_t pv_type_block(enum pv_type type)
 {
     const struct type_info *info = find(type);
 
-    return info != NULL ? info->block : 1;
+    return info ? info->block : 1;
 }
 
 uint32_t pv_type_block_bytes(enum pv_type type)
 {
     const struct type_info *info = find(type);
 
-    return info != NULL ? info->block_bytes : 0;
+    return info ? info->block_bytes : 0;
 }
 
 uint64_t pv_type_row_bytes(enum pv_type type, uint64_t n)
 {
     const struct type_info *info = find(type);
 
-    if (info == NULL || n % info->block != 0 || n / info->block > UINT64_MAX / info->block_bytes)
+    if (!info || n % info->block != 0 || n / info->block > UINT64_MAX / info->block_bytes)
         return 0;
     return n / info->block * info->block_bytes;
 }
@@ -93,19 +93,19 @@ static uint16_t load_u16(const void *src)
 {
     uint16_t value;
 
-    memcpy(&value, src, sizeof(value));
+    memcpy(&value, src, sizeof value);
     return value;
 }
 
 static void store_u16(void *dst, uint16_t value)
 {
-    memcpy(dst, &value, sizeof(value));
+    memcpy(dst, &value, sizeof value);
 }
 
 static void dequantize_q8_0(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i += BLOCK, src += Q8_BYTES) {
-        float d = pv_half_to_float(load_u16(src));
+        const float d = pv_half_to_float(load_u16(src));
 
         for (size_t j = 0; j < BLOCK; j++)
             dst[i + j] = d * (float)(int8_t)src[2 + j];
@@ -115,7 +115,7 @@ static void dequantize_q8_0(const uint8_t *src, float *dst, size_t n)
 static void dequantize_q4_0(const uint8_t *src, float *dst, size_t n)
 {
     for (size_t i = 0; i < n; i += BLOCK, src += Q4_BYTES) {
-        float d = pv_half_to_float(load_u16(src));
+        const float d = pv_half_to_float(load_u16(src));
 
         for (size_t j = 0; j < BLOCK / 2; j++) {
             dst[i + j] = d * (float)((src[2 + j] & 0xf) - 8);
@@ -134,13 +134,13 @@ static float load_int(enum pv_type type, const uint8_t *src, size_t i)
     case PV_I8:
         return (float)(int8_t)src[i];
     case PV_I16:
-        memcpy(&i16, src + 2 * i, sizeof(i16));
+        memcpy(&i16, src + 2 * i, sizeof i16);
         return (float)i16;
     case PV_I32:
-        memcpy(&i32, src + 4 * i, sizeof(i32));
+        memcpy(&i32, src + 4 * i, sizeof i32);
         return (float)i32;
     default:
-        memcpy(&i64, src + 8 * i, sizeof(i64));
+        memcpy(&i64, src + 8 * i, sizeof i64);
         return (float)i64;
     }
 }
@@ -216,8 +216,8 @@ static void quantize_q4_0(const float *src, uint8_t *dst, size_t n)
         inverse = d != 0 ? 1.0f / d : 0;
         store_u16(dst, pv_float_to_half(d));
         for (size_t j = 0; j < BLOCK / 2; j++) {
-            int low = to_int(src[i + j] * inverse + 8.5f, 0, 15);
-            int high = to_int(src[i + j + BLOCK / 2] * inverse + 8.5f, 0, 15);
+            const int low = to_int(src[i + j] * inverse + 8.5f, 0, 15);
+            const int high = to_int(src[i + j + BLOCK / 2] * inverse + 8.5f, 0, 15);
 
             dst[2 + j] = (uint8_t)(low | high << 4);
         }
@@ -269,7 +269,7 @@ bool pv_packed_size(enum pv_type type, uint32_t n_cols, struct pv_packed_size *o
         return false;
     out->scale_words = 0;
     if (has_scales(type)) {
-        uint32_t n_blocks = n_cols / BLOCK;
+        const uint32_t n_blocks = n_cols / BLOCK;
 
         data_bytes -= (uint64_t)n_blocks * sizeof(uint16_t);
         out->scale_words = (n_blocks + 1) / 2;
@@ -281,11 +281,11 @@ bool pv_packed_size(enum pv_type type, uint32_t n_cols, struct pv_packed_size *o
 void pv_pack_row(enum pv_type type, const void *src, uint32_t n_cols, void *dst, uint32_t *scales)
 {
     struct pv_packed_size size = {0};
-    uint32_t block_bytes = pv_type_block_bytes(type);
-    uint32_t data_bytes = block_bytes - (uint32_t)sizeof(uint16_t);
+    const uint32_t block_bytes = pv_type_block_bytes(type);
+    const uint32_t data_bytes = block_bytes - (uint32_t)sizeof(uint16_t);
     const uint8_t *from = src;
     uint8_t *to = dst;
-    bool fits = pv_packed_size(type, n_cols, &size);
+    const bool fits = pv_packed_size(type, n_cols, &size);
 
     assert(fits);
     (void)fits;
@@ -296,7 +296,7 @@ void pv_pack_row(enum pv_type type, const void *src, uint32_t n_cols, void *dst,
     }
     for (uint32_t b = 0; b < n_cols / BLOCK; b++)
         memcpy(to + (size_t)b * data_bytes, from + (size_t)b * block_bytes + 2, data_bytes);
-    if (scales == NULL)
+    if (!scales)
         return;
     memset(scales, 0, (size_t)size.scale_words * sizeof(uint32_t));
     for (uint32_t b = 0; b < n_cols / BLOCK; b++)
@@ -305,7 +305,7 @@ void pv_pack_row(enum pv_type type, const void *src, uint32_t n_cols, void *dst,
 
 void pv_unpack_row(enum pv_type type, const void *row, const uint32_t *scales, uint32_t n_cols, float *dst)
 {
-    uint32_t block_bytes = pv_type_block_bytes(type);
+    const uint32_t block_bytes = pv_type_block_bytes(type);
     const uint8_t *from = row;
     uint8_t block[Q8_BYTES];
 
@@ -313,7 +313,7 @@ void pv_unpack_row(enum pv_type type, const void *row, const uint32_t *scales, u
         pv_dequantize(type, row, dst, n_cols);
         return;
     }
-    assert(scales != NULL && n_cols % BLOCK == 0);
+    assert(scales && n_cols % BLOCK == 0);
     for (uint32_t b = 0; b < n_cols / BLOCK; b++) {
         store_u16(block, (uint16_t)(scales[b / 2] >> (16 * (b % 2))));
         memcpy(block + 2, from + (size_t)b * (block_bytes - 2), block_bytes - 2);

@@ -18,7 +18,7 @@ static uint64_t fingerprint(const struct pv_model *m)
 
     for (size_t i = 0; i < 16; i++)
         shape[i] = (uint8_t)(numbers[i / 4] >> (8 * (i % 4)));
-    h = pv_hash64(shape, sizeof(shape), 0);
+    h = pv_hash64(shape, sizeof shape, 0);
     for (uint32_t i = 0; i < hp->n_layers; i++) {
         const struct pv_model_layer *l = &m->layers[i];
 
@@ -48,17 +48,17 @@ static enum pv_status model_create(const char *path, const void *data, size_t si
                                    const struct pv_model_params *params, struct pv_model **out)
 {
     static const struct pv_model_params defaults = {0};
-    struct pv_model *m = pv_calloc(1, sizeof(*m));
+    struct pv_model *m = pv_calloc(1, sizeof *m);
     enum pv_status status;
 
     *out = NULL;
-    if (params == NULL)
+    if (!params)
         params = &defaults;
-    if (m == NULL)
+    if (!m)
         return pv_fail(&params->log, PV_ERR_NOMEM, "no memory to read a model");
     m->log = params->log;
-    status = path != NULL ? pv_gguf_open(&m->gguf, path, &m->log)
-                          : pv_gguf_parse(&m->gguf, data, size_bytes, &m->log);
+    status =
+        path ? pv_gguf_open(&m->gguf, path, &m->log) : pv_gguf_parse(&m->gguf, data, size_bytes, &m->log);
     if (status == PV_OK)
         status = model_read(m, params->ffn_act);
     if (status != PV_OK) {
@@ -82,7 +82,7 @@ enum pv_status pv_model_parse(const void *data, size_t size_bytes, const struct 
 
 void pv_model_close(struct pv_model *model)
 {
-    if (model == NULL)
+    if (!model)
         return;
     pv_tokenizer_destroy(model->tokenizer);
     free(model->layers);
@@ -167,8 +167,8 @@ void pv_model_describe(const struct pv_model *model, void (*line)(void *user, co
 enum pv_status pv_encode(const struct pv_model *model, const char *text, size_t n_bytes,
                          const struct pv_encode_params *params, uint32_t **out, size_t *n_out)
 {
-    return pv_tokenizer_encode(model->tokenizer, text, n_bytes, params != NULL && params->add_bos,
-                               params != NULL && params->parse_special, out, n_out);
+    return pv_tokenizer_encode(model->tokenizer, text, n_bytes, params && params->add_bos,
+                               params && params->parse_special, out, n_out);
 }
 
 size_t pv_token_bytes(const struct pv_model *model, uint32_t token, bool special, const char **out)

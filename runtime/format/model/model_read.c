@@ -49,14 +49,14 @@ static enum pv_status read_u32(const struct pv_model *m, const char *name, uint3
     uint64_t value;
 
     make_key(m, name, key);
-    if (pv_gguf_find(&m->gguf, key) == NULL && missing != 0) {
+    if (!pv_gguf_find(&m->gguf, key) && missing != 0) {
         *out = missing;
         return PV_OK;
     }
     if (!pv_gguf_u64(&m->gguf, key, &value)) {
         const struct pv_gguf_kv *kv = pv_gguf_find(&m->gguf, key);
 
-        if (kv != NULL && kv->type == PV_GGUF_ARRAY)
+        if (kv && kv->type == PV_GGUF_ARRAY)
             return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
                            "%s: %s differs from layer to layer, which is not supported", m->gguf.path, key);
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: key %s is missing or no positive integer", m->gguf.path,
@@ -76,7 +76,7 @@ static enum pv_status read_float(const struct pv_model *m, const char *name, dou
     double value = missing;
 
     make_key(m, name, key);
-    if (pv_gguf_find(&m->gguf, key) != NULL && !pv_gguf_f64(&m->gguf, key, &value))
+    if (pv_gguf_find(&m->gguf, key) && !pv_gguf_f64(&m->gguf, key, &value))
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %s is no number", m->gguf.path, key);
     if (!(value >= low && value <= high))
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %s is %g, not within %g to %g", m->gguf.path, key, value,
@@ -87,7 +87,7 @@ static enum pv_status read_float(const struct pv_model *m, const char *name, dou
 
 static void copy_str(struct pv_str s, char *out, size_t room)
 {
-    size_t n = s.size_bytes < room - 1 ? s.size_bytes : room - 1;
+    const size_t n = s.size_bytes < room - 1 ? s.size_bytes : room - 1;
 
     for (size_t i = 0; i < n; i++)
         out[i] = (unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f ? '?' : s.data[i];
@@ -101,10 +101,10 @@ static enum pv_status read_arch(struct pv_model *m)
     if (!pv_gguf_str(&m->gguf, "general.architecture", &arch))
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: key general.architecture is missing: this is no model",
                        m->gguf.path);
-    copy_str(arch, m->hp.arch, sizeof(m->hp.arch));
+    copy_str(arch, m->hp.arch, sizeof m->hp.arch);
     if (pv_gguf_str(&m->gguf, "general.name", &name))
-        copy_str(name, m->hp.name, sizeof(m->hp.name));
-    for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+        copy_str(name, m->hp.name, sizeof m->hp.name);
+    for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++) {
         if (!str_is(arch, archs[i].name))
             continue;
         m->hp.act = archs[i].act;
@@ -126,9 +126,9 @@ static enum pv_status set_act(struct pv_model *m, const char *name)
         enum pv_act act;
     } acts[] = {{"relu", PV_ACT_RELU}, {"relu2", PV_ACT_RELU2}, {"silu", PV_ACT_SILU}, {"gelu", PV_ACT_GELU}};
 
-    if (name == NULL)
+    if (!name)
         return PV_OK;
-    for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
         if (strcmp(acts[i].name, name) == 0) {
             m->hp.act = acts[i].act;
             return PV_OK;
@@ -232,10 +232,10 @@ static enum pv_status bind(const struct pv_model *m, int32_t layer, const char *
     const struct pv_gguf_tensor *t = find_tensor(m, layer, name, full_name);
 
     if (n_rows == 0)
-        snprintf(expected, sizeof(expected), "[%" PRIu32 "]", n_cols);
+        snprintf(expected, sizeof expected, "[%" PRIu32 "]", n_cols);
     else
-        snprintf(expected, sizeof(expected), "[%" PRIu32 "][%" PRIu32 "]", n_rows, n_cols);
-    if (t == NULL)
+        snprintf(expected, sizeof expected, "[%" PRIu32 "][%" PRIu32 "]", n_rows, n_cols);
+    if (!t)
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: tensor %s is missing (expected %s)", m->gguf.path,
                        full_name, expected);
     if (!pv_type_is_weight(t->type) || (n_rows == 0 && pv_type_block(t->type) != 1))
@@ -255,7 +255,7 @@ static enum pv_status bind_layer(struct pv_model *m, int32_t layer, size_t *n_bo
 {
     const struct pv_hparams *hp = &m->hp;
     struct pv_model_layer *l = &m->layers[layer];
-    uint32_t d = hp->d_model, d_q = hp->n_heads * hp->head_dim, d_kv = hp->n_kv_heads * hp->head_dim;
+    const uint32_t d = hp->d_model, d_q = hp->n_heads * hp->head_dim, d_kv = hp->n_kv_heads * hp->head_dim;
 
     PV_TRY(bind(m, layer, "attn_norm", 0, d, &l->attn_norm));
     PV_TRY(bind(m, layer, "attn_q", d_q, d, &l->attn_q));
@@ -292,14 +292,14 @@ static enum pv_status refuse_unused(const struct pv_model *m)
 {
     for (size_t i = 0; i < m->gguf.n_tensors; i++) {
         const struct pv_gguf_tensor *t = &m->gguf.tensors[i];
-        size_t n = strlen(t->name);
+        const size_t n = strlen(t->name);
 
         if (is_used(m, t))
             continue;
         if (n > 5 && strcmp(t->name + n - 5, ".bias") == 0)
             return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
                            "%s: tensor %.200s: models with biases are not supported", m->gguf.path, t->name);
-        if (strstr(t->name, "rope_f") != NULL)
+        if (strstr(t->name, "rope_f"))
             return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
                            "%s: tensor %.200s: scaled rotary positions are not supported", m->gguf.path,
                            t->name);
@@ -316,7 +316,7 @@ static enum pv_status read_vocab_size(struct pv_model *m)
     const struct pv_gguf_tensor *embd = pv_gguf_tensor(&m->gguf, "token_embd.weight");
     uint32_t claimed;
 
-    if (embd == NULL)
+    if (!embd)
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: tensor token_embd.weight is missing", m->gguf.path);
     if (embd->dims[1] > MAX_VOCAB)
         return pv_fail(&m->log, PV_ERR_FORMAT,
@@ -339,7 +339,7 @@ enum pv_status pv_model_bind_tensors(struct pv_model *m)
     PV_TRY(bind(m, -1, "token_embd", hp->n_vocab, hp->d_model, &m->token_embd));
     PV_TRY(bind(m, -1, "output_norm", 0, hp->d_model, &m->output_norm));
     m->output = m->token_embd;
-    hp->tied_output = pv_gguf_tensor(&m->gguf, "output.weight") == NULL;
+    hp->tied_output = !pv_gguf_tensor(&m->gguf, "output.weight");
     if (!hp->tied_output) {
         PV_TRY(bind(m, -1, "output", hp->n_vocab, hp->d_model, &m->output));
         n_bound++;
@@ -347,8 +347,8 @@ enum pv_status pv_model_bind_tensors(struct pv_model *m)
     if (m->gguf.n_tensors / 8 < hp->n_layers) /* before allocating for them */
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %zu tensors are too few for %u layers", m->gguf.path,
                        m->gguf.n_tensors, hp->n_layers);
-    m->layers = pv_calloc(hp->n_layers, sizeof(m->layers[0]));
-    if (m->layers == NULL)
+    m->layers = pv_calloc(hp->n_layers, sizeof m->layers[0]);
+    if (!m->layers)
         return pv_fail(&m->log, PV_ERR_NOMEM, "%s: no memory for %u layers", m->gguf.path, hp->n_layers);
     for (uint32_t i = 0; i < hp->n_layers; i++)
         PV_TRY(bind_layer(m, (int32_t)i, &n_bound));

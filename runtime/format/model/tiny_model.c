@@ -33,7 +33,7 @@ static const char *const merges[] = {
     "\u0120 w", "a t", "e r",      "n d",  "\u0120a nd",    "o u", "\u0120 s",
     "in g",     "l l", "1 2",      "12 3", "\u00c3 \u00a9", "' s",
 };
-enum { N_MERGES = sizeof(merges) / sizeof(merges[0]) };
+enum { N_MERGES = sizeof merges / sizeof merges[0] };
 
 /* GPT-2's printable stand-in for a byte, as UTF-8. */
 static void byte_text(uint32_t byte, char out[TOKEN_ROOM])
@@ -67,7 +67,7 @@ static void make_bpe(struct vocab *v, bool small)
     for (size_t i = 0; i < N_MERGES; i++) {
         const char *space = strchr(merges[i], ' ');
 
-        snprintf(text, sizeof(text), "%.*s%s", (int)(space - merges[i]), merges[i], space + 1);
+        snprintf(text, sizeof text, "%.*s%s", (int)(space - merges[i]), merges[i], space + 1);
         add_token(v, text, 1, 0);
     }
     add_token(v, "<|user|>", 4, 0);
@@ -84,14 +84,14 @@ static void make_spm(struct vocab *v, bool small)
     add_token(v, "<s>", 3, 0);
     add_token(v, "</s>", 3, 0);
     for (uint32_t byte = 0; byte < 256 && !small; byte++) {
-        snprintf(text, sizeof(text), "<0x%02X>", byte);
+        snprintf(text, sizeof text, "<0x%02X>", byte);
         add_token(v, text, 6, 0);
     }
-    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++)
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
         add_token(v, pieces[i], 1, -(float)i);
     add_token(v, "\u2581", 1, -100.0f);
     for (char c = 'a'; c <= 'z'; c++) {
-        snprintf(text, sizeof(text), "%c", c);
+        snprintf(text, sizeof text, "%c", c);
         add_token(v, text, 1, -100.0f - (float)(c - 'a'));
     }
     add_token(v, "\u00e9", 1, -200.0f);
@@ -128,7 +128,7 @@ static void add_u32(struct tiny *t, const char *name, uint32_t value)
 {
     char key[96];
 
-    snprintf(key, sizeof(key), "%s.%s", t->p.arch, name);
+    snprintf(key, sizeof key, "%s.%s", t->p.arch, name);
     pv_gguf_add_u32(t->w, key, value);
 }
 
@@ -146,22 +146,22 @@ static void add_hparams(struct tiny *t, uint32_t n_vocab)
     add_u32(t, "attention.head_count", t->p.n_heads);
     add_u32(t, "attention.head_count_kv", t->p.n_kv_heads);
     add_u32(t, "rope.dimension_count", t->p.d_model / t->p.n_heads);
-    snprintf(key, sizeof(key), "%s.rope.freq_base", t->p.arch);
+    snprintf(key, sizeof key, "%s.rope.freq_base", t->p.arch);
     pv_gguf_add_f32(t->w, key, 10000.0f);
-    snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", t->p.arch);
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", t->p.arch);
     pv_gguf_add_f32(t->w, key, 1e-5f);
 }
 
 /* A random matrix, or with n_rows 0 a random vector around 1 in float32. */
 static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols)
 {
-    enum pv_type type = n_rows != 0 ? t->p.type : PV_F32;
+    const enum pv_type type = n_rows != 0 ? t->p.type : PV_F32;
     uint64_t dims[2] = {n_cols, n_rows}, n_all_rows = n_rows != 0 ? n_rows : 1;
-    uint64_t row_bytes = pv_type_row_bytes(type, n_cols);
+    const uint64_t row_bytes = pv_type_row_bytes(type, n_cols);
     char full_name[64], *data = pv_arena_alloc(&t->arena, (size_t)n_all_rows, (size_t)row_bytes);
-    float *row = pv_arena_alloc(&t->arena, n_cols, sizeof(row[0]));
+    float *row = pv_arena_alloc(&t->arena, n_cols, sizeof row[0]);
 
-    if (data == NULL || row == NULL || row_bytes == 0) {
+    if (!data || !row || row_bytes == 0) {
         t->failed = true;
         return;
     }
@@ -172,15 +172,15 @@ static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_r
         pv_quantize(type, row, data + i * row_bytes, n_cols);
     }
     if (layer < 0)
-        snprintf(full_name, sizeof(full_name), "%s.weight", name);
+        snprintf(full_name, sizeof full_name, "%s.weight", name);
     else
-        snprintf(full_name, sizeof(full_name), "blk.%d.%s.weight", layer, name);
+        snprintf(full_name, sizeof full_name, "blk.%d.%s.weight", layer, name);
     pv_gguf_add_tensor(t->w, full_name, type, n_rows != 0 ? 2 : 1, dims, data);
 }
 
 static void add_tensors(struct tiny *t, uint32_t n_vocab)
 {
-    uint32_t d = t->p.d_model, d_kv = d / t->p.n_heads * t->p.n_kv_heads;
+    const uint32_t d = t->p.d_model, d_kv = d / t->p.n_heads * t->p.n_kv_heads;
 
     add_random(t, -1, "token_embd", n_vocab, d);
     add_random(t, -1, "output_norm", 0, d);
@@ -208,11 +208,11 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params *params)
 {
     struct tiny t = {.p = *params};
-    struct vocab *vocab = pv_calloc(1, sizeof(*vocab));
-    bool spm = params->tokenizer != NULL && strcmp(params->tokenizer, "spm") == 0;
+    struct vocab *vocab = pv_calloc(1, sizeof *vocab);
+    const bool spm = params->tokenizer && strcmp(params->tokenizer, "spm") == 0;
     enum pv_status status = PV_ERR_NOMEM;
 
-    t.p.arch = params->arch != NULL ? params->arch : "arcee";
+    t.p.arch = params->arch ? params->arch : "arcee";
     t.p.d_model = or_default(params->d_model, 48);
     t.p.d_ffn = or_default(params->d_ffn, 100);
     t.p.n_layers = or_default(params->n_layers, 2);
@@ -220,16 +220,16 @@ enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params
     t.p.n_kv_heads = or_default(params->n_kv_heads, 2);
     t.p.n_ctx = or_default(params->n_ctx, 64);
     pv_rng_seed(&t.rng, params->seed != 0 ? params->seed : 1);
-    if (vocab == NULL || pv_gguf_writer_create(&t.w) != PV_OK)
+    if (!vocab || pv_gguf_writer_create(&t.w) != PV_OK)
         goto fail;
     if (spm)
         make_spm(vocab, params->small_vocab);
     else
         make_bpe(vocab, params->small_vocab);
     add_hparams(&t, vocab->n);
-    add_vocab(t.w, vocab, spm, params->pre != NULL ? params->pre : "gpt-2");
+    add_vocab(t.w, vocab, spm, params->pre ? params->pre : "gpt-2");
     add_tensors(&t, vocab->n);
-    if (params->extend != NULL)
+    if (params->extend)
         params->extend(t.w);
     status = t.failed ? PV_ERR_ARG : pv_gguf_write(t.w, path, NULL);
 fail:
@@ -256,7 +256,7 @@ static void random_rows(struct pv_rng *rng, uint32_t n_rows, uint32_t n_cols, bo
 {
     for (uint32_t i = 0; i < n_rows; i++)
         for (uint32_t j = 0; j < n_cols; j++) {
-            float x = pv_rng_normal(rng) / sqrtf((float)n_cols);
+            const float x = pv_rng_normal(rng) / sqrtf((float)n_cols);
 
             out[(size_t)i * n_cols + j] = pv_float_to_half(positive ? fabsf(x) : x);
         }
@@ -267,29 +267,29 @@ static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, const struct p
 {
     const double density = c->info.density;
     const bool centroids = params->centroids;
-    uint32_t n_clusters = c->info.n_clusters, d = c->info.d_model, d_ffn = c->info.d_ffn;
-    uint32_t width = params->rank != 0 ? params->rank : d;
-    uint32_t *offset = pv_arena_alloc(&c->arena, n_clusters + 1, sizeof(*offset));
-    uint16_t *neurons = pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof(*neurons));
-    uint16_t *router = pv_arena_alloc(&c->arena, (size_t)n_clusters * width, sizeof(*router));
+    const uint32_t n_clusters = c->info.n_clusters, d = c->info.d_model, d_ffn = c->info.d_ffn;
+    const uint32_t width = params->rank != 0 ? params->rank : d;
+    uint32_t *offset = pv_arena_alloc(&c->arena, n_clusters + 1, sizeof *offset);
+    uint16_t *neurons = pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof *neurons);
+    uint16_t *router = pv_arena_alloc(&c->arena, (size_t)n_clusters * width, sizeof *router);
     uint16_t *narrow =
-        params->rank != 0 ? pv_arena_alloc(&c->arena, (size_t)params->rank * d, sizeof(*narrow)) : NULL;
-    float *bias = pv_arena_alloc(&c->arena, n_clusters, sizeof(*bias));
+        params->rank != 0 ? pv_arena_alloc(&c->arena, (size_t)params->rank * d, sizeof *narrow) : NULL;
+    float *bias = pv_arena_alloc(&c->arena, n_clusters, sizeof *bias);
     uint16_t *centers =
-        centroids ? pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof(*centers)) : NULL;
-    uint16_t *hot = pv_arena_alloc(&c->arena, d_ffn, sizeof(*hot));
+        centroids ? pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof *centers) : NULL;
+    uint16_t *hot = pv_arena_alloc(&c->arena, d_ffn, sizeof *hot);
 
-    if (offset == NULL || neurons == NULL || router == NULL || bias == NULL || hot == NULL ||
-        (params->rank != 0 && narrow == NULL) || (centroids && centers == NULL))
+    if (!offset || !neurons || !router || !bias || !hot || (params->rank != 0 && !narrow) ||
+        (centroids && !centers))
         return false;
     for (uint32_t k = 0; k < n_clusters; k++) {
         offset[k + 1] = offset[k] + random_list(rng, d_ffn, density, neurons + offset[k]);
         bias[k] = 0.1f * pv_rng_normal(rng);
     }
     random_rows(rng, n_clusters, width, false, router);
-    if (narrow != NULL)
+    if (narrow)
         random_rows(rng, params->rank, d, false, narrow);
-    if (centers != NULL)
+    if (centers)
         random_rows(rng, n_clusters, d_ffn, true, centers);
     *layer = (struct pv_cluster_layer){.offset = offset,
                                        .neurons = neurons,
@@ -324,11 +324,11 @@ enum pv_status pv_tiny_clusters_write(const char *path, const struct pv_model *m
     struct pv_rng rng;
 
     pv_rng_seed(&rng, params->seed);
-    c.layers = pv_arena_alloc(&c.arena, hp->n_layers, sizeof(c.layers[0]));
-    for (uint32_t i = 0; c.layers != NULL && status == PV_OK && i < hp->n_layers; i++)
+    c.layers = pv_arena_alloc(&c.arena, hp->n_layers, sizeof c.layers[0]);
+    for (uint32_t i = 0; c.layers && status == PV_OK && i < hp->n_layers; i++)
         if (!make_layer(&c, &rng, params, &c.layers[i]))
             status = PV_ERR_NOMEM;
-    if (c.layers == NULL)
+    if (!c.layers)
         status = PV_ERR_NOMEM;
     if (status == PV_OK)
         status = pv_clusters_write(&c, path, NULL);

@@ -72,8 +72,8 @@ static size_t decode_text(struct pv_str text, char *out)
     size_t n = 0;
 
     for (size_t i = 0; i < text.size_bytes;) {
-        size_t length = pv_utf8_length(text.data + i, text.size_bytes - i);
-        int byte = length != 0 ? alphabet_byte(pv_utf8_decode(text.data + i, length)) : -1;
+        const size_t length = pv_utf8_length(text.data + i, text.size_bytes - i);
+        const int byte = length != 0 ? alphabet_byte(pv_utf8_decode(text.data + i, length)) : -1;
 
         if (byte < 0)
             return SIZE_MAX;
@@ -105,7 +105,7 @@ void pv_bpe_decode_vocab(struct pv_tokenizer *t)
 
 static size_t merge_slot(const struct pv_bpe *bpe, uint32_t left, uint32_t right)
 {
-    uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
     size_t slot = (size_t)(key ^ key >> 32) & (bpe->n_slots - 1);
 
     while (bpe->merges[slot].left != PV_NO_TOKEN &&
@@ -123,7 +123,7 @@ static bool add_merge(struct pv_tokenizer *t, struct pv_str text, uint32_t rank,
     size_t n_left, n_right, slot;
     struct merge m = {.rank = rank};
 
-    if (space == NULL)
+    if (!space)
         return false;
     left = (struct pv_str){.data = text.data, .size_bytes = (size_t)(space - text.data)};
     right = (struct pv_str){.data = space + 1, .size_bytes = text.size_bytes - left.size_bytes - 1};
@@ -156,9 +156,9 @@ static enum pv_status read_merges(struct pv_tokenizer *t, const struct pv_gguf_k
     for (uint64_t i = 0; i < kv->n_items; i++)
         if (kv->strings[i].size_bytes > longest)
             longest = kv->strings[i].size_bytes;
-    bpe->merges = pv_calloc(bpe->n_slots, sizeof(bpe->merges[0]));
+    bpe->merges = pv_calloc(bpe->n_slots, sizeof bpe->merges[0]);
     scratch = pv_calloc(longest, 1);
-    if (bpe->merges == NULL || scratch == NULL) {
+    if (!bpe->merges || !scratch) {
         free(scratch);
         return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer's merges");
     }
@@ -184,7 +184,7 @@ static const struct pre *find_pre(const struct pv_tokenizer *t, const struct pv_
 
     if (!pv_gguf_str(g, "tokenizer.ggml.pre", &name))
         return &pres[0];
-    for (size_t i = 0; i < sizeof(pres) / sizeof(pres[0]); i++)
+    for (size_t i = 0; i < sizeof pres / sizeof pres[0]; i++)
         if (strlen(pres[i].name) == name.size_bytes && memcmp(pres[i].name, name.data, name.size_bytes) == 0)
             return &pres[i];
     pv_warn(&t->log,
@@ -200,18 +200,18 @@ enum pv_status pv_bpe_create(struct pv_tokenizer *t, const struct pv_gguf *g)
     PCRE2_SIZE error_offset;
     int error;
 
-    if (merges == NULL || merges->type != PV_GGUF_ARRAY || merges->item_type != PV_GGUF_STRING ||
+    if (!merges || merges->type != PV_GGUF_ARRAY || merges->item_type != PV_GGUF_STRING ||
         merges->n_items > UINT32_MAX)
         return pv_fail(&t->log, PV_ERR_FORMAT,
                        "tokenizer.ggml.merges is missing or no array of strings: convert the model again");
-    t->bpe = pv_calloc(1, sizeof(*t->bpe));
-    if (t->bpe == NULL)
+    t->bpe = pv_calloc(1, sizeof *t->bpe);
+    if (!t->bpe)
         return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer");
     t->bpe->ignore_merges = pre->ignore_merges;
     t->wants_bos = pre->wants_bos;
     t->bpe->pattern = pcre2_compile((PCRE2_SPTR)pre->pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
                                     &error, &error_offset, NULL);
-    if (t->bpe->pattern == NULL)
+    if (!t->bpe->pattern)
         return pv_fail(&t->log, PV_ERR_UNSUPPORTED,
                        "tokenizer: PCRE2 refuses the pre-tokenizer (error %d): it was built without Unicode",
                        error);
@@ -221,7 +221,7 @@ enum pv_status pv_bpe_create(struct pv_tokenizer *t, const struct pv_gguf *g)
 
 void pv_bpe_destroy(struct pv_bpe *bpe)
 {
-    if (bpe == NULL)
+    if (!bpe)
         return;
     pcre2_code_free(bpe->pattern);
     free(bpe->merges);
@@ -252,7 +252,7 @@ static void push_pair(const struct pv_bpe *bpe, struct pv_merge_scratch *s, uint
 static enum pv_status encode_word(const struct pv_tokenizer *t, struct pv_merge_scratch *s, const char *word,
                                   size_t n_bytes, struct pv_ids *out)
 {
-    uint32_t whole = t->bpe->ignore_merges ? pv_str_map_find(&t->pieces, word, n_bytes) : PV_NO_TOKEN;
+    const uint32_t whole = t->bpe->ignore_merges ? pv_str_map_find(&t->pieces, word, n_bytes) : PV_NO_TOKEN;
     struct pv_candidate c;
 
     if (whole != PV_NO_TOKEN) {
@@ -295,7 +295,8 @@ static enum pv_status encode_valid(const struct pv_tokenizer *t, struct pv_merge
 
     while (pos < n_bytes) {
         size_t end = n_bytes;
-        int n = pcre2_match(t->bpe->pattern, (PCRE2_SPTR)text, n_bytes, pos, PCRE2_NO_UTF_CHECK, match, NULL);
+        const int n =
+            pcre2_match(t->bpe->pattern, (PCRE2_SPTR)text, n_bytes, pos, PCRE2_NO_UTF_CHECK, match, NULL);
 
         if (n > 0 && range[0] > pos) /* a gap, which the patterns here never leave */
             end = range[0];
@@ -312,7 +313,7 @@ enum pv_status pv_bpe_encode(const struct pv_tokenizer *t, const char *text, siz
 {
     pcre2_match_data *match = pcre2_match_data_create_from_pattern(t->bpe->pattern, NULL);
     struct pv_merge_scratch scratch = {0};
-    enum pv_status status = match != NULL ? PV_OK : PV_ERR_NOMEM;
+    enum pv_status status = match ? PV_OK : PV_ERR_NOMEM;
     size_t pos = 0;
 
     while (status == PV_OK && pos < n_bytes) {

@@ -13,9 +13,9 @@ bool pv_str_map_init(struct pv_str_map *map, struct pv_arena *arena, size_t n)
 
     while (n_slots / 2 < n)
         n_slots *= 2;
-    map->keys = pv_arena_alloc(arena, n_slots, sizeof(map->keys[0]));
-    map->ids = pv_arena_alloc(arena, n_slots, sizeof(map->ids[0]));
-    if (map->keys == NULL || map->ids == NULL)
+    map->keys = pv_arena_alloc(arena, n_slots, sizeof map->keys[0]);
+    map->ids = pv_arena_alloc(arena, n_slots, sizeof map->ids[0]);
+    if (!map->keys || !map->ids)
         return false;
     map->n_slots = n_slots;
     return true;
@@ -25,7 +25,7 @@ static size_t find_slot(const struct pv_str_map *map, const char *data, size_t s
 {
     size_t slot = (size_t)pv_hash64(data, size_bytes, 0) & (map->n_slots - 1);
 
-    while (map->keys[slot].data != NULL &&
+    while (map->keys[slot].data &&
            (map->keys[slot].size_bytes != size_bytes || memcmp(map->keys[slot].data, data, size_bytes) != 0))
         slot = (slot + 1) & (map->n_slots - 1);
     return slot;
@@ -38,7 +38,7 @@ void pv_str_map_add(struct pv_str_map *map, struct pv_str key, uint32_t id)
     if (key.size_bytes == 0)
         return;
     slot = find_slot(map, key.data, key.size_bytes);
-    if (map->keys[slot].data != NULL)
+    if (map->keys[slot].data)
         return;
     map->keys[slot] = key;
     map->ids[slot] = id;
@@ -51,16 +51,16 @@ uint32_t pv_str_map_find(const struct pv_str_map *map, const char *data, size_t 
     if (map->n_slots == 0 || size_bytes == 0)
         return PV_NO_TOKEN;
     slot = find_slot(map, data, size_bytes);
-    return map->keys[slot].data != NULL ? map->ids[slot] : PV_NO_TOKEN;
+    return map->keys[slot].data ? map->ids[slot] : PV_NO_TOKEN;
 }
 
 void pv_ids_add(struct pv_ids *list, uint32_t id)
 {
     if (list->n == list->room) {
-        size_t wanted = list->room != 0 ? list->room * 2 : 64;
+        const size_t wanted = list->room != 0 ? list->room * 2 : 64;
         void *ids = list->ids;
 
-        if (list->no_memory || !pv_grow(&ids, wanted, sizeof(id))) {
+        if (list->no_memory || !pv_grow(&ids, wanted, sizeof id)) {
             list->no_memory = true;
             return;
         }
@@ -80,10 +80,10 @@ void pv_heap_push(struct pv_heap *heap, struct pv_candidate item)
     size_t i = heap->n;
 
     if (heap->n == heap->room) {
-        size_t wanted = heap->room != 0 ? heap->room * 2 : 64;
+        const size_t wanted = heap->room != 0 ? heap->room * 2 : 64;
         void *items = heap->items;
 
-        if (heap->no_memory || !pv_grow(&items, wanted, sizeof(item))) {
+        if (heap->no_memory || !pv_grow(&items, wanted, sizeof item)) {
             heap->no_memory = true;
             return;
         }
@@ -128,7 +128,7 @@ bool pv_merge_scratch_reserve(struct pv_merge_scratch *s, size_t n_symbols)
 
     if (n_symbols <= s->room)
         return true;
-    if (!pv_grow(&symbols, n_symbols, sizeof(s->symbols[0])))
+    if (!pv_grow(&symbols, n_symbols, sizeof s->symbols[0]))
         return false;
     s->symbols = symbols;
     s->room = n_symbols;

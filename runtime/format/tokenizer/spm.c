@@ -58,10 +58,10 @@ static void add_byte_token(struct pv_tokenizer *t, uint32_t id, int byte)
 
 void pv_spm_decode_vocab(struct pv_tokenizer *t)
 {
-    memset(t->splits, true, sizeof(t->splits));
+    memset(t->splits, true, sizeof t->splits);
     for (uint32_t id = 0; id < t->n_vocab; id++) {
         struct pv_str text = t->texts[id], *bytes = &t->bytes[id];
-        int byte = t->types[id] == TOKEN_BYTE || !t->has_types ? parse_byte_text(text) : -1;
+        const int byte = t->types[id] == TOKEN_BYTE || !t->has_types ? parse_byte_text(text) : -1;
         char *data = t->store;
 
         if (byte >= 0) {
@@ -84,7 +84,7 @@ void pv_spm_decode_vocab(struct pv_tokenizer *t)
 enum pv_status pv_spm_create(struct pv_tokenizer *t, const struct pv_gguf *g)
 {
     t->scores = pv_gguf_find(g, "tokenizer.ggml.scores");
-    if (t->scores == NULL || t->scores->type != PV_GGUF_ARRAY || t->scores->item_type != PV_GGUF_F32 ||
+    if (!t->scores || t->scores->type != PV_GGUF_ARRAY || t->scores->item_type != PV_GGUF_F32 ||
         t->scores->n_items != t->n_vocab)
         return pv_fail(
             &t->log, PV_ERR_FORMAT,
@@ -92,7 +92,7 @@ enum pv_status pv_spm_create(struct pv_tokenizer *t, const struct pv_gguf *g)
             "again",
             t->n_vocab);
     for (uint32_t id = 0; id < t->n_vocab; id++) {
-        double score = pv_gguf_item_f64(t->scores, id);
+        const double score = pv_gguf_item_f64(t->scores, id);
 
         if (!(score >= -1e30 && score <= 1e30)) /* also NaN, which has no order */
             return pv_fail(&t->log, PV_ERR_FORMAT,
@@ -136,7 +136,7 @@ static uint32_t make_symbols(const struct pv_tokenizer *t, struct pv_merge_scrat
 
     for (size_t pos = 0; pos < run.n_bytes; n++) {
         size_t length = pv_utf8_length(run.text + pos, run.n_bytes - pos);
-        bool valid = length != 0;
+        const bool valid = length != 0;
 
         length = valid ? length : 1;
         s->symbols[n] = (struct pv_symbol){.start = (uint32_t)pos,

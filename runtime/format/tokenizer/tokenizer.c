@@ -78,17 +78,17 @@ static enum pv_status read_vocab(struct pv_tokenizer *t, const struct pv_gguf *g
     const struct pv_gguf_kv *tokens = pv_gguf_find(g, "tokenizer.ggml.tokens");
     size_t n_bytes = 0;
 
-    if (tokens == NULL || tokens->type != PV_GGUF_ARRAY || tokens->item_type != PV_GGUF_STRING ||
+    if (!tokens || tokens->type != PV_GGUF_ARRAY || tokens->item_type != PV_GGUF_STRING ||
         tokens->n_items == 0 || tokens->n_items >= PV_NO_TOKEN)
         return pv_fail(&t->log, PV_ERR_FORMAT,
                        "tokenizer.ggml.tokens is missing or no array of strings: convert the model again");
     t->n_vocab = (uint32_t)tokens->n_items;
     t->texts = tokens->strings;
-    t->bytes = pv_arena_alloc(&t->arena, t->n_vocab, sizeof(t->bytes[0]));
+    t->bytes = pv_arena_alloc(&t->arena, t->n_vocab, sizeof t->bytes[0]);
     for (uint32_t id = 0; id < t->n_vocab; id++)
         n_bytes += t->texts[id].size_bytes;
     t->store = pv_arena_alloc(&t->arena, n_bytes, 1);
-    if (t->bytes == NULL || t->store == NULL || !pv_str_map_init(&t->pieces, &t->arena, t->n_vocab))
+    if (!t->bytes || !t->store || !pv_str_map_init(&t->pieces, &t->arena, t->n_vocab))
         return no_memory(t);
     return PV_OK;
 }
@@ -97,16 +97,16 @@ static enum pv_status read_types(struct pv_tokenizer *t, const struct pv_gguf *g
 {
     const struct pv_gguf_kv *types = pv_gguf_find(g, "tokenizer.ggml.token_type");
 
-    t->types = pv_arena_alloc(&t->arena, t->n_vocab, sizeof(t->types[0]));
-    if (t->types == NULL)
+    t->types = pv_arena_alloc(&t->arena, t->n_vocab, sizeof t->types[0]);
+    if (!t->types)
         return no_memory(t);
     t->has_types = types != NULL;
-    if (types != NULL &&
+    if (types &&
         (types->type != PV_GGUF_ARRAY || types->item_type == PV_GGUF_STRING || types->n_items != t->n_vocab))
         return pv_fail(&t->log, PV_ERR_FORMAT,
                        "tokenizer.ggml.token_type is not one number for each of %u tokens", t->n_vocab);
     for (uint32_t id = 0; id < t->n_vocab; id++) {
-        int64_t type = types != NULL ? pv_gguf_item_i64(types, id) : TOKEN_NORMAL;
+        const int64_t type = types ? pv_gguf_item_i64(types, id) : TOKEN_NORMAL;
 
         t->types[id] = type >= TOKEN_NORMAL && type <= TOKEN_BYTE ? (uint8_t)type : TOKEN_NORMAL;
     }
@@ -127,7 +127,7 @@ static enum pv_status read_types(struct pv_tokenizer *t, const struct pv_gguf *g
 
 static int longest_first(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
     return (x < y) - (x > y);
 }
@@ -147,8 +147,8 @@ static enum pv_status index_specials(struct pv_tokenizer *t)
         n += is_special(t, id);
     if (n == 0)
         return PV_OK;
-    lengths = pv_arena_alloc(&t->arena, n, sizeof(lengths[0]));
-    if (lengths == NULL || !pv_str_map_init(&t->specials, &t->arena, n))
+    lengths = pv_arena_alloc(&t->arena, n, sizeof lengths[0]);
+    if (!lengths || !pv_str_map_init(&t->specials, &t->arena, n))
         return no_memory(t);
     n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++) {
@@ -160,7 +160,7 @@ static enum pv_status index_specials(struct pv_tokenizer *t)
         t->special_start[(uint8_t)key.data[0]] = true;
         lengths[n++] = (uint32_t)key.size_bytes;
     }
-    qsort(lengths, n, sizeof(lengths[0]), longest_first);
+    qsort(lengths, n, sizeof lengths[0], longest_first);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || lengths[i] != lengths[i - 1])
             lengths[n_distinct++] = lengths[i];
@@ -199,13 +199,13 @@ static enum pv_status create(struct pv_tokenizer *t, const struct pv_gguf *g)
 enum pv_status pv_tokenizer_create(const struct pv_gguf *g, const struct pv_log *log,
                                    struct pv_tokenizer **out)
 {
-    struct pv_tokenizer *t = pv_calloc(1, sizeof(*t));
+    struct pv_tokenizer *t = pv_calloc(1, sizeof *t);
     enum pv_status status;
 
     *out = NULL;
-    if (t == NULL)
+    if (!t)
         return pv_fail(log, PV_ERR_NOMEM, "no memory for the tokenizer");
-    if (log != NULL)
+    if (log)
         t->log = *log;
     for (int i = 0; i < 256; i++)
         t->byte_token[i] = PV_NO_TOKEN;
@@ -220,7 +220,7 @@ enum pv_status pv_tokenizer_create(const struct pv_gguf *g, const struct pv_log 
 
 void pv_tokenizer_destroy(struct pv_tokenizer *t)
 {
-    if (t == NULL)
+    if (!t)
         return;
     pv_bpe_destroy(t->bpe);
     pv_arena_free(&t->arena);
@@ -259,7 +259,7 @@ static enum pv_status encode_plain(const struct pv_tokenizer *t, const char *tex
     if (!first || !t->space_prefix)
         return pv_spm_encode(t, text, n_bytes, out);
     prefixed = pv_calloc(n_bytes + 1, 1);
-    if (prefixed == NULL)
+    if (!prefixed)
         return PV_ERR_NOMEM;
     prefixed[0] = ' ';
     memcpy(prefixed + 1, text, n_bytes);
@@ -283,7 +283,7 @@ enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *tex
     if (add_bos && t->bos != PV_NO_TOKEN)
         pv_ids_add(&ids, t->bos);
     while (status == PV_OK && pos < n_bytes) {
-        uint32_t id = match_special(t, text + pos, n_bytes - pos, parse_special);
+        const uint32_t id = match_special(t, text + pos, n_bytes - pos, parse_special);
 
         if (id == PV_NO_TOKEN) {
             pos++;
@@ -296,9 +296,9 @@ enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *tex
     }
     if (status == PV_OK)
         status = encode_plain(t, text + start, n_bytes - start, start == 0, &ids);
-    if (ids.ids == NULL && !ids.no_memory) { /* no tokens: still something to free */
-        ids.ids = pv_calloc(1, sizeof(ids.ids[0]));
-        ids.no_memory = ids.ids == NULL;
+    if (!ids.ids && !ids.no_memory) { /* no tokens: still something to free */
+        ids.ids = pv_calloc(1, sizeof ids.ids[0]);
+        ids.no_memory = !ids.ids;
     }
     if (status != PV_OK || ids.no_memory) {
         free(ids.ids);
@@ -327,13 +327,13 @@ size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool spe
     if (t->types[token] == TOKEN_CONTROL)
         return 0;
     *out = replacement;
-    return sizeof(replacement) - 1;
+    return sizeof replacement - 1;
 }
 
 /* Whether the text of these tokens starts with the space that encoding put there. */
 static bool has_space_prefix(const struct pv_tokenizer *t, const uint32_t *tokens, size_t n)
 {
-    size_t first = n > 0 && tokens[0] == t->bos ? 1 : 0;
+    const size_t first = n > 0 && tokens[0] == t->bos ? 1 : 0;
     const char *bytes;
 
     return t->space_prefix && first < n && !is_special(t, tokens[first]) &&
@@ -357,12 +357,12 @@ enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, const uint32_t 
             return pv_fail(&t->log, PV_ERR_NOMEM, "the text of %zu tokens is too long", n);
     }
     text = pv_calloc(n_bytes + 1, 1);
-    if (text == NULL)
+    if (!text)
         return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for a text of %zu bytes", n_bytes);
     skip = has_space_prefix(t, tokens, n) ? 1 : 0;
     for (size_t i = 0; i < n; i++) {
-        size_t length = pv_tokenizer_bytes(t, tokens[i], false, &bytes);
-        size_t cut = length < skip ? length : skip;
+        const size_t length = pv_tokenizer_bytes(t, tokens[i], false, &bytes);
+        const size_t cut = length < skip ? length : skip;
 
         if (length > cut)
             memcpy(text + used, bytes + cut, length - cut);
@@ -370,7 +370,7 @@ enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, const uint32_t 
         skip -= cut;
     }
     *out = text;
-    if (n_out != NULL)
+    if (n_out)
         *n_out = used;
     return PV_OK;
 }

@@ -57,7 +57,7 @@ static PV_PRINTF(2, 3) enum pv_status fault(struct pv_trace_reader *r, const cha
     va_list args;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    vsnprintf(what, sizeof what, format, args);
     va_end(args);
     r->ended = true;
     return pv_fail(&r->log, PV_ERR_FORMAT, "%s:%" PRIu64 ": %s", r->name, r->line, what);
@@ -77,7 +77,7 @@ static enum pv_status fill(struct pv_trace_reader *r, size_t *got)
         r->pos = 0;
     }
     if (r->used == r->room) {
-        size_t room = r->room == 0 ? 65536 : r->room * 2;
+        const size_t room = r->room == 0 ? 65536 : r->room * 2;
         void *buffer = r->buffer;
 
         if (!pv_grow(&buffer, room, 1))
@@ -91,7 +91,7 @@ static enum pv_status fill(struct pv_trace_reader *r, size_t *got)
     if (n < 0) {
         char reason[128] = "unknown error";
 
-        (void)!strerror_r(errno, reason, sizeof(reason));
+        (void)!strerror_r(errno, reason, sizeof reason);
         return pv_fail(&r->log, PV_ERR_IO, "%s: cannot read: %s", r->name, reason);
     }
     r->used += (size_t)n;
@@ -111,11 +111,11 @@ static enum pv_status next_line(struct pv_trace_reader *r, const char **line, si
         size_t n = r->used - r->pos, got;
         const char *end = n > searched ? memchr(data + r->pos + searched, '\n', n - searched) : NULL;
 
-        if ((end != NULL ? (size_t)(end - data) - r->pos : n) > r->max_line) {
+        if ((end ? (size_t)(end - data) - r->pos : n) > r->max_line) {
             r->line++;
             return fault(r, "the line is over %zu bytes: this is no trace of Parvin's", r->max_line);
         }
-        if (end != NULL) {
+        if (end) {
             *line = data + r->pos;
             *length = (size_t)(end - *line);
             r->pos += *length + 1;
@@ -139,7 +139,7 @@ static enum pv_status parse(struct pv_trace_reader *r, const char *line, size_t 
     json_error_t error;
 
     *out = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
-    if (*out == NULL)
+    if (!*out)
         return fault(r, "no valid JSON at byte %d: %s", error.position, error.text);
     if (!json_is_object(*out)) {
         json_decref(*out);
@@ -154,7 +154,7 @@ static enum pv_status get_u64(struct pv_trace_reader *r, const json_t *object, c
 {
     const json_t *value = json_object_get(object, key);
 
-    if (value == NULL)
+    if (!value)
         return fault(r, "\"%s\" is missing", key);
     if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
         return fault(r, "\"%s\" is no whole number from 0 to %" PRIu64, key, max);
@@ -170,7 +170,7 @@ static enum pv_status get_real(struct pv_trace_reader *r, const json_t *object, 
     double number;
 
     *out = 0.0;
-    if (value == NULL || json_is_null(value))
+    if (!value || json_is_null(value))
         return PV_OK;
     number = json_number_value(value);
     if (!json_is_number(value) || !(number >= 0.0) || number > max)
@@ -185,7 +185,7 @@ static enum pv_status get_array(struct pv_trace_reader *r, const json_t *object,
     const json_t *array = json_object_get(object, key);
 
     *out = NULL;
-    if (array == NULL || json_is_null(array))
+    if (!array || json_is_null(array))
         return required ? fault(r, "\"%s\" is missing", key) : PV_OK;
     if (!json_is_array(array) || json_array_size(array) != r->header.n_layers)
         return fault(r, "\"%s\" is no array of %" PRIu32 " entries, one a layer", key, r->header.n_layers);
@@ -197,12 +197,12 @@ static enum pv_status get_array(struct pv_trace_reader *r, const json_t *object,
 static enum pv_status get_u32s(struct pv_trace_reader *r, const json_t *object, const char *key,
                                bool required, uint32_t limit, uint32_t *values, const uint32_t **out)
 {
-    bool cluster = strcmp(key, "cluster") == 0;
+    const bool cluster = strcmp(key, "cluster") == 0;
     const json_t *array;
 
     *out = NULL;
     PV_TRY(get_array(r, object, key, required, &array));
-    if (array == NULL)
+    if (!array)
         return PV_OK;
     for (uint32_t i = 0; i < r->header.n_layers; i++) {
         const json_t *value = json_array_get(array, i);
@@ -229,11 +229,11 @@ static enum pv_status get_floats(struct pv_trace_reader *r, const json_t *object
 
     *out = NULL;
     PV_TRY(get_array(r, object, key, false, &array));
-    if (array == NULL)
+    if (!array)
         return PV_OK;
     for (uint32_t i = 0; i < r->header.n_layers; i++) {
         const json_t *value = json_array_get(array, i);
-        double number = json_number_value(value);
+        const double number = json_number_value(value);
 
         if (json_is_null(value)) {
             values[i] = NAN;
@@ -260,15 +260,15 @@ static int hex_digit(char c)
 
 static enum pv_status get_row(struct pv_trace_reader *r, const json_t *value, uint32_t layer, uint32_t *row)
 {
-    uint32_t n_bytes = (r->header.d_ffn + 7) / 8;
+    const uint32_t n_bytes = (r->header.d_ffn + 7) / 8;
     const char *hex = json_string_value(value);
 
-    if (hex == NULL || json_string_length(value) != (size_t)n_bytes * 2)
+    if (!hex || json_string_length(value) != (size_t)n_bytes * 2)
         return fault(r, "\"active\" of layer %" PRIu32 " is no string of %" PRIu32 " hexadecimal digits",
                      layer, n_bytes * 2);
-    memset(row, 0, pv_bit_words(r->header.d_ffn) * sizeof(*row));
+    memset(row, 0, pv_bit_words(r->header.d_ffn) * sizeof *row);
     for (uint32_t b = 0; b < n_bytes; b++) {
-        int high = hex_digit(hex[2 * b]), low = hex_digit(hex[2 * b + 1]);
+        const int high = hex_digit(hex[2 * b]), low = hex_digit(hex[2 * b + 1]);
 
         if (high < 0 || low < 0)
             return fault(r, "\"active\" of layer %" PRIu32 " has a character that is no hexadecimal digit",
@@ -282,24 +282,24 @@ static enum pv_status get_row(struct pv_trace_reader *r, const json_t *value, ui
 
 static enum pv_status get_active(struct pv_trace_reader *r, const json_t *object)
 {
-    size_t words = pv_bit_words(r->header.d_ffn);
+    const size_t words = pv_bit_words(r->header.d_ffn);
     const json_t *array;
 
     r->token.active = NULL;
     PV_TRY(get_array(r, object, "active", false, &array));
-    if (array == NULL)
+    if (!array)
         return PV_OK;
-    if (r->bits == NULL) {
-        r->bits = pv_calloc(r->header.n_layers * words, sizeof(*r->bits));
-        r->rows = pv_calloc(r->header.n_layers, sizeof(*r->rows));
-        if (r->bits == NULL || r->rows == NULL)
+    if (!r->bits) {
+        r->bits = pv_calloc(r->header.n_layers * words, sizeof *r->bits);
+        r->rows = pv_calloc(r->header.n_layers, sizeof *r->rows);
+        if (!r->bits || !r->rows)
             return pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the active neurons", r->name);
     }
     for (uint32_t i = 0; i < r->header.n_layers; i++) {
         const json_t *value = json_array_get(array, i);
 
         r->rows[i] = json_is_null(value) ? NULL : r->bits + i * words;
-        if (r->rows[i] != NULL)
+        if (r->rows[i])
             PV_TRY(get_row(r, value, i, r->bits + i * words));
     }
     r->token.active = r->rows;
@@ -309,20 +309,20 @@ static enum pv_status get_active(struct pv_trace_reader *r, const json_t *object
 static enum pv_status get_text(struct pv_trace_reader *r, const json_t *object)
 {
     const json_t *text = json_object_get(object, "text"), *bytes = json_object_get(object, "bytes");
-    const json_t *value = bytes != NULL ? bytes : text;
+    const json_t *value = bytes ? bytes : text;
     size_t n = json_string_length(value);
     const char *s = json_string_value(value);
 
-    if (text != NULL && !json_is_string(text))
+    if (text && !json_is_string(text))
         return fault(r, "\"text\" is no string");
-    if (bytes != NULL && (s == NULL || n % 2 != 0))
+    if (bytes && (!s || n % 2 != 0))
         return fault(r, "\"bytes\" is no string of pairs of hexadecimal digits");
-    if ((bytes != NULL ? n / 2 : n) > PV_TRACE_MAX_TEXT)
+    if ((bytes ? n / 2 : n) > PV_TRACE_MAX_TEXT)
         return fault(r, "the token's text is over %u bytes", PV_TRACE_MAX_TEXT);
-    if (bytes != NULL) {
+    if (bytes) {
         n /= 2;
         for (size_t i = 0; i < n; i++) {
-            int high = hex_digit(s[2 * i]), low = hex_digit(s[2 * i + 1]);
+            const int high = hex_digit(s[2 * i]), low = hex_digit(s[2 * i + 1]);
 
             if (high < 0 || low < 0)
                 return fault(r, "\"bytes\" has a character that is no hexadecimal digit");
@@ -341,10 +341,10 @@ static enum pv_status check_counts(struct pv_trace_reader *r)
 {
     const struct pv_trace_token *t = &r->token;
 
-    if (t->n_hit == NULL)
+    if (!t->n_hit)
         return PV_OK;
     for (uint32_t i = 0; i < r->header.n_layers; i++) {
-        if (t->n_hit[i] > t->n_neurons[i] || (t->n_active != NULL && t->n_hit[i] > t->n_active[i]))
+        if (t->n_hit[i] > t->n_neurons[i] || (t->n_active && t->n_hit[i] > t->n_active[i]))
             return fault(r, "\"n_hit\" of layer %" PRIu32 " is larger than \"n_neurons\" or \"n_active\"", i);
     }
     return PV_OK;
@@ -354,7 +354,7 @@ static enum pv_status read_token(struct pv_trace_reader *r, const json_t *object
 {
     struct pv_trace_token *t = &r->token;
     uint64_t index = 0, id = 0;
-    uint32_t last = r->header.n_clusters > 0 ? r->header.n_clusters - 1 : 0, d_ffn = r->header.d_ffn;
+    const uint32_t last = r->header.n_clusters > 0 ? r->header.n_clusters - 1 : 0, d_ffn = r->header.d_ffn;
 
     PV_TRY(get_u64(r, object, "i", INT64_MAX, &index));
     if (r->any && index <= t->index)
@@ -383,10 +383,10 @@ static enum pv_status get_header_string(struct pv_trace_reader *r, const json_t 
 {
     const json_t *value = json_object_get(object, key);
 
-    if (value != NULL && (!json_is_string(value) || json_string_length(value) > PV_TRACE_MAX_TEXT))
+    if (value && (!json_is_string(value) || json_string_length(value) > PV_TRACE_MAX_TEXT))
         return fault(r, "\"%s\" is no string of up to %u bytes", key, PV_TRACE_MAX_TEXT);
     *out = pv_strndup(value != NULL ? json_string_value(value) : "", json_string_length(value));
-    return *out != NULL ? PV_OK : pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the header", r->name);
+    return *out ? PV_OK : pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the header", r->name);
 }
 
 static enum pv_status read_header(struct pv_trace_reader *r, const json_t *object)
@@ -395,7 +395,7 @@ static enum pv_status read_header(struct pv_trace_reader *r, const json_t *objec
     const char *hex = json_string_value(json_object_get(object, "fingerprint")), *why;
     uint64_t version = 0, n_layers = 0, n_clusters = 0, d_ffn = 0;
 
-    if (format == NULL || strcmp(format, PV_TRACE_NAME) != 0)
+    if (!format || strcmp(format, PV_TRACE_NAME) != 0)
         return fault(r, "no trace of Parvin's: the first line must have \"format\": \"" PV_TRACE_NAME "\"");
     PV_TRY(get_u64(r, object, "version", INT32_MAX, &version));
     if (version != PV_TRACE_VERSION)
@@ -408,9 +408,9 @@ static enum pv_status read_header(struct pv_trace_reader *r, const json_t *objec
     r->header.n_clusters = (uint32_t)n_clusters;
     r->header.d_ffn = (uint32_t)d_ffn;
     why = pv_trace_header_fault(&r->header);
-    if (why != NULL)
+    if (why)
         return fault(r, "%s", why);
-    for (int i = 0; hex != NULL && hex[i] != '\0'; i++) {
+    for (int i = 0; hex && hex[i] != '\0'; i++) {
         if (i >= 16 || hex_digit(hex[i]) < 0)
             return fault(r, "\"fingerprint\" is not 16 hexadecimal digits");
         r->header.fingerprint = r->header.fingerprint << 4 | (uint64_t)hex_digit(hex[i]);
@@ -436,14 +436,14 @@ static enum pv_status start(struct pv_trace_reader *r, const char *name, const s
     enum pv_status status;
     uint32_t n;
 
-    if (log != NULL)
+    if (log)
         r->log = *log;
     r->max_line = 65536;
     r->name = pv_strndup(name, strlen(name));
-    if (r->name == NULL)
+    if (!r->name)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory for the trace", name);
     PV_TRY(next_line(r, &line, &length));
-    if (line == NULL)
+    if (!line)
         return pv_fail(log, PV_ERR_FORMAT, "%s:1: the trace is empty", name);
     PV_TRY(parse(r, line, length, &object));
     status = read_header(r, object);
@@ -457,8 +457,7 @@ static enum pv_status start(struct pv_trace_reader *r, const char *name, const s
     r->n_hit = pv_calloc(n, sizeof(uint32_t));
     r->margin = pv_calloc(n, sizeof(float));
     r->energy_kept = pv_calloc(n, sizeof(float));
-    if (r->cluster == NULL || r->n_neurons == NULL || r->n_active == NULL || r->n_hit == NULL ||
-        r->margin == NULL || r->energy_kept == NULL)
+    if (!r->cluster || !r->n_neurons || !r->n_active || !r->n_hit || !r->margin || !r->energy_kept)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory for the trace", name);
     return PV_OK;
 }
@@ -466,10 +465,10 @@ static enum pv_status start(struct pv_trace_reader *r, const char *name, const s
 static enum pv_status open_reader(int fd, const void *data, size_t size_bytes, bool follow, const char *name,
                                   const struct pv_log *log, struct pv_trace_reader **out)
 {
-    struct pv_trace_reader *r = pv_calloc(1, sizeof(*r));
+    struct pv_trace_reader *r = pv_calloc(1, sizeof *r);
     enum pv_status status;
 
-    if (r == NULL) {
+    if (!r) {
         if (fd > 0)
             close(fd);
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory for the trace", name);
@@ -498,7 +497,7 @@ enum pv_status pv_trace_open(const char *path, bool follow, const struct pv_log 
         if (fd < 0) {
             char reason[128] = "unknown error";
 
-            (void)!strerror_r(errno, reason, sizeof(reason));
+            (void)!strerror_r(errno, reason, sizeof reason);
             return pv_fail(log, PV_ERR_IO, "%s: cannot open the trace: %s: check the path", path, reason);
         }
     }
@@ -528,7 +527,7 @@ enum pv_status pv_trace_next(struct pv_trace_reader *r, const struct pv_trace_to
     if (r->ended)
         return PV_ERR_FORMAT; /* said once */
     PV_TRY(next_line(r, &line, &length));
-    if (line == NULL)
+    if (!line)
         return PV_OK;
     PV_TRY(parse(r, line, length, &object));
     status = read_token(r, object);
@@ -542,7 +541,7 @@ enum pv_status pv_trace_next(struct pv_trace_reader *r, const struct pv_trace_to
 
 void pv_trace_close(struct pv_trace_reader *r)
 {
-    if (r == NULL)
+    if (!r)
         return;
     if (r->fd > STDIN_FILENO)
         close(r->fd);

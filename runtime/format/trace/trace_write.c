@@ -37,7 +37,7 @@ struct pv_trace_writer {
 static void put(struct pv_trace_writer *w, const char *data, size_t n)
 {
     if (w->room - w->used < n) {
-        size_t room = w->room * 2 + n + 1024;
+        const size_t room = w->room * 2 + n + 1024;
         void *line = w->line;
 
         if (!pv_grow(&line, room, 1)) {
@@ -59,7 +59,7 @@ static void put_str(struct pv_trace_writer *w, const char *text)
 static void put_u64(struct pv_trace_writer *w, uint64_t value)
 {
     char text[24];
-    int n = snprintf(text, sizeof(text), "%" PRIu64, value);
+    const int n = snprintf(text, sizeof text, "%" PRIu64, value);
 
     put(w, text, (size_t)n);
 }
@@ -74,7 +74,7 @@ static void put_real(struct pv_trace_writer *w, double value, int digits)
         put_str(w, "null");
         return;
     }
-    n = snprintf(text, sizeof(text), "%.*g", digits, value);
+    n = snprintf(text, sizeof text, "%.*g", digits, value);
     for (int i = 0; i < n; i++) {
         if (text[i] == ',') /* a locale's decimal comma */
             text[i] = '.';
@@ -95,12 +95,12 @@ static bool put_text(struct pv_trace_writer *w, const char *text, size_t n)
 
         if (length == 0 || c == 0) {
             exact = false;
-            put(w, escape, (size_t)snprintf(escape, sizeof(escape), "\\\\x%02x", c));
+            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\\\x%02x", c));
             length = 1;
         } else if (c == '"' || c == '\\') {
-            put(w, escape, (size_t)snprintf(escape, sizeof(escape), "\\%c", c));
+            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\%c", c));
         } else if (c < 0x20 || c == 0x7f) {
-            put(w, escape, (size_t)snprintf(escape, sizeof(escape), "\\u%04x", c));
+            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", c));
         } else {
             put(w, text + i, length);
         }
@@ -112,13 +112,13 @@ static bool put_text(struct pv_trace_writer *w, const char *text, size_t n)
 static void put_quoted(struct pv_trace_writer *w, const char *text)
 {
     put_str(w, "\"");
-    put_text(w, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+    put_text(w, text ? text : "", text ? strlen(text) : 0);
     put_str(w, "\"");
 }
 
 static void put_u32s(struct pv_trace_writer *w, const char *name, const uint32_t *values, bool cluster)
 {
-    if (values == NULL)
+    if (!values)
         return;
     put_str(w, ",\"");
     put_str(w, name);
@@ -136,7 +136,7 @@ static void put_u32s(struct pv_trace_writer *w, const char *name, const uint32_t
 
 static void put_floats(struct pv_trace_writer *w, const char *name, const float *values)
 {
-    if (values == NULL)
+    if (!values)
         return;
     put_str(w, ",\"");
     put_str(w, name);
@@ -153,20 +153,20 @@ static void put_floats(struct pv_trace_writer *w, const char *name, const float 
 static void put_active(struct pv_trace_writer *w, const uint32_t *const *rows)
 {
     static const char digits[] = "0123456789abcdef";
-    uint32_t n_bytes = (w->header.d_ffn + 7) / 8;
+    const uint32_t n_bytes = (w->header.d_ffn + 7) / 8;
 
-    if (rows == NULL)
+    if (!rows)
         return;
     put_str(w, ",\"active\":[");
     for (uint32_t i = 0; i < w->header.n_layers; i++) {
         put_str(w, i > 0 ? "," : "");
-        if (rows[i] == NULL) {
+        if (!rows[i]) {
             put_str(w, "null");
             continue;
         }
         put_str(w, "\"");
         for (uint32_t b = 0; b < n_bytes; b++) {
-            uint32_t byte = rows[i][b / 4] >> (b % 4 * 8) & 0xffu;
+            const uint32_t byte = rows[i][b / 4] >> (b % 4 * 8) & 0xffu;
             char hex[2] = {digits[byte >> 4], digits[byte & 15u]};
 
             put(w, hex, 2);
@@ -185,15 +185,15 @@ static enum pv_status flush(struct pv_trace_writer *w)
         return pv_fail(&w->log, PV_ERR_NOMEM, "%s: no memory for a line of the trace", w->path);
     }
     while (done < w->used) {
-        ssize_t n = write(w->fd, w->line + done, w->used - done);
+        const ssize_t n = write(w->fd, w->line + done, w->used - done);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            int error = n < 0 ? errno : ENOSPC;
+            const int error = n < 0 ? errno : ENOSPC;
             char reason[128] = "unknown error";
 
-            (void)!strerror_r(error, reason, sizeof(reason));
+            (void)!strerror_r(error, reason, sizeof reason);
             w->failed = true;
             return pv_fail(&w->log, PV_ERR_IO, "%s: cannot write the trace: %s%s", w->path, reason,
                            error == ENOSPC ? ": free space or trace to another folder" : "");
@@ -208,14 +208,14 @@ static void put_header(struct pv_trace_writer *w, const struct pv_trace_header *
 {
     char fingerprint[20];
 
-    snprintf(fingerprint, sizeof(fingerprint), "%016" PRIx64, h->fingerprint);
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, h->fingerprint);
     if (w->format == PV_TRACE_PERFETTO) {
         put_str(w, "[{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"process_name\",\"args\":{\"name\":");
         put_quoted(w, h->model);
         put_str(w, "}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"name\":\"thread_name\",\"args\":{\"name\":"
                    "\"tokens\"}}");
         put_str(w, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":2,\"name\":\"thread_name\",\"args\":{\"name\":");
-        put_quoted(w, h->device != NULL && h->device[0] != '\0' ? h->device : "device");
+        put_quoted(w, h->device && h->device[0] != '\0' ? h->device : "device");
         put_str(w, "}}");
         return;
     }
@@ -243,23 +243,23 @@ enum pv_status pv_trace_create(const char *path, enum pv_trace_format format,
     struct pv_trace_writer *w;
 
     *out = NULL;
-    if (why != NULL)
+    if (why)
         return pv_fail(log, PV_ERR_ARG, "%s: cannot trace this model: %s", path, why);
-    w = pv_calloc(1, sizeof(*w));
-    if (w == NULL || (w->path = pv_strndup(path, strlen(path))) == NULL) {
+    w = pv_calloc(1, sizeof *w);
+    if (!w || !(w->path = pv_strndup(path, strlen(path)))) {
         free(w);
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory for the trace", path);
     }
     w->header = *header;
     w->header.model = w->header.device = NULL;
     w->format = format;
-    if (log != NULL)
+    if (log)
         w->log = *log;
     w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) {
         char reason[128] = "unknown error";
 
-        (void)!strerror_r(errno, reason, sizeof(reason));
+        (void)!strerror_r(errno, reason, sizeof reason);
         status = pv_fail(log, PV_ERR_IO, "%s: cannot create the trace: %s", path, reason);
         goto fail;
     }
@@ -278,7 +278,7 @@ fail:
 
 static void put_jsonl(struct pv_trace_writer *w, const struct pv_trace_token *t)
 {
-    size_t n = t->text != NULL ? t->text_bytes : 0;
+    const size_t n = t->text ? t->text_bytes : 0;
 
     put_str(w, "{\"i\":");
     put_u64(w, t->index);
@@ -292,7 +292,7 @@ static void put_jsonl(struct pv_trace_writer *w, const struct pv_trace_token *t)
 
         put_str(w, "\",\"bytes\":\"");
         for (size_t i = 0; i < n; i++)
-            put(w, hex, (size_t)snprintf(hex, sizeof(hex), "%02x", (unsigned)(unsigned char)t->text[i]));
+            put(w, hex, (size_t)snprintf(hex, sizeof hex, "%02x", (unsigned)(unsigned char)t->text[i]));
         put_str(w, "\"");
     }
     put_str(w, ",\"ms\":");
@@ -323,10 +323,10 @@ static void put_slice(struct pv_trace_writer *w, uint32_t tid, double ts, double
 
 static void put_perfetto(struct pv_trace_writer *w, const struct pv_trace_token *t)
 {
-    double duration = t->ms > 0.0 ? t->ms * 1e3 : t->device_ms > 0.0 ? t->device_ms * 1e3 : 1.0;
+    const double duration = t->ms > 0.0 ? t->ms * 1e3 : t->device_ms > 0.0 ? t->device_ms * 1e3 : 1.0;
 
     put_str(w, ",\n{\"name\":\"");
-    put_text(w, t->text, t->text != NULL ? t->text_bytes : 0);
+    put_text(w, t->text, t->text ? t->text_bytes : 0);
     put_str(w, "\",");
     put_slice(w, 1, w->now_us, duration);
     put_str(w, ",\"args\":{\"i\":");
@@ -356,7 +356,7 @@ enum pv_status pv_trace_write(struct pv_trace_writer *w, const struct pv_trace_t
 {
     if (w->failed)
         return PV_ERR_IO; /* said once */
-    if (token->cluster == NULL || token->n_neurons == NULL || token->text_bytes > PV_TRACE_MAX_TEXT ||
+    if (!token->cluster || !token->n_neurons || token->text_bytes > PV_TRACE_MAX_TEXT ||
         (w->any && token->index <= w->last_index))
         return pv_fail(&w->log, PV_ERR_ARG,
                        "%s: token %" PRIu64 " cannot be traced: arrays missing or out of order", w->path,
@@ -395,7 +395,7 @@ enum pv_status pv_trace_finish(struct pv_trace_writer *w)
 {
     enum pv_status status = PV_OK;
 
-    if (w == NULL)
+    if (!w)
         return PV_OK;
     if (w->format == PV_TRACE_PERFETTO && !w->failed) {
         put_str(w, "]\n");

@@ -18,7 +18,7 @@ static uint32_t n_entries(const struct pv_sparse *x, size_t row)
 
 static size_t row_at(const struct pv_accel_batch *b, size_t i)
 {
-    return b->from != NULL ? b->from[i] : b->begin + i;
+    return b->from ? b->from[i] : b->begin + i;
 }
 
 bool pv_accel_batch_fits(const struct pv_device *device, uint32_t n_batch, uint32_t n_cols)
@@ -36,7 +36,7 @@ enum pv_status pv_accel_batch_create(struct pv_accel_batch *b)
     entries = words * longest;
     b->host_offset = pv_calloc(b->n_batch + (size_t)1, sizeof(uint32_t));
     b->host_entries = pv_calloc(entries, 1);
-    if (b->host_offset == NULL || b->host_entries == NULL)
+    if (!b->host_offset || !b->host_entries)
         return pv_fail(b->device->log, PV_ERR_NOMEM,
                        "no memory for batches to learn from on %s; learn on the host instead",
                        b->device->caps.name);
@@ -65,7 +65,7 @@ static void pack_rows(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
-        uint64_t from = x->offset[row_at(b, i)];
+        const uint64_t from = x->offset[row_at(b, i)];
         uint32_t *to = b->host_entries + b->host_offset[i];
 
         for (size_t p = 0; p < b->host_offset[i + 1] - b->host_offset[i]; p++)
@@ -85,7 +85,7 @@ enum pv_status pv_accel_batch_send(struct pv_accel_batch *b, const uint32_t *fro
     if (b->host_offset[n] > 0)
         PV_TRY(
             pv_buffer_write(b->entries, 0, b->host_entries, (uint64_t)b->host_offset[n] * sizeof(uint32_t)));
-    return pv_buffer_write(b->scale, 0, scale, (uint64_t)n * sizeof(*scale));
+    return pv_buffer_write(b->scale, 0, scale, (uint64_t)n * sizeof *scale);
 }
 
 enum pv_status pv_accel_batch_spread(const struct pv_accel_batch *b, struct pv_recorder *recorder, uint32_t n)

@@ -10,8 +10,8 @@
 
 bool pv_accel_gain_fits(const struct pv_device *device, const struct pv_gain *gain, uint32_t n_batch)
 {
-    uint64_t limit = device->plan.max_binding_bytes;
-    uint32_t n_cols = gain->x->n_cols;
+    const uint64_t limit = device->plan.max_binding_bytes;
+    const uint32_t n_cols = gain->x->n_cols;
     struct pv_packed_size size;
 
     return pv_packed_size(PV_F16, n_cols, &size) &&
@@ -29,8 +29,8 @@ static enum pv_status upload_masks(struct pv_accel_gain *a, const struct pv_gain
 
     PV_TRY(pv_tensor_create(device, PV_F16, gain->n_clusters, gain->x->n_cols, "masks", &a->masks));
     if (pv_mul_size(gain->n_clusters, gain->x->n_cols, &size))
-        rows = pv_calloc(size, sizeof(*rows));
-    if (rows == NULL)
+        rows = pv_calloc(size, sizeof *rows);
+    if (!rows)
         return pv_fail(device->log, PV_ERR_NOMEM,
                        "no memory for the masks to refine on %s; learn on the host instead",
                        device->caps.name);
@@ -48,8 +48,8 @@ enum pv_status pv_accel_gain_create(struct pv_device *device, const struct pv_ga
                                             .n_batch = n_batch,
                                             .value = PV_BATCH_ENERGIES,
                                             .n_threads = n_threads}};
-    out->scale = pv_calloc(n_batch, sizeof(*out->scale));
-    if (out->scale == NULL)
+    out->scale = pv_calloc(n_batch, sizeof *out->scale);
+    if (!out->scale)
         return PV_ERR_NOMEM;
     for (uint32_t i = 0; i < n_batch; i++)
         out->scale[i] = gain->scale;

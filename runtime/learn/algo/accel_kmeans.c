@@ -26,7 +26,7 @@ struct pv_accel_kmeans {
 
 static uint32_t batch_rows(uint32_t n_clusters, uint32_t n_cols)
 {
-    size_t row = (n_cols > n_clusters ? n_cols : n_clusters) * sizeof(float), n = MOST_BYTES / row;
+    const size_t row = (n_cols > n_clusters ? n_cols : n_clusters) * sizeof(float), n = MOST_BYTES / row;
 
     return n < 1 ? 1 : n > MOST_ROWS ? MOST_ROWS : (uint32_t)n;
 }
@@ -34,7 +34,7 @@ static uint32_t batch_rows(uint32_t n_clusters, uint32_t n_cols)
 bool pv_accel_kmeans_fits(const struct pv_device *device, uint32_t n_clusters, uint32_t n_cols)
 {
     struct pv_packed_size size;
-    uint64_t sums = pv_rows_bytes(n_clusters, n_cols);
+    const uint64_t sums = pv_rows_bytes(n_clusters, n_cols);
 
     return pv_packed_size(PV_F16, n_cols, &size) &&
            (uint64_t)n_clusters * size.row_words * 16 <= device->plan.max_binding_bytes &&
@@ -44,8 +44,8 @@ bool pv_accel_kmeans_fits(const struct pv_device *device, uint32_t n_clusters, u
 
 static enum pv_status create_buffers(struct pv_accel_kmeans *a)
 {
-    uint32_t n_cols = a->in.x->n_cols, k = a->n_clusters, n = a->n_batch;
-    uint64_t words = (uint64_t)n * sizeof(uint32_t);
+    const uint32_t n_cols = a->in.x->n_cols, k = a->n_clusters, n = a->n_batch;
+    const uint64_t words = (uint64_t)n * sizeof(uint32_t);
     struct {
         struct pv_buffer **buffer;
         uint64_t bytes;
@@ -62,11 +62,11 @@ static enum pv_status create_buffers(struct pv_accel_kmeans *a)
 
     PV_TRY(pv_accel_batch_create(&a->batch));
     PV_TRY(pv_tensor_create(a->device, PV_F16, k, n_cols, "centroids", &a->centroids));
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         PV_TRY(pv_buffer_create(a->device, all[i].bytes, all[i].kind, all[i].name, all[i].buffer));
     a->host_words = pv_calloc(n, sizeof(uint32_t));
     a->host_first = pv_calloc(k + (size_t)2, sizeof(uint32_t));
-    if (a->host_words == NULL || a->host_first == NULL)
+    if (!a->host_words || !a->host_first)
         return pv_fail(a->device->log, PV_ERR_NOMEM, "no memory to cluster on %s", a->device->caps.name);
     return pv_recorder_create(a->device, &a->recorder);
 }
@@ -74,11 +74,11 @@ static enum pv_status create_buffers(struct pv_accel_kmeans *a)
 enum pv_status pv_accel_kmeans_create(struct pv_device *device, const struct pv_accel_rows *rows,
                                       uint32_t n_clusters, struct pv_accel_kmeans **out)
 {
-    struct pv_accel_kmeans *a = pv_calloc(1, sizeof(*a));
+    struct pv_accel_kmeans *a = pv_calloc(1, sizeof *a);
     enum pv_status status;
 
     *out = NULL;
-    if (a == NULL)
+    if (!a)
         return PV_ERR_NOMEM;
     *a = (struct pv_accel_kmeans){.in = *rows,
                                   .device = device,
@@ -99,13 +99,13 @@ enum pv_status pv_accel_kmeans_create(struct pv_device *device, const struct pv_
 
 void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a)
 {
-    if (a == NULL)
+    if (!a)
         return;
     pv_recorder_destroy(a->recorder);
     pv_tensor_destroy(&a->centroids);
     pv_accel_batch_destroy(&a->batch);
     struct pv_buffer *buffers[] = {a->scores, a->choice, a->margin, a->first, a->order, a->sums};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         pv_buffer_destroy(buffers[i]);
     free(a->host_words);
     free(a->host_first);
@@ -122,7 +122,7 @@ void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const uint32_t *rows, size_t
 /* Sends rows [begin, begin + n) and starts a recording that spreads them out. */
 static enum pv_status start_batch(struct pv_accel_kmeans *a, size_t begin, uint32_t n)
 {
-    const uint32_t *from = a->in.rows != NULL ? a->in.rows + begin : NULL;
+    const uint32_t *from = a->in.rows ? a->in.rows + begin : NULL;
 
     PV_TRY(pv_accel_batch_send(&a->batch, from, begin, a->in.inv + begin, n));
     PV_TRY(pv_recorder_begin(a->recorder, 0));
@@ -144,7 +144,7 @@ enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, const float *ce
 {
     PV_TRY(pv_tensor_upload_f32(&a->centroids, centroids));
     for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
-        uint32_t n = rows_left(a, begin);
+        const uint32_t n = rows_left(a, begin);
         struct pv_linear linear = {.w = &a->centroids, .x = a->batch.rows, .y = a->scores, .n_tokens = n};
 
         PV_TRY(start_batch(a, begin, n));
@@ -175,12 +175,12 @@ static void sort_batch(struct pv_accel_kmeans *a, const uint16_t *cluster, uint3
 
 enum pv_status pv_accel_kmeans_sum(struct pv_accel_kmeans *a, const uint16_t *cluster, float *sums)
 {
-    uint32_t n_cols = a->in.x->n_cols;
-    uint64_t stride = pv_row_stride(n_cols) * sizeof(float);
+    const uint32_t n_cols = a->in.x->n_cols;
+    const uint64_t stride = pv_row_stride(n_cols) * sizeof(float);
 
     PV_TRY(pv_buffer_fill(a->sums, 0));
     for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
-        uint32_t n = rows_left(a, begin);
+        const uint32_t n = rows_left(a, begin);
         struct pv_cluster_sum_args sum = {.x = a->batch.rows,
                                           .first = a->first,
                                           .order = a->order,

@@ -30,12 +30,13 @@ struct pv_accel_router {
 
 bool pv_accel_router_fits(const struct pv_device *device, const struct pv_accel_router_params *p)
 {
-    uint64_t weight = pv_rows_bytes(p->n_clusters, p->d_model + 1), limit = device->plan.max_binding_bytes;
+    const uint64_t weight = pv_rows_bytes(p->n_clusters, p->d_model + 1),
+                   limit = device->plan.max_binding_bytes;
 
     return weight <= limit && pv_rows_bytes(p->n_batch, p->n_clusters) <= limit &&
            pv_rows_bytes(p->n_clusters, p->n_batch) <= limit &&
            pv_rows_bytes(p->n_batch, p->d_model + 1) <= limit &&
-           (p->gain == NULL || pv_accel_gain_fits(device, p->gain, p->n_batch));
+           (!p->gain || pv_accel_gain_fits(device, p->gain, p->n_batch));
 }
 
 /* Where training starts; what is not given is 0, and so is the padding of rows, which goes through Adam too:
@@ -44,20 +45,20 @@ static enum pv_status write_start(struct pv_accel_router *a, const struct pv_acc
 {
     const size_t d = p->d_model;
 
-    for (size_t k = 0; k < p->n_clusters && p->weight != NULL; k++)
-        memcpy(a->host_weight + k * a->stride, p->weight + k * d, d * sizeof(*p->weight));
+    for (size_t k = 0; k < p->n_clusters && p->weight; k++)
+        memcpy(a->host_weight + k * a->stride, p->weight + k * d, d * sizeof *p->weight);
     PV_TRY(pv_buffer_write(a->weight.parts[0].data, 0, a->host_weight,
-                           (uint64_t)a->n_clusters * a->stride * sizeof(*a->host_weight)));
+                           (uint64_t)a->n_clusters * a->stride * sizeof *a->host_weight));
     PV_TRY(pv_buffer_fill(a->moment, 0));
     PV_TRY(pv_buffer_fill(a->square, 0));
     PV_TRY(pv_buffer_fill(a->gradient, 0));
-    return pv_buffer_write(a->bias, 0, p->bias, (uint64_t)a->n_clusters * sizeof(*p->bias));
+    return pv_buffer_write(a->bias, 0, p->bias, (uint64_t)a->n_clusters * sizeof *p->bias);
 }
 
 static enum pv_status create_buffers(struct pv_accel_router *a, const struct pv_accel_router_params *p)
 {
-    uint32_t k = a->n_clusters, n = a->n_batch;
-    uint64_t matrix = pv_rows_bytes(k, a->n_in), words = (uint64_t)n * 4;
+    const uint32_t k = a->n_clusters, n = a->n_batch;
+    const uint64_t matrix = pv_rows_bytes(k, a->n_in), words = (uint64_t)n * 4;
     struct {
         struct pv_buffer **buffer;
         uint64_t bytes;
@@ -77,12 +78,12 @@ static enum pv_status create_buffers(struct pv_accel_router *a, const struct pv_
     };
 
     PV_TRY(pv_tensor_create(a->device, PV_F32, k, a->n_in, "router weights", &a->weight));
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         PV_TRY(pv_buffer_create(a->device, all[i].bytes, all[i].kind, all[i].name, all[i].buffer));
     a->host_z = pv_calloc((size_t)n * a->stride, sizeof(float));
     a->host_weight = pv_calloc((size_t)k * a->stride, sizeof(float));
     a->host_choice = pv_calloc(n, sizeof(uint32_t));
-    if (a->host_z == NULL || a->host_weight == NULL || a->host_choice == NULL)
+    if (!a->host_z || !a->host_weight || !a->host_choice)
         return pv_fail(a->device->log, PV_ERR_NOMEM, "no memory to train on %s", a->device->caps.name);
     PV_TRY(write_start(a, p));
     if (a->for_gain)
@@ -93,15 +94,15 @@ static enum pv_status create_buffers(struct pv_accel_router *a, const struct pv_
 enum pv_status pv_accel_router_create(struct pv_device *device, const struct pv_accel_router_params *params,
                                       struct pv_accel_router **out)
 {
-    struct pv_accel_router *a = pv_calloc(1, sizeof(*a));
+    struct pv_accel_router *a = pv_calloc(1, sizeof *a);
     enum pv_status status;
 
     *out = NULL;
-    if (a == NULL)
+    if (!a)
         return PV_ERR_NOMEM;
     *a = (struct pv_accel_router){.device = device,
                                   .for_gain = params->gain != NULL,
-                                  .share = params->gain != NULL ? params->label_weight : 1.0f,
+                                  .share = params->gain ? params->label_weight : 1.0f,
                                   .n_clusters = params->n_clusters,
                                   .n_in = params->d_model + 1,
                                   .n_batch = params->n_batch,
@@ -116,14 +117,14 @@ enum pv_status pv_accel_router_create(struct pv_device *device, const struct pv_
 
 void pv_accel_router_destroy(struct pv_accel_router *a)
 {
-    if (a == NULL)
+    if (!a)
         return;
     pv_recorder_destroy(a->recorder);
     pv_accel_gain_destroy(&a->gain);
     pv_tensor_destroy(&a->weight);
     struct pv_buffer *buffers[] = {a->moment, a->square,     a->gradient, a->bias,   a->z,
                                    a->scores, a->gradient_t, a->label,    a->choice, a->margin};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         pv_buffer_destroy(buffers[i]);
     free(a->host_z);
     free(a->host_weight);
@@ -139,7 +140,7 @@ static enum pv_status score(struct pv_accel_router *a, const float *z, uint32_t 
         .w = &a->weight, .bias = a->bias, .x = a->z, .y = a->scores, .n_tokens = n};
 
     for (size_t i = 0; i < n; i++) {
-        memcpy(a->host_z + i * a->stride, z + i * d, d * sizeof(*z));
+        memcpy(a->host_z + i * a->stride, z + i * d, d * sizeof *z);
         a->host_z[i * a->stride + d] = 1.0f;
     }
     PV_TRY(pv_buffer_write(a->z, 0, a->host_z, (uint64_t)n * a->stride * sizeof(float)));
@@ -214,7 +215,7 @@ enum pv_status pv_accel_router_read(struct pv_accel_router *a, float *weight, fl
     PV_TRY(pv_buffer_read(a->weight.parts[0].data, 0, a->host_weight,
                           (uint64_t)a->n_clusters * a->stride * sizeof(float)));
     for (size_t k = 0; k < a->n_clusters; k++) {
-        memcpy(weight + k * d, a->host_weight + k * a->stride, d * sizeof(*weight));
+        memcpy(weight + k * d, a->host_weight + k * a->stride, d * sizeof *weight);
         bias[k] = a->host_weight[k * a->stride + d];
     }
     return PV_OK;

@@ -12,7 +12,7 @@ enum { TILE = PV_GAIN_TILE, ONE = 0x3c00 /* 1.0 as float16 */, BLOCK_ROWS = 64 /
 
 static float energy_at(const struct pv_gain *gain, uint64_t p)
 {
-    float root = pv_root_to_float(gain->x->root[p]), c = root * root;
+    const float root = pv_root_to_float(gain->x->root[p]), c = root * root;
 
     return c * c * gain->scale;
 }
@@ -26,8 +26,8 @@ enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_sparse *x,
     *gain = (struct pv_gain){.x = x, .n_clusters = lists->n_clusters, .scale = 1.0f};
     gain->n_tiles = (lists->n_clusters + TILE - 1) / TILE;
     if (pv_mul_size((size_t)gain->n_tiles * TILE, n_cols, &size))
-        gain->tiles = pv_calloc(size, sizeof(*gain->tiles));
-    if (gain->tiles == NULL)
+        gain->tiles = pv_calloc(size, sizeof *gain->tiles);
+    if (!gain->tiles)
         return PV_ERR_NOMEM;
     for (size_t k = 0; k < lists->n_clusters; k++) {
         float *tile = gain->tiles + k / TILE * n_cols * TILE + k % TILE;
@@ -57,12 +57,12 @@ void pv_gain_tile(const struct pv_gain *gain, uint32_t b, const uint32_t *rows, 
 
         for (uint64_t p = x->offset[rows[i]]; p < x->offset[rows[i] + (size_t)1]; p++) {
             const float *line = tile + (size_t)x->col[p] * TILE;
-            float energy = energy_at(gain, p);
+            const float energy = energy_at(gain, p);
 
             for (size_t t = 0; t < TILE; t++)
                 sum[t] += energy * line[t];
         }
-        memcpy(out + i * TILE, sum, sizeof(sum));
+        memcpy(out + i * TILE, sum, sizeof sum);
     }
 }
 
@@ -88,7 +88,7 @@ double pv_gain_whole(const struct pv_gain *gain, size_t row)
 
 void pv_gain_masks(const struct pv_gain *gain, uint16_t *out)
 {
-    size_t n_cols = gain->x->n_cols;
+    const size_t n_cols = gain->x->n_cols;
 
     for (size_t k = 0; k < gain->n_clusters; k++) {
         const float *tile = gain->tiles + k / TILE * n_cols * TILE + k % TILE;
@@ -109,7 +109,7 @@ struct assigning {
 static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
 {
     const struct assigning *a = user;
-    size_t n = end - begin;
+    const size_t n = end - begin;
     uint32_t rows[BLOCK_ROWS];
     float best[BLOCK_ROWS], gain[BLOCK_ROWS * TILE];
 
@@ -122,11 +122,11 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
     for (uint32_t b = 0; b < a->gain->n_tiles; b++) {
         pv_gain_tile(a->gain, b, rows, n, gain);
         for (uint32_t t = 0; t < TILE && b * TILE + t < a->lists->n_clusters; t++) {
-            uint32_t k = b * TILE + t;
-            float cost = a->price * (float)(a->lists->offset[k + 1] - a->lists->offset[k]);
+            const uint32_t k = b * TILE + t;
+            const float cost = a->price * (float)(a->lists->offset[k + 1] - a->lists->offset[k]);
 
             for (size_t i = 0; i < n && a->use[k] > 0; i++) {
-                float worth = gain[i * TILE + t] - cost;
+                const float worth = gain[i * TILE + t] - cost;
 
                 if (worth > best[i]) {
                     best[i] = worth;
@@ -141,7 +141,7 @@ enum pv_status pv_gain_regroup(const struct pv_sparse *x, const struct pv_mask_l
                                const struct pv_energy *energy, float threshold, uint32_t n_threads,
                                uint16_t *cluster)
 {
-    size_t n = x->n_rows;
+    const size_t n = x->n_rows;
     struct pv_gain gain;
 
     PV_TRY(pv_gain_init(&gain, x, lists, NULL, 0)); /* in units of c_j^2, as no mean is taken */

@@ -24,7 +24,7 @@ static void shrink_distances(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t s = begin; s < end; s++) {
-        size_t i = km->order[s], row = pv_kmeans_row(km, i);
+        const size_t i = km->order[s], row = pv_kmeans_row(km, i);
         float sum = 0.0f, distance;
 
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
@@ -42,7 +42,7 @@ static void shrink_distances(void *user, size_t chunk, size_t begin, size_t end)
 static enum pv_status seed_centroids(struct kmeans *km, uint64_t seed, const struct pv_steps *steps,
                                      double share)
 {
-    uint32_t n_cols = km->x->n_cols;
+    const uint32_t n_cols = km->x->n_cols;
     size_t n_sample = km->n_rows, at;
     struct pv_rng rng;
 
@@ -52,8 +52,8 @@ static enum pv_status seed_centroids(struct kmeans *km, uint64_t seed, const str
     for (size_t i = 0; i < km->n_rows; i++)
         km->order[i] = (uint32_t)i;
     for (size_t s = 0; s < n_sample; s++) { /* the first n_sample of a random permutation */
-        size_t other = s + pv_rng_below(&rng, (uint32_t)(km->n_rows - s));
-        uint32_t i = km->order[s];
+        const size_t other = s + pv_rng_below(&rng, (uint32_t)(km->n_rows - s));
+        const uint32_t i = km->order[s];
 
         km->order[s] = km->order[other];
         km->order[other] = i;
@@ -105,9 +105,9 @@ static bool kmeans_prepare(struct kmeans *km, size_t room)
     km->n_tiles = (km->n_clusters + PV_KMEANS_TILE - 1) / PV_KMEANS_TILE;
     if (!pv_mul_size((size_t)km->n_tiles * PV_KMEANS_TILE, km->x->n_cols, &size))
         return false;
-    km->inv = pv_calloc(room, sizeof(*km->inv));
-    km->tiles = pv_calloc(size, sizeof(*km->tiles));
-    if (km->inv == NULL || km->tiles == NULL)
+    km->inv = pv_calloc(room, sizeof *km->inv);
+    km->tiles = pv_calloc(size, sizeof *km->tiles);
+    if (!km->inv || !km->tiles)
         return false;
     pv_kmeans_lengths(km);
     return true;
@@ -116,12 +116,11 @@ static bool kmeans_prepare(struct kmeans *km, size_t room)
 /* Those too, and what an average needs. */
 static bool kmeans_open(struct kmeans *km, size_t room)
 {
-    km->cluster = pv_calloc(room, sizeof(*km->cluster));
-    km->score = pv_calloc(room, sizeof(*km->score));
-    km->first = pv_calloc(km->n_clusters + (size_t)1, sizeof(*km->first));
-    km->order = pv_calloc(room, sizeof(*km->order));
-    return km->cluster != NULL && km->score != NULL && km->first != NULL && km->order != NULL &&
-           kmeans_prepare(km, room);
+    km->cluster = pv_calloc(room, sizeof *km->cluster);
+    km->score = pv_calloc(room, sizeof *km->score);
+    km->first = pv_calloc(km->n_clusters + (size_t)1, sizeof *km->first);
+    km->order = pv_calloc(room, sizeof *km->order);
+    return km->cluster && km->score && km->first && km->order && kmeans_prepare(km, room);
 }
 
 static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *params, uint16_t *last,
@@ -137,7 +136,7 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
         PV_TRY(pv_kmeans_step(km, true));
         for (size_t i = 0; i < km->n_rows; i++)
             n_moved += km->cluster[i] != last[i];
-        memcpy(last, km->cluster, km->n_rows * sizeof(*last));
+        memcpy(last, km->cluster, km->n_rows * sizeof *last);
         if (iter > 0 && n_moved <= km->n_rows / SETTLED_SHARE) {
             iter++;
             break;
@@ -161,7 +160,7 @@ static enum pv_status choose_place(struct kmeans *km, struct pv_device *device)
                                  .bits = km->space == PV_SPACE_BITS,
                                  .n_threads = km->n_threads};
 
-    if (device == NULL || !pv_accel_kmeans_fits(device, km->n_clusters, km->x->n_cols))
+    if (!device || !pv_accel_kmeans_fits(device, km->n_clusters, km->x->n_cols))
         return PV_OK;
     return pv_accel_kmeans_create(device, &rows, km->n_clusters, &km->accel);
 }
@@ -176,7 +175,7 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
                         .space = params->space,
                         .n_clusters = params->n_clusters,
                         .n_threads = params->n_threads};
-    uint16_t *last = pv_calloc(n_rows, sizeof(*last));
+    uint16_t *last = pv_calloc(n_rows, sizeof *last);
     enum pv_status status = PV_ERR_NOMEM;
     size_t size;
 
@@ -186,8 +185,8 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
         return PV_ERR_ARG;
     }
     if (pv_mul_size(km.n_clusters, x->n_cols, &size))
-        km.centroids = pv_calloc(size, sizeof(*km.centroids));
-    if (last != NULL && km.centroids != NULL && kmeans_open(&km, n_rows)) {
+        km.centroids = pv_calloc(size, sizeof *km.centroids);
+    if (last && km.centroids && kmeans_open(&km, n_rows)) {
         status = choose_place(&km, params->device);
         if (status == PV_OK) {
             status = seed_centroids(&km, params->seed, steps, 1.0 / (1.0 + params->n_iters));
@@ -219,8 +218,8 @@ static size_t shuffle_others(const uint32_t *sample, size_t n_sample, const uint
             others[n++] = rows[i];
     }
     for (size_t i = n; i > 1; i--) {
-        size_t other = pv_rng_below(&rng, (uint32_t)i);
-        uint32_t row = others[i - 1];
+        const size_t other = pv_rng_below(&rng, (uint32_t)i);
+        const uint32_t row = others[i - 1];
 
         others[i - 1] = others[other];
         others[other] = row;
@@ -232,7 +231,7 @@ static size_t shuffle_others(const uint32_t *sample, size_t n_sample, const uint
 static enum pv_status pass(struct kmeans *km, const uint32_t *others, size_t n_others, size_t n_batch,
                            const struct pv_steps *steps)
 {
-    double n_rows = (double)(km->n_rows + n_others), done = (double)km->n_rows;
+    const double n_rows = (double)(km->n_rows + n_others), done = (double)km->n_rows;
 
     if (!pv_steps_report(steps, 0.0))
         return PV_ERR_INTERRUPTED;
@@ -243,7 +242,7 @@ static enum pv_status pass(struct kmeans *km, const uint32_t *others, size_t n_o
         km->rows = others + begin;
         km->n_rows = n_others - begin < n_batch ? n_others - begin : n_batch;
         pv_kmeans_lengths(km);
-        if (km->accel != NULL)
+        if (km->accel)
             pv_accel_kmeans_aim(km->accel, km->rows, km->n_rows, km->inv);
         PV_TRY(pv_kmeans_step(km, false));
     }
@@ -262,16 +261,16 @@ enum pv_status pv_kmeans_pass(const struct pv_sparse *x, const uint32_t *sample,
                         .n_clusters = params->n_clusters,
                         .n_threads = params->n_threads,
                         .centroids = centroids};
-    uint32_t *others = pv_calloc(n_rows, sizeof(*others));
-    bool *sampled = pv_calloc(x->n_rows, sizeof(*sampled));
+    uint32_t *others = pv_calloc(n_rows, sizeof *others);
+    bool *sampled = pv_calloc(x->n_rows, sizeof *sampled);
     enum pv_status status = n_sample > 0 ? PV_ERR_NOMEM : PV_ERR_ARG;
 
     n_batch = n_batch > BATCH_ROWS ? n_batch : BATCH_ROWS;
     if (pv_mul_size(km.n_clusters, x->n_cols, &size))
-        km.sums = pv_calloc(size, sizeof(*km.sums));
-    if (n_sample > 0 && others != NULL && sampled != NULL && km.sums != NULL &&
+        km.sums = pv_calloc(size, sizeof *km.sums);
+    if (n_sample > 0 && others && sampled && km.sums &&
         kmeans_open(&km, n_sample > n_batch ? n_sample : n_batch)) {
-        size_t n = shuffle_others(sample, n_sample, rows, n_rows, params->seed, sampled, others);
+        const size_t n = shuffle_others(sample, n_sample, rows, n_rows, params->seed, sampled, others);
 
         status = choose_place(&km, params->device);
         if (status == PV_OK)
@@ -300,7 +299,7 @@ enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows
                         .order = pv_calloc(n_rows, sizeof(uint32_t))};
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (km.inv != NULL && km.cluster != NULL && km.first != NULL && km.order != NULL) {
+    if (km.inv && km.cluster && km.first && km.order) {
         km.centroids = centroids;
         for (size_t i = 0; i < n_rows; i++)
             km.cluster[i] = cluster[pv_kmeans_row(&km, i)];
@@ -333,10 +332,10 @@ enum pv_status pv_kmeans_assign(const struct pv_sparse *x, const uint32_t *rows,
     float *own_score = NULL;
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (score == NULL)
-        km.score = own_score = pv_calloc(n_rows, sizeof(*own_score));
+    if (!score)
+        km.score = own_score = pv_calloc(n_rows, sizeof *own_score);
     km.centroids = borrowed.out;
-    if (km.score != NULL && kmeans_prepare(&km, n_rows)) {
+    if (km.score && kmeans_prepare(&km, n_rows)) {
         pv_kmeans_nearest(&km);
         status = PV_OK;
     }

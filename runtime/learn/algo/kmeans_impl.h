@@ -30,7 +30,7 @@ struct kmeans {
 
 static inline size_t pv_kmeans_row(const struct kmeans *km, size_t i)
 {
-    return km->rows != NULL ? km->rows[i] : i;
+    return km->rows ? km->rows[i] : i;
 }
 static inline size_t pv_kmeans_blocks(size_t n_rows)
 {

@@ -17,11 +17,11 @@ static void invert_lengths(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
-        size_t row = pv_kmeans_row(km, i);
+        const size_t row = pv_kmeans_row(km, i);
         float sum = 0.0f;
 
         for (uint64_t p = km->x->offset[row]; p < km->x->offset[row + 1]; p++) {
-            float v = pv_root_to_float(km->x->root[p]);
+            const float v = pv_root_to_float(km->x->root[p]);
 
             sum += km->space == PV_SPACE_BITS ? 1.0f : v * v;
         }
@@ -40,12 +40,12 @@ static void score_roots(const float *tile, const uint16_t *col, const uint16_t *
 
     for (size_t p = 0; p < n; p++) {
         const float *line = tile + (size_t)col[p] * TILE;
-        float v = pv_root_to_float(root[p]);
+        const float v = pv_root_to_float(root[p]);
 
         for (int t = 0; t < TILE; t++)
             acc[t] += v * line[t];
     }
-    memcpy(out, acc, sizeof(acc));
+    memcpy(out, acc, sizeof acc);
 }
 
 static void score_bits(const float *tile, const uint16_t *col, size_t n, float *out)
@@ -58,7 +58,7 @@ static void score_bits(const float *tile, const uint16_t *col, size_t n, float *
         for (int t = 0; t < TILE; t++)
             acc[t] += line[t];
     }
-    memcpy(out, acc, sizeof(acc));
+    memcpy(out, acc, sizeof acc);
 }
 
 static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
@@ -73,10 +73,10 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
     }
     for (uint32_t b = 0; b < km->n_tiles; b++) {
         const float *tile = km->tiles + (size_t)b * x->n_cols * TILE;
-        uint32_t n_used = km->n_clusters - b * TILE < TILE ? km->n_clusters - b * TILE : TILE;
+        const uint32_t n_used = km->n_clusters - b * TILE < TILE ? km->n_clusters - b * TILE : TILE;
 
         for (size_t i = begin; i < end; i++) {
-            size_t row = pv_kmeans_row(km, i), at = x->offset[row], n = x->offset[row + 1] - at;
+            const size_t row = pv_kmeans_row(km, i), at = x->offset[row], n = x->offset[row + 1] - at;
             float score[TILE];
 
             if (km->space == PV_SPACE_BITS)
@@ -98,14 +98,14 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
 static void fill_tile(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct kmeans *km = user;
-    uint32_t n_cols = km->x->n_cols;
+    const uint32_t n_cols = km->x->n_cols;
 
     (void)chunk;
     for (size_t b = begin; b < end; b++) {
         float *tile = km->tiles + b * n_cols * TILE;
 
         for (uint32_t t = 0; t < TILE; t++) {
-            size_t k = b * TILE + t;
+            const size_t k = b * TILE + t;
 
             for (uint32_t j = 0; j < n_cols; j++)
                 tile[(size_t)j * TILE + t] = k < km->n_clusters ? km->centroids[k * n_cols + j] : 0.0f;
@@ -128,7 +128,7 @@ static void score_rows(void *user, size_t chunk, size_t begin, size_t end)
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
         const float *centroid = km->centroids + (size_t)km->cluster[i] * x->n_cols;
-        size_t row = pv_kmeans_row(km, i);
+        const size_t row = pv_kmeans_row(km, i);
         float sum = 0.0f;
 
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
@@ -139,7 +139,7 @@ static void score_rows(void *user, size_t chunk, size_t begin, size_t end)
 
 static enum pv_status assign_anywhere(struct kmeans *km)
 {
-    if (km->accel == NULL) {
+    if (!km->accel) {
         pv_kmeans_nearest(km);
         return PV_OK;
     }
@@ -151,8 +151,8 @@ static enum pv_status assign_anywhere(struct kmeans *km)
 void pv_kmeans_add(const struct kmeans *km, size_t i, float *sum)
 {
     const struct pv_sparse *x = km->x;
-    size_t row = pv_kmeans_row(km, i);
-    float scale = km->inv[i];
+    const size_t row = pv_kmeans_row(km, i);
+    const float scale = km->inv[i];
 
     for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
         sum[x->col[p]] += km->space == PV_SPACE_BITS ? scale : scale * pv_root_to_float(x->root[p]);
@@ -161,7 +161,7 @@ void pv_kmeans_add(const struct kmeans *km, size_t i, float *sum)
 static void average_cluster(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct kmeans *km = user;
-    uint32_t n_cols = km->x->n_cols;
+    const uint32_t n_cols = km->x->n_cols;
 
     (void)chunk;
     for (size_t k = begin; k < end; k++) {
@@ -169,12 +169,12 @@ static void average_cluster(void *user, size_t chunk, size_t begin, size_t end)
         double sum = 0.0;
         float scale;
 
-        if (km->accel == NULL) { /* else the sums are there */
-            memset(centroid, 0, n_cols * sizeof(*centroid));
+        if (!km->accel) { /* else the sums are there */
+            memset(centroid, 0, n_cols * sizeof *centroid);
             for (size_t i = km->first[k]; i < km->first[k + 1]; i++)
                 pv_kmeans_add(km, km->order[i], centroid);
         }
-        for (uint32_t j = 0; j < n_cols && km->sums != NULL; j++) {
+        for (uint32_t j = 0; j < n_cols && km->sums; j++) {
             float *all = km->sums + k * n_cols + j;
 
             *all += centroid[j];
@@ -197,11 +197,11 @@ void pv_kmeans_sort(struct kmeans *km)
 {
     size_t sum = 0;
 
-    memset(km->first, 0, (km->n_clusters + (size_t)1) * sizeof(*km->first));
+    memset(km->first, 0, (km->n_clusters + (size_t)1) * sizeof *km->first);
     for (size_t i = 0; i < km->n_rows; i++)
         km->first[km->cluster[i]]++;
     for (uint32_t k = 0; k <= km->n_clusters; k++) {
-        size_t n = km->first[k];
+        const size_t n = km->first[k];
 
         km->first[k] = sum;
         sum += n;
@@ -224,7 +224,7 @@ static void repair_empty(struct kmeans *km)
         if (km->first[k + 1] != km->first[k])
             continue;
         for (size_t i = 0; i < km->n_rows; i++) {
-            size_t own = km->cluster[i];
+            const size_t own = km->cluster[i];
 
             if (km->inv[i] > 0.0f && km->first[own + 1] - km->first[own] > 1 && km->score[i] < 0.9999f &&
                 (worst == km->n_rows || km->score[i] < km->score[worst]))
@@ -246,7 +246,7 @@ enum pv_status pv_kmeans_step(struct kmeans *km, bool repair)
     pv_kmeans_sort(km);
     if (repair)
         repair_empty(km);
-    if (km->accel != NULL)
+    if (km->accel)
         PV_TRY(pv_accel_kmeans_sum(km->accel, km->cluster, km->centroids));
     pv_kmeans_mean(km);
     return PV_OK;

@@ -11,7 +11,7 @@
 /* c_j^2 of a root contribution. */
 static float energy_of(uint16_t root)
 {
-    float s = pv_root_to_float(root);
+    const float s = pv_root_to_float(root);
 
     return s * s * s * s;
 }
@@ -31,12 +31,12 @@ static void sum_cluster(void *user, size_t chunk, size_t begin, size_t end)
     (void)chunk;
     for (size_t k = begin; k < end; k++) {
         float *mean = s->mean + k * x->n_cols;
-        float scale = 1.0f / (float)(s->first[k + 1] - s->first[k]);
+        const float scale = 1.0f / (float)(s->first[k + 1] - s->first[k]);
 
         if (s->first[k + 1] == s->first[k])
             continue;
         for (size_t i = s->first[k]; i < s->first[k + 1]; i++) {
-            size_t row = s->order[i];
+            const size_t row = s->order[i];
 
             for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
                 mean[x->col[p]] += energy_of(x->root[p]);
@@ -50,7 +50,7 @@ static void sum_cluster(void *user, size_t chunk, size_t begin, size_t end)
 static void finish(struct pv_energy *e, size_t n_rows, double *overall)
 {
     for (uint32_t k = 0; k < e->n_clusters; k++) {
-        double share = (double)e->use[k] / (double)n_rows;
+        const double share = (double)e->use[k] / (double)n_rows;
 
         for (uint32_t j = 0; j < e->n_cols && e->use[k] > 0; j++)
             overall[j] += share * (double)e->mean[(size_t)k * e->n_cols + j];
@@ -67,23 +67,23 @@ static void finish(struct pv_energy *e, size_t n_rows, double *overall)
 enum pv_status pv_energy_init(struct pv_energy *e, const struct pv_sparse *x, const uint32_t *rows,
                               size_t n_rows, const uint16_t *cluster, uint32_t n_clusters, uint32_t n_threads)
 {
-    size_t *first = pv_calloc(n_clusters + (size_t)1, sizeof(*first)), size;
-    uint32_t *order = pv_calloc(n_rows, sizeof(*order));
-    double *overall = pv_calloc(x->n_cols, sizeof(*overall));
+    size_t *first = pv_calloc(n_clusters + (size_t)1, sizeof *first), size;
+    uint32_t *order = pv_calloc(n_rows, sizeof *order);
+    double *overall = pv_calloc(x->n_cols, sizeof *overall);
     enum pv_status status = PV_ERR_NOMEM;
     struct summing summing = {.x = x, .order = order, .first = first};
 
     *e = (struct pv_energy){.n_clusters = n_clusters, .n_cols = x->n_cols};
     if (pv_mul_size(n_clusters, x->n_cols, &size))
-        e->mean = pv_calloc(size, sizeof(*e->mean));
-    e->use = pv_calloc(n_clusters, sizeof(*e->use));
-    if (first != NULL && order != NULL && overall != NULL && e->mean != NULL && e->use != NULL) {
+        e->mean = pv_calloc(size, sizeof *e->mean);
+    e->use = pv_calloc(n_clusters, sizeof *e->use);
+    if (first && order && overall && e->mean && e->use) {
         for (size_t i = 0; i < n_rows; i++)
-            e->use[cluster[rows != NULL ? rows[i] : i]]++;
+            e->use[cluster[rows ? rows[i] : i]]++;
         for (uint32_t k = 0; k < n_clusters; k++)
             first[k + 1] = first[k] + e->use[k];
         for (size_t i = 0; i < n_rows; i++) {
-            size_t row = rows != NULL ? rows[i] : i;
+            const size_t row = rows ? rows[i] : i;
 
             order[first[cluster[row]]++] = (uint32_t)row;
         }
@@ -172,18 +172,18 @@ enum pv_status pv_energy_threshold(const struct pv_energy *layers, uint32_t n_la
     struct counting c = {.layers = layers, .density = pv_calloc(n_layers, sizeof(double))};
     uint32_t low = 0, high = 0x7f800000u; /* 0 and infinity */
 
-    if (c.density == NULL)
+    if (!c.density)
         return PV_ERR_NOMEM;
     while (low < high) { /* the lowest threshold within the budget is in [low, high] */
         uint32_t middle = low + (high - low) / 2;
 
-        memcpy(threshold, &middle, sizeof(*threshold));
+        memcpy(threshold, &middle, sizeof *threshold);
         if (density_at(&c, n_layers, *threshold, n_threads) <= density)
             high = middle;
         else
             low = middle + 1;
     }
-    memcpy(threshold, &high, sizeof(*threshold));
+    memcpy(threshold, &high, sizeof *threshold);
     *reached = density_at(&c, n_layers, *threshold, n_threads);
     free(c.density);
     return PV_OK;
@@ -195,11 +195,11 @@ enum pv_status pv_mask_lists_choose(struct pv_mask_lists *lists, const struct pv
     uint16_t *next;
 
     *lists = (struct pv_mask_lists){.n_clusters = e->n_clusters, .n_cols = e->n_cols};
-    lists->offset = pv_calloc(e->n_clusters + (size_t)1, sizeof(*lists->offset));
-    if (lists->offset == NULL)
+    lists->offset = pv_calloc(e->n_clusters + (size_t)1, sizeof *lists->offset);
+    if (!lists->offset)
         return PV_ERR_NOMEM;
     for (uint32_t k = 0; k < e->n_clusters; k++) {
-        uint32_t n = above(e->mean + (size_t)k * e->n_cols, e->n_cols, (float)e->scale, threshold);
+        const uint32_t n = above(e->mean + (size_t)k * e->n_cols, e->n_cols, (float)e->scale, threshold);
 
         total += n;
         rows += e->use[k];
@@ -207,8 +207,8 @@ enum pv_status pv_mask_lists_choose(struct pv_mask_lists *lists, const struct pv
         lists->offset[k + 1] = (uint32_t)total;
     }
     lists->density = rows > 0 ? lists->density / ((double)rows * e->n_cols) : 0.0;
-    lists->neurons = total <= UINT32_MAX ? pv_calloc(total, sizeof(*lists->neurons)) : NULL;
-    if (lists->neurons == NULL) {
+    lists->neurons = total <= UINT32_MAX ? pv_calloc(total, sizeof *lists->neurons) : NULL;
+    if (!lists->neurons) {
         pv_mask_lists_free(lists);
         return PV_ERR_NOMEM;
     }
@@ -226,7 +226,7 @@ enum pv_status pv_mask_lists_choose(struct pv_mask_lists *lists, const struct pv
 
 static int descending(const void *a, const void *b)
 {
-    float x = *(const float *)a, y = *(const float *)b;
+    const float x = *(const float *)a, y = *(const float *)b;
 
     return (x < y) - (x > y);
 }
@@ -239,8 +239,8 @@ static uint32_t take_top(const float *mean, uint32_t n_cols, uint32_t n, float *
 
     if (n == 0)
         return 0;
-    memcpy(room, mean, n_cols * sizeof(*room));
-    qsort(room, n_cols, sizeof(*room), descending);
+    memcpy(room, mean, n_cols * sizeof *room);
+    qsort(room, n_cols, sizeof *room, descending);
     least = room[n - 1];
     for (uint32_t j = 0; j < n && room[j] > least; j++)
         ties--;
@@ -255,23 +255,23 @@ static uint32_t take_top(const float *mean, uint32_t n_cols, uint32_t n, float *
 
 enum pv_status pv_mask_lists_top(struct pv_mask_lists *lists, const struct pv_energy *e, uint32_t n)
 {
-    float *room = pv_calloc(e->n_cols, sizeof(*room));
+    float *room = pv_calloc(e->n_cols, sizeof *room);
     size_t most;
     double rows = 0.0;
 
     n = n < e->n_cols ? n : e->n_cols;
     *lists = (struct pv_mask_lists){.n_clusters = e->n_clusters, .n_cols = e->n_cols};
-    lists->offset = pv_calloc(e->n_clusters + (size_t)1, sizeof(*lists->offset));
+    lists->offset = pv_calloc(e->n_clusters + (size_t)1, sizeof *lists->offset);
     lists->neurons = pv_mul_size(n > 0 ? n : 1, e->n_clusters, &most) && most <= UINT32_MAX
-                         ? pv_calloc(most, sizeof(*lists->neurons))
+                         ? pv_calloc(most, sizeof *lists->neurons)
                          : NULL;
-    if (room == NULL || lists->offset == NULL || lists->neurons == NULL) {
+    if (!room || !lists->offset || !lists->neurons) {
         free(room);
         pv_mask_lists_free(lists);
         return PV_ERR_NOMEM;
     }
     for (uint32_t k = 0; k < e->n_clusters; k++) {
-        uint32_t taken =
+        const uint32_t taken =
             take_top(e->mean + (size_t)k * e->n_cols, e->n_cols, n, room, lists->neurons + lists->offset[k]);
 
         lists->offset[k + 1] = lists->offset[k] + taken;
@@ -294,24 +294,24 @@ enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const stru
                                    const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
                                    struct pv_mask_counts *counts)
 {
-    size_t words = pv_bit_words(lists->n_cols);
-    uint32_t *bits = pv_calloc(words * lists->n_clusters, sizeof(*bits));
+    const size_t words = pv_bit_words(lists->n_cols);
+    uint32_t *bits = pv_calloc(words * lists->n_clusters, sizeof *bits);
 
-    if (bits == NULL)
+    if (!bits)
         return PV_ERR_NOMEM;
     for (uint32_t k = 0; k < lists->n_clusters; k++) {
         for (uint32_t i = lists->offset[k]; i < lists->offset[k + 1]; i++)
             pv_bit_set(bits + k * words, lists->neurons[i]);
     }
     for (size_t i = 0; i < n_rows; i++) {
-        size_t row = rows != NULL ? rows[i] : i, k = cluster[row];
+        const size_t row = rows ? rows[i] : i, k = cluster[row];
 
         counts->rows += 1.0;
         counts->computed += lists->offset[k + 1] - lists->offset[k];
         counts->active += (double)(x->offset[row + 1] - x->offset[row]);
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++) {
-            bool kept = pv_bit_get(bits + k * words, x->col[p]);
-            double energy = (double)energy_of(x->root[p]);
+            const bool kept = pv_bit_get(bits + k * words, x->col[p]);
+            const double energy = (double)energy_of(x->root[p]);
 
             counts->both += kept;
             counts->energy += energy;

@@ -27,9 +27,9 @@ static void multiply_rows(void *user, size_t chunk, size_t begin, size_t end)
     for (size_t i = begin; i < end; i++) {
         float *c = g->c + i * g->n;
 
-        memset(c, 0, g->n * sizeof(*c));
+        memset(c, 0, g->n * sizeof *c);
         for (size_t p = 0; p < g->k; p++) {
-            float v = g->a[i * g->a_row + p * g->a_col];
+            const float v = g->a[i * g->a_row + p * g->a_col];
             const float *b = g->b + p * g->n;
 
             for (size_t j = 0; j < g->n; j++)
@@ -85,10 +85,10 @@ static void iterate(const float *w, const float *w_t, size_t n_rows, size_t n_co
                     size_t r, uint32_t n_threads, struct work *work)
 {
     multiply(n_threads, r, &(struct product){work->q, w, n_rows, 1, n_rows, n_cols, work->t});
-    if (moment != NULL)
+    if (moment)
         multiply(n_threads, r, &(struct product){work->t, moment, n_cols, 1, n_cols, n_cols, work->u});
     multiply(n_threads, r,
-             &(struct product){moment != NULL ? work->u : work->t, w_t, n_cols, 1, n_cols, n_rows, work->q});
+             &(struct product){moment ? work->u : work->t, w_t, n_cols, 1, n_cols, n_rows, work->q});
     orthonormalise(work->q, r, n_rows);
 }
 
@@ -97,7 +97,7 @@ enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols,
 {
     size_t least = n_rows < n_cols ? n_rows : n_cols, r;
     struct work work = {0};
-    float *w_t = pv_calloc((size_t)n_rows * n_cols, sizeof(*w_t));
+    float *w_t = pv_calloc((size_t)n_rows * n_cols, sizeof *w_t);
     enum pv_status status = PV_ERR_NOMEM;
     struct pv_rng rng;
 
@@ -109,8 +109,7 @@ enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols,
     work.u = pv_calloc(r * n_cols, sizeof(float));
     out->a_t = pv_calloc((size_t)out->rank * n_rows, sizeof(float));
     out->b_t = pv_calloc((size_t)out->rank * n_cols, sizeof(float));
-    if (w_t != NULL && work.q != NULL && work.t != NULL && work.u != NULL && out->a_t != NULL &&
-        out->b_t != NULL) {
+    if (w_t && work.q && work.t && work.u && out->a_t && out->b_t) {
         for (size_t i = 0; i < n_rows; i++) {
             for (size_t j = 0; j < n_cols; j++)
                 w_t[j * n_rows + i] = w[i * n_cols + j];
@@ -147,7 +146,7 @@ void pv_lowrank_free(struct pv_lowrank *map)
 
 static void combine(const float *v, size_t k, const float *rows, size_t n, float *out)
 {
-    memset(out, 0, n * sizeof(*out));
+    memset(out, 0, n * sizeof *out);
     for (size_t p = 0; p < k; p++) {
         for (size_t j = 0; j < n; j++)
             out[j] += v[p] * rows[p * n + j];
@@ -167,10 +166,10 @@ void pv_lowrank_expand(const struct pv_lowrank *map, const float *h, float *y)
 float *pv_lowrank_moment(const uint16_t *z, uint32_t d, const uint32_t *rows, size_t n_rows,
                          uint32_t n_threads)
 {
-    size_t n = n_rows < MOMENT_ROWS ? n_rows : MOMENT_ROWS;
-    float *sample = pv_calloc(n * d, sizeof(*sample)), *moment = pv_calloc((size_t)d * d, sizeof(*moment));
+    const size_t n = n_rows < MOMENT_ROWS ? n_rows : MOMENT_ROWS;
+    float *sample = pv_calloc(n * d, sizeof *sample), *moment = pv_calloc((size_t)d * d, sizeof *moment);
 
-    if (sample == NULL || moment == NULL || n == 0) {
+    if (!sample || !moment || n == 0) {
         free(sample);
         free(moment);
         return NULL;

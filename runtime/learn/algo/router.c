@@ -28,19 +28,19 @@ static enum pv_status measure(struct pv_trainer *t, const uint32_t *rows, size_t
     double sum = 0.0, most = 0.0;
 
     for (size_t begin = 0; begin < n; begin += BATCH) {
-        size_t size = n - begin < BATCH ? n - begin : BATCH;
+        const size_t size = n - begin < BATCH ? n - begin : BATCH;
 
-        if (t->accel == NULL) {
+        if (!t->accel) {
             pv_trainer_forward(t, rows + begin, size);
         } else {
             pv_trainer_load(t, rows + begin, size);
             PV_TRY(pv_accel_router_choose(t->accel, t->rows, (uint32_t)size, t->choice));
         }
         for (size_t i = 0; i < size; i++) {
-            size_t row = rows[begin + i];
+            const size_t row = rows[begin + i];
 
-            sum += gain != NULL ? pv_gain_of(gain, row, t->choice[i]) : t->choice[i] == t->data->label[row];
-            most += gain != NULL ? pv_gain_whole(gain, row) : 1.0;
+            sum += gain ? pv_gain_of(gain, row, t->choice[i]) : t->choice[i] == t->data->label[row];
+            most += gain ? pv_gain_whole(gain, row) : 1.0;
         }
     }
     *value = most > 0.0 ? sum / most : 0.0;
@@ -50,18 +50,18 @@ static enum pv_status measure(struct pv_trainer *t, const uint32_t *rows, size_t
 /* Remembers the weights as the best so far. */
 static enum pv_status keep_best(struct pv_trainer *t)
 {
-    size_t d = t->params.d_model, n_clusters = t->params.n_clusters;
+    const size_t d = t->params.d_model, n_clusters = t->params.n_clusters;
     float *weight, *bias;
     enum pv_status status;
 
-    if (t->accel == NULL) {
+    if (!t->accel) {
         memcpy(t->best_weight, t->weight, t->n_tiles * d * TILE * sizeof(float));
         memcpy(t->best_bias, t->bias, (size_t)t->n_tiles * TILE * sizeof(float));
         return PV_OK;
     }
-    weight = pv_calloc(n_clusters * d, sizeof(*weight));
-    bias = pv_calloc(n_clusters, sizeof(*bias));
-    status = weight != NULL && bias != NULL ? pv_accel_router_read(t->accel, weight, bias) : PV_ERR_NOMEM;
+    weight = pv_calloc(n_clusters * d, sizeof *weight);
+    bias = pv_calloc(n_clusters, sizeof *bias);
+    status = weight && bias ? pv_accel_router_read(t->accel, weight, bias) : PV_ERR_NOMEM;
     for (size_t k = 0; k < n_clusters && status == PV_OK; k++) {
         t->best_bias[k] = t->bias[k] + bias[k];
         for (size_t j = 0; j < d; j++)
@@ -74,14 +74,14 @@ static enum pv_status keep_best(struct pv_trainer *t)
 
 static void standardise(struct pv_trainer *t)
 {
-    uint32_t d = t->params.d_model;
-    size_t n = t->data->n_train;
+    const uint32_t d = t->params.d_model;
+    const size_t n = t->data->n_train;
 
     for (uint32_t j = 0; j < d; j++) {
         double sum = 0.0, squares = 0.0, variance;
 
         for (size_t i = 0; i < n; i++) {
-            double v = (double)pv_half_to_float(t->data->z[(size_t)t->data->train[i] * d + j]);
+            const double v = (double)pv_half_to_float(t->data->z[(size_t)t->data->train[i] * d + j]);
 
             sum += v;
             squares += v * v;
@@ -113,14 +113,14 @@ static enum pv_status choose_place(struct pv_trainer *t)
                                            .gain = t->data->gain,
                                            .label_weight = p->label_weight,
                                            .n_threads = p->n_threads};
-    size_t d = p->d_model;
+    const size_t d = p->d_model;
     float *weight;
     enum pv_status status;
 
-    if (p->device == NULL || p->decay > 0.0f || !pv_accel_router_fits(p->device, &there))
+    if (!p->device || p->decay > 0.0f || !pv_accel_router_fits(p->device, &there))
         return PV_OK;
-    weight = pv_calloc(p->n_clusters * d, sizeof(*weight));
-    if (weight == NULL)
+    weight = pv_calloc(p->n_clusters * d, sizeof *weight);
+    if (!weight)
         return PV_ERR_NOMEM;
     for (size_t k = 0; k < p->n_clusters; k++) {
         for (size_t j = 0; j < d; j++)
@@ -139,7 +139,7 @@ static void trainer_free(struct pv_trainer *t)
                     t->bias, t->bias_moment, t->bias_square, t->best_weight, t->best_bias,
                     t->rows, t->columns,     t->scores,      t->gains};
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
     free(t->choice);
 }
@@ -159,48 +159,48 @@ static bool trainer_prepare(struct pv_trainer *t)
                       k,         k,
                       k,         k,
                       batch,     batch + (PV_ROUTER_ROWS - 1) * BATCH,
-                      k * BATCH, t->data->gain != NULL ? k * BATCH : 0};
+                      k * BATCH, t->data->gain ? k * BATCH : 0};
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         *all[i] = pv_calloc(sizes[i], sizeof(float));
-        if (*all[i] == NULL)
+        if (!*all[i])
             return false;
     }
-    t->choice = pv_calloc(BATCH, sizeof(*t->choice));
+    t->choice = pv_calloc(BATCH, sizeof *t->choice);
     return t->choice != NULL;
 }
 
 static enum pv_status train(struct pv_trainer *t, uint32_t *order, const struct pv_steps *steps,
                             uint32_t *n_epochs)
 {
-    size_t n = t->data->n_train, n_batches = (n + BATCH - 1) / BATCH;
-    bool judged = t->data->n_held_out > 0;
+    const size_t n = t->data->n_train, n_batches = (n + BATCH - 1) / BATCH;
+    const bool judged = t->data->n_held_out > 0;
     const uint32_t *judge = judged ? t->data->held_out : t->data->train;
-    size_t n_judge = judged ? t->data->n_held_out : n;
+    const size_t n_judge = judged ? t->data->n_held_out : n;
     uint64_t n_steps = (uint64_t)n_batches * t->params.n_epochs, step = 0;
     uint32_t best_epoch = 0;
     double best = -1.0;
     struct pv_rng rng;
 
-    if (t->data->start != NULL) {
+    if (t->data->start) {
         PV_TRY(measure(t, judge, n_judge, &best));
         PV_TRY(keep_best(t));
     }
 
     pv_rng_seed(&rng, t->params.seed);
-    memcpy(order, t->data->train, n * sizeof(*order));
+    memcpy(order, t->data->train, n * sizeof *order);
     for (uint32_t epoch = 0; epoch < t->params.n_epochs && epoch - best_epoch < PATIENCE; epoch++) {
         double value;
 
         for (size_t i = n; i > 1; i--) {
-            size_t other = pv_rng_below(&rng, (uint32_t)i);
-            uint32_t row = order[i - 1];
+            const size_t other = pv_rng_below(&rng, (uint32_t)i);
+            const uint32_t row = order[i - 1];
 
             order[i - 1] = order[other];
             order[other] = row;
         }
         for (size_t b = 0; b < n_batches; b++, step++) {
-            size_t begin = b * BATCH;
+            const size_t begin = b * BATCH;
 
             if (b % BATCHES_A_REPORT == 0 && !pv_steps_report(steps, (double)step / (double)n_steps))
                 return PV_ERR_INTERRUPTED;
@@ -220,14 +220,14 @@ static enum pv_status train(struct pv_trainer *t, uint32_t *order, const struct 
 /* The other way round: the weights to go on from. */
 static void unfold(struct pv_trainer *t, const struct pv_router *start)
 {
-    uint32_t d = t->params.d_model;
+    const uint32_t d = t->params.d_model;
 
     for (uint32_t k = 0; k < t->params.n_clusters; k++) {
         float *tile = t->weight + (size_t)(k / TILE) * d * TILE + k % TILE;
         double bias = (double)start->bias[k];
 
         for (uint32_t j = 0; j < d; j++) {
-            float w = pv_half_to_float(start->weight[(size_t)k * d + j]);
+            const float w = pv_half_to_float(start->weight[(size_t)k * d + j]);
 
             bias += (double)w * (double)t->mean[j];
             tile[(size_t)j * TILE] = t->inv_std[j] > 0.0f ? w / t->inv_std[j] : 0.0f;
@@ -239,15 +239,15 @@ static void unfold(struct pv_trainer *t, const struct pv_router *start)
 /* w . (z - mean) / std + b as weights and a bias on z itself, rounded to float16 rows. */
 static void fold(const struct pv_trainer *t, struct pv_router *out)
 {
-    uint32_t d = t->params.d_model;
+    const uint32_t d = t->params.d_model;
 
     for (uint32_t k = 0; k < t->params.n_clusters; k++) {
         const float *tile = t->best_weight + (size_t)(k / TILE) * d * TILE + k % TILE;
         double bias = (double)t->best_bias[k];
 
         for (uint32_t j = 0; j < d; j++) {
-            float w = tile[(size_t)j * TILE] * t->inv_std[j];
-            uint16_t half = pv_float_to_half(w > 65504.0f ? 65504.0f : w < -65504.0f ? -65504.0f : w);
+            const float w = tile[(size_t)j * TILE] * t->inv_std[j];
+            const uint16_t half = pv_float_to_half(w > 65504.0f ? 65504.0f : w < -65504.0f ? -65504.0f : w);
 
             out->weight[(size_t)k * d + j] = half;
             bias -= (double)pv_half_to_float(half) * (double)t->mean[j];
@@ -260,20 +260,20 @@ static void fold(const struct pv_trainer *t, struct pv_router *out)
 static enum pv_status judge(const struct pv_router_params *params, const struct pv_router_data *data,
                             struct pv_router *out)
 {
-    bool held_out = data->n_held_out > 0;
+    const bool held_out = data->n_held_out > 0;
     const uint32_t *rows = held_out ? data->held_out : data->train;
     size_t n = held_out ? data->n_held_out : data->n_train, n_right = 0;
-    uint16_t *choice = pv_calloc(n, sizeof(*choice));
+    uint16_t *choice = pv_calloc(n, sizeof *choice);
     double kept = 0.0, most = 0.0;
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (choice != NULL)
+    if (choice)
         status = pv_router_apply(out, params->n_clusters, params->d_model, data->z, rows, n,
                                  params->n_threads, choice);
     for (size_t i = 0; i < n && status == PV_OK; i++) {
         n_right += choice[i] == data->label[rows[i]];
-        kept += data->gain != NULL ? pv_gain_of(data->gain, rows[i], choice[i]) : 0.0;
-        most += data->gain != NULL ? pv_gain_whole(data->gain, rows[i]) : 0.0;
+        kept += data->gain ? pv_gain_of(data->gain, rows[i], choice[i]) : 0.0;
+        most += data->gain ? pv_gain_whole(data->gain, rows[i]) : 0.0;
     }
     out->accuracy = n > 0 ? (double)n_right / (double)n : 0.0;
     out->kept = most > 0.0 ? kept / most : 0.0;
@@ -286,18 +286,18 @@ enum pv_status pv_router_train(const struct pv_router_params *params, const stru
 {
     struct pv_trainer t = {
         .params = *params, .data = data, .n_tiles = (params->n_clusters + TILE - 1) / TILE};
-    uint32_t *order = pv_calloc(data->n_train, sizeof(*order));
+    uint32_t *order = pv_calloc(data->n_train, sizeof *order);
     enum pv_status status = PV_ERR_NOMEM;
 
     *out = (struct pv_router){0};
     if (t.params.rate <= 0.0f)
         t.params.rate = 0.01f;
-    out->weight = pv_calloc((size_t)params->n_clusters * params->d_model, sizeof(*out->weight));
-    out->bias = pv_calloc(params->n_clusters, sizeof(*out->bias));
-    if (order != NULL && out->weight != NULL && out->bias != NULL && trainer_prepare(&t)) {
+    out->weight = pv_calloc((size_t)params->n_clusters * params->d_model, sizeof *out->weight);
+    out->bias = pv_calloc(params->n_clusters, sizeof *out->bias);
+    if (order && out->weight && out->bias && trainer_prepare(&t)) {
         standardise(&t);
         forbid_unused(&t);
-        if (data->start != NULL)
+        if (data->start)
             unfold(&t, data->start);
         status = choose_place(&t);
         if (status == PV_OK)
@@ -351,12 +351,12 @@ enum pv_status pv_router_apply(const struct pv_router *router, uint32_t n_cluste
                 pv_half_to_float(router->weight[k * d_model + j]);
     }
     for (size_t begin = 0; begin < n_rows; begin += BATCH) {
-        size_t n = n_rows - begin < BATCH ? n_rows - begin : BATCH;
+        const size_t n = n_rows - begin < BATCH ? n_rows - begin : BATCH;
 
         for (size_t i = 0; i < n; i++)
-            batch[i] = rows != NULL ? rows[begin + i] : (uint32_t)(begin + i);
+            batch[i] = rows ? rows[begin + i] : (uint32_t)(begin + i);
         pv_trainer_forward(&t, batch, n);
-        memcpy(cluster + begin, t.choice, n * sizeof(*cluster));
+        memcpy(cluster + begin, t.choice, n * sizeof *cluster);
     }
     trainer_free(&t);
     return PV_OK;

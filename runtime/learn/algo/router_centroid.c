@@ -28,13 +28,13 @@ static void set_row(struct pv_router *router, uint32_t k, uint32_t d, const doub
 enum pv_status pv_router_centroid(const uint16_t *z, uint32_t d, const uint32_t *rows, size_t n_rows,
                                   const uint16_t *label, uint32_t n_clusters, struct pv_router *out)
 {
-    double *sum = pv_calloc((size_t)n_clusters * d, sizeof(*sum));
-    size_t *count = pv_calloc(n_clusters, sizeof(*count));
+    double *sum = pv_calloc((size_t)n_clusters * d, sizeof *sum);
+    size_t *count = pv_calloc(n_clusters, sizeof *count);
     enum pv_status status = PV_ERR_NOMEM;
 
     *out = (struct pv_router){.weight = pv_calloc((size_t)n_clusters * d, sizeof(uint16_t)),
                               .bias = pv_calloc(n_clusters, sizeof(float))};
-    if (sum != NULL && count != NULL && out->weight != NULL && out->bias != NULL) {
+    if (sum && count && out->weight && out->bias) {
         for (size_t i = 0; i < n_rows; i++) {
             const uint16_t *row = z + (size_t)rows[i] * d;
             size_t k = label[rows[i]];
@@ -78,9 +78,9 @@ enum pv_status pv_input_cluster(const uint16_t *z, size_t n_all, const uint32_t 
                                 const struct pv_input_params *p, const struct pv_steps *steps,
                                 uint16_t *label)
 {
-    double *room = pv_calloc(p->d_model, sizeof(*room));
-    uint16_t *choice = pv_calloc(n_rows, sizeof(*choice));
-    enum pv_status status = room != NULL && choice != NULL ? PV_OK : PV_ERR_NOMEM;
+    double *room = pv_calloc(p->d_model, sizeof *room);
+    uint16_t *choice = pv_calloc(n_rows, sizeof *choice);
+    enum pv_status status = room && choice ? PV_OK : PV_ERR_NOMEM;
     struct pv_router router = {0};
     struct pv_rng rng;
 

@@ -17,9 +17,9 @@ enum pv_status pv_narrow_create(struct pv_narrow *narrow, uint32_t rank, uint32_
 {
     *narrow = (struct pv_narrow){.rank = rank,
                                  .d_model = d_model,
-                                 .weight = pv_calloc((size_t)rank * d_model, sizeof(*narrow->weight)),
-                                 .weight_t = pv_calloc((size_t)rank * d_model, sizeof(*narrow->weight_t))};
-    if (narrow->weight != NULL && narrow->weight_t != NULL)
+                                 .weight = pv_calloc((size_t)rank * d_model, sizeof *narrow->weight),
+                                 .weight_t = pv_calloc((size_t)rank * d_model, sizeof *narrow->weight_t)};
+    if (narrow->weight && narrow->weight_t)
         return PV_OK;
     pv_narrow_free(narrow);
     return PV_ERR_NOMEM;
@@ -27,7 +27,7 @@ enum pv_status pv_narrow_create(struct pv_narrow *narrow, uint32_t rank, uint32_
 
 void pv_narrow_transpose(struct pv_narrow *narrow)
 {
-    size_t rank = narrow->rank, d = narrow->d_model;
+    const size_t rank = narrow->rank, d = narrow->d_model;
 
     for (size_t k = 0; k < rank; k++) {
         for (size_t i = 0; i < d; i++)
@@ -59,7 +59,7 @@ struct projecting {
 static void project_rows(void *user, size_t chunk, size_t begin, size_t end)
 {
     const struct projecting *p = user;
-    size_t d = p->narrow->d_model, rank = p->narrow->rank;
+    const size_t d = p->narrow->d_model, rank = p->narrow->rank;
     float *z = p->room + chunk * (d + rank), *h = z + d;
 
     for (size_t i = begin; i < end; i++) {
@@ -78,9 +78,9 @@ enum pv_status pv_narrow_rows(const struct pv_narrow *narrow, const uint16_t *z,
     struct projecting p = {.narrow = narrow, .z = z};
 
     n_chunks = n_chunks < MAX_CHUNKS ? n_chunks : MAX_CHUNKS;
-    p.h = pv_calloc(n_rows * narrow->rank, sizeof(*p.h));
-    p.room = pv_calloc(n_chunks * ((size_t)narrow->d_model + narrow->rank), sizeof(*p.room));
-    if (p.h == NULL || p.room == NULL) {
+    p.h = pv_calloc(n_rows * narrow->rank, sizeof *p.h);
+    p.room = pv_calloc(n_chunks * ((size_t)narrow->d_model + narrow->rank), sizeof *p.room);
+    if (!p.h || !p.room) {
         free(p.h);
         free(p.room);
         return PV_ERR_NOMEM;
@@ -94,9 +94,9 @@ enum pv_status pv_narrow_rows(const struct pv_narrow *narrow, const uint16_t *z,
 /* [K][d] */
 static float *score_map(const struct pv_router *linear, size_t n_clusters, size_t d)
 {
-    float *map = pv_calloc(n_clusters * d, sizeof(*map));
+    float *map = pv_calloc(n_clusters * d, sizeof *map);
 
-    for (size_t i = 0; map != NULL && i < d; i++) {
+    for (size_t i = 0; map && i < d; i++) {
         double mean = 0.0;
 
         for (size_t k = 0; k < n_clusters; k++)
@@ -110,7 +110,7 @@ static float *score_map(const struct pv_router *linear, size_t n_clusters, size_
 /* Rows of unit length, so that neither they nor B z leave the range of float16; W undoes it. */
 static void scale_rows(const struct pv_lowrank *map, struct pv_narrow *narrow)
 {
-    size_t rank = narrow->rank, d = narrow->d_model;
+    const size_t rank = narrow->rank, d = narrow->d_model;
 
     for (size_t k = 0; k < rank; k++) {
         double length = 0.0;
@@ -187,7 +187,7 @@ enum pv_status pv_router_train_lowrank(const struct pv_router_params *params,
     enum pv_status status = PV_ERR_NOMEM;
 
     *out = (struct pv_lowrank_router){0};
-    if (moment != NULL && scores != NULL)
+    if (moment && scores)
         status = try_ranks(params, data, n_rows, linear, scores, moment, steps, out);
     free(moment);
     free(scores);

@@ -21,13 +21,13 @@ enum {
 /* exp(x) for x <= 0 within 2e-7 of its size, without branches, the same on every machine. */
 static inline float exp_negative(float x)
 {
-    float limited = x < -87.0f ? -87.0f : x;
-    int32_t n = (int32_t)(limited * 1.442695041f - 0.5f);
+    const float limited = x < -87.0f ? -87.0f : x;
+    const int32_t n = (int32_t)(limited * 1.442695041f - 0.5f);
     float r = limited - (float)n * 0.693359375f + (float)n * 2.12194440e-4f, p;
     uint32_t bits = (uint32_t)(n + 127) << 23;
     float power;
 
-    memcpy(&power, &bits, sizeof(power));
+    memcpy(&power, &bits, sizeof power);
     p = 1.9875691500e-4f; /* Cephes expf */
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -51,13 +51,13 @@ static void multiply_tile(const float *a, size_t stride, const float *b, float *
             const float *line = b + p * TILE;
 
             for (size_t r = 0; r < ROWS; r++) {
-                float v = row[r][p];
+                const float v = row[r][p];
 
                 for (size_t t = 0; t < TILE; t++)
                     sum[r][t] += v * line[t];
             }
         }
-        memcpy(c + i * TILE, sum, sizeof(sum));
+        memcpy(c + i * TILE, sum, sizeof sum);
     }
 }
 
@@ -70,21 +70,21 @@ static size_t whole(size_t n)
 static void load_rows(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct pv_trainer *t = user;
-    uint32_t d = t->params.d_model;
+    const uint32_t d = t->params.d_model;
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
         float *row = t->rows + i * d;
 
         if (i >= t->n_batch) {
-            memset(row, 0, d * sizeof(*row));
+            memset(row, 0, d * sizeof *row);
         } else {
             const uint16_t *z = t->data->z + (size_t)t->batch[i] * d;
 
             for (uint32_t j = 0; j < d; j++)
                 row[j] = (pv_half_to_float(z[j]) - t->mean[j]) * t->inv_std[j];
         }
-        for (uint32_t j = 0; j < d && t->accel == NULL; j++)
+        for (uint32_t j = 0; j < d && !t->accel; j++)
             t->columns[(size_t)j * BATCH + i] = row[j];
     }
 }
@@ -92,7 +92,7 @@ static void load_rows(void *user, size_t chunk, size_t begin, size_t end)
 static void score_tiles(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct pv_trainer *t = user;
-    size_t d = t->params.d_model;
+    const size_t d = t->params.d_model;
 
     (void)chunk;
     for (size_t b = begin; b < end; b++) {
@@ -130,8 +130,8 @@ static void choose_rows(void *user, size_t chunk, size_t begin, size_t end)
 /* Scores of row i become softmax probabilities. Needs `choice`. */
 static void softmax_row(struct pv_trainer *t, size_t i)
 {
-    size_t top = t->choice[i];
-    float highest = t->scores[(top / TILE * BATCH + i) * TILE + top % TILE];
+    const size_t top = t->choice[i];
+    const float highest = t->scores[(top / TILE * BATCH + i) * TILE + top % TILE];
     float sum[TILE] = {0}, total = 0.0f, scale;
 
     for (size_t b = 0; b < t->n_tiles; b++) {
@@ -180,12 +180,12 @@ static void weigh_gains(struct pv_trainer *t, size_t i)
 static void differentiate_rows(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct pv_trainer *t = user;
-    bool gains = t->data->gain != NULL;
-    float scale = 1.0f / (float)t->n_batch, label_weight = gains ? t->params.label_weight : 1.0f;
+    const bool gains = t->data->gain != NULL;
+    const float scale = 1.0f / (float)t->n_batch, label_weight = gains ? t->params.label_weight : 1.0f;
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
-        size_t label = t->data->label[t->batch[i]];
+        const size_t label = t->data->label[t->batch[i]];
 
         softmax_row(t, i);
         if (gains)
@@ -213,7 +213,7 @@ static void adam(const struct pv_trainer *t, float *restrict w, float *restrict 
                  float *restrict square, const float *restrict gradient, size_t n, float decay)
 {
     for (size_t i = 0; i < n; i++) {
-        float g = gradient[i];
+        const float g = gradient[i];
 
         moment[i] += 0.1f * (g - moment[i]);
         square[i] += 0.001f * (g * g - square[i]);
@@ -225,7 +225,7 @@ static void adam(const struct pv_trainer *t, float *restrict w, float *restrict 
 static void update_tiles(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct pv_trainer *t = user;
-    size_t d = t->params.d_model;
+    const size_t d = t->params.d_model;
 
     (void)chunk;
     for (size_t b = begin; b < end; b++) {
@@ -237,7 +237,7 @@ static void update_tiles(void *user, size_t chunk, size_t begin, size_t end)
                 bias_gradient[k] += gradient[i * TILE + k];
         }
         for (size_t j = 0; j < d; j += 64) { /* the gradient of 64 dimensions at a time */
-            size_t n = d - j < 64 ? d - j : 64, at = (b * d + j) * TILE;
+            const size_t n = d - j < 64 ? d - j : 64, at = (b * d + j) * TILE;
 
             multiply_tile(t->columns + j * BATCH, BATCH, gradient, part, whole(n), t->n_batch);
             adam(t, t->weight + at, t->moment + at, t->square + at, part, n * TILE, t->params.decay);
@@ -280,16 +280,16 @@ static enum pv_status train_batch_there(struct pv_trainer *t, const uint32_t *ba
 enum pv_status pv_trainer_step(struct pv_trainer *t, const uint32_t *batch, size_t n, uint64_t step,
                                uint64_t n_steps)
 {
-    double warm = (double)(step + 1) / 20.0, pi = 3.14159265358979323846;
+    const double warm = (double)(step + 1) / 20.0, pi = 3.14159265358979323846;
 
     t->rate = (float)((warm < 1.0 ? warm : 1.0) * 0.5 * (1.0 + cos(pi * (double)step / (double)n_steps))) *
               t->params.rate;
     t->moment_scale = (float)(1.0 / (1.0 - pow(0.9, (double)(step + 1))));
     t->square_scale = (float)(1.0 / (1.0 - pow(0.999, (double)(step + 1))));
-    if (t->accel != NULL)
+    if (t->accel)
         return train_batch_there(t, batch, n);
     pv_trainer_forward(t, batch, n);
-    if (t->data->gain != NULL)
+    if (t->data->gain)
         pv_parallel_for(t->params.n_threads, t->n_tiles, t->n_tiles, gain_tiles, t);
     pv_parallel_for(t->params.n_threads, n, ROW_CHUNKS, differentiate_rows, t);
     pv_parallel_for(t->params.n_threads, t->n_tiles, t->n_tiles, update_tiles, t);

@@ -23,7 +23,7 @@ static inline float pv_root_to_float(uint16_t half)
     uint32_t bits = (uint32_t)half << 13;
     float f;
 
-    memcpy(&f, &bits, sizeof(f));
+    memcpy(&f, &bits, sizeof f);
     return f * 0x1p112f;
 }
 

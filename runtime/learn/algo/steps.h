@@ -14,7 +14,7 @@ struct pv_steps {
 /* Reports `share` (0..1) of the part under way; false means stop. `steps` may be NULL. */
 static inline bool pv_steps_report(const struct pv_steps *steps, double share)
 {
-    if (steps == NULL || steps->sink.fn == NULL)
+    if (!steps || !steps->sink.fn)
         return true;
     return steps->sink.fn(steps->sink.user, steps->stage, steps->done + share, steps->total);
 }
@@ -22,7 +22,7 @@ static inline bool pv_steps_report(const struct pv_steps *steps, double share)
 /* Steps for work that is [from, from + size) of the part under way. `steps` may be NULL. */
 static inline struct pv_steps pv_steps_within(const struct pv_steps *steps, double from, double size)
 {
-    if (steps == NULL)
+    if (!steps)
         return (struct pv_steps){.total = 1.0};
     return (struct pv_steps){.sink = steps->sink,
                              .stage = steps->stage,

@@ -58,7 +58,7 @@ static enum pv_status fail_number(const struct collector *c, uint32_t layer)
 /* sqrt(c) as float16, never 0 or infinite. */
 static uint16_t root_of(float c)
 {
-    uint16_t half = pv_float_to_half(sqrtf(c));
+    const uint16_t half = pv_float_to_half(sqrtf(c));
 
     return half == 0 ? 1 : half > 0x7bff ? 0x7bff : half;
 }
@@ -66,14 +66,14 @@ static uint16_t root_of(float c)
 static enum pv_status collect_row(const struct collector *c, uint32_t layer, const float *contribution)
 {
     struct layer_buffer *b = &c->layers[layer];
-    uint32_t n_cols = c->source->d_ffn;
-    float tau = c->tau[layer];
-    size_t first = b->n;
+    const uint32_t n_cols = c->source->d_ffn;
+    const float tau = c->tau[layer];
+    const size_t first = b->n;
 
     if (b->room - b->n < n_cols) {
-        size_t room = b->room + b->room / 2 + n_cols;
+        const size_t room = b->room + b->room / 2 + n_cols;
         void *col = b->col, *root = b->root;
-        bool grown = pv_grow(&col, room, sizeof(*b->col)) && pv_grow(&root, room, sizeof(*b->root));
+        const bool grown = pv_grow(&col, room, sizeof *b->col) && pv_grow(&root, room, sizeof *b->root);
 
         b->col = col;
         b->root = root;
@@ -97,7 +97,7 @@ static enum pv_status collect_row(const struct collector *c, uint32_t layer, con
 static enum pv_status collect(void *user, const struct pv_capture *batch)
 {
     struct collector *c = user;
-    size_t d = c->source->d_model;
+    const size_t d = c->source->d_model;
     struct layer_buffer *b = &c->layers[batch->layer < c->source->n_layers ? batch->layer : 0];
 
     PV_TRY(check_batch(c, batch, b->n_seen));
@@ -120,7 +120,7 @@ static enum pv_status collect(void *user, const struct pv_capture *batch)
 static enum pv_status probe(void *user, const struct pv_capture *batch)
 {
     struct collector *c = user;
-    size_t n = (size_t)batch->n_tokens * c->source->d_ffn;
+    const size_t n = (size_t)batch->n_tokens * c->source->d_ffn;
     uint64_t *bins;
 
     if (batch->layer >= c->source->n_layers)
@@ -131,7 +131,7 @@ static enum pv_status probe(void *user, const struct pv_capture *batch)
 
         if (!isfinite(batch->contribution[i]))
             return fail_number(c, batch->layer);
-        memcpy(&bits, &batch->contribution[i], sizeof(bits));
+        memcpy(&bits, &batch->contribution[i], sizeof bits);
         bins[(bits & 0x7fffffffu) >> BIN_SHIFT]++;
     }
     return PV_OK;
@@ -148,17 +148,17 @@ static float quantile(const uint64_t *bins, double share)
         total += (double)bins[b];
     left = total * share;
     for (size_t b = N_BINS; b > 0; b--) {
-        double n = (double)bins[b - 1];
+        const double n = (double)bins[b - 1];
 
         if (n > 0.0 && left < n) {
-            uint32_t width = (1u << BIN_SHIFT) - 1;
+            const uint32_t width = (1u << BIN_SHIFT) - 1;
 
             bits = ((uint32_t)(b - 1) << BIN_SHIFT) + width - (uint32_t)(left / n * width);
             break;
         }
         left -= n;
     }
-    memcpy(&tau, &bits, sizeof(tau));
+    memcpy(&tau, &bits, sizeof tau);
     return tau;
 }
 
@@ -169,11 +169,11 @@ static enum pv_status measure_tau(struct collector *c, const struct pv_windows *
     enum pv_status status = PV_OK;
     uint32_t n;
 
-    c->bins = pv_calloc((size_t)s->n_layers * N_BINS, sizeof(*c->bins));
-    if (c->bins == NULL)
+    c->bins = pv_calloc((size_t)s->n_layers * N_BINS, sizeof *c->bins);
+    if (!c->bins)
         return pv_fail(c->log, PV_ERR_NOMEM, "capture: no memory to measure thresholds");
     for (uint32_t w = 0, seen = 0; w < windows->n_windows && seen < PROBE_TOKENS && status == PV_OK; w++) {
-        size_t at = pv_windows_at(windows, w, &n);
+        const size_t at = pv_windows_at(windows, w, &n);
 
         seen += n;
         status = s->run(s->user, windows->text + at, n, probe, c);
@@ -187,11 +187,11 @@ static enum pv_status measure_tau(struct collector *c, const struct pv_windows *
 
 static bool collector_prepare(struct collector *c, uint32_t n_ctx)
 {
-    c->layers = pv_calloc(c->source->n_layers, sizeof(*c->layers));
-    for (uint32_t l = 0; c->layers != NULL && l < c->source->n_layers; l++) {
+    c->layers = pv_calloc(c->source->n_layers, sizeof *c->layers);
+    for (uint32_t l = 0; c->layers && l < c->source->n_layers; l++) {
         c->layers[l].z = pv_calloc((size_t)n_ctx * c->source->d_model, sizeof(uint16_t));
         c->layers[l].counts = pv_calloc(n_ctx, sizeof(uint32_t));
-        if (c->layers[l].z == NULL || c->layers[l].counts == NULL)
+        if (!c->layers[l].z || !c->layers[l].counts)
             return false;
     }
     return c->layers != NULL;
@@ -199,7 +199,7 @@ static bool collector_prepare(struct collector *c, uint32_t n_ctx)
 
 static void collector_free(struct collector *c)
 {
-    for (uint32_t l = 0; c->layers != NULL && l < c->source->n_layers; l++) {
+    for (uint32_t l = 0; c->layers && l < c->source->n_layers; l++) {
         free(c->layers[l].z);
         free(c->layers[l].counts);
         free(c->layers[l].col);
@@ -215,24 +215,24 @@ static size_t block_bytes(size_t n_tokens, size_t d_model, size_t n_active)
 
 static enum pv_status write_window(const struct collector *c, struct pv_journal *j, uint64_t key)
 {
-    uint32_t w = c->window, n_kept = pv_windows_kept(c->windows, w);
+    const uint32_t w = c->window, n_kept = pv_windows_kept(c->windows, w);
     uint32_t n_layers = c->source->n_layers, d = c->source->d_model, sizes[2] = {n_kept, n_layers};
-    uint64_t at = sizeof(sizes) + (n_layers + (uint64_t)1) * sizeof(uint64_t);
+    uint64_t at = sizeof sizes + (n_layers + (uint64_t)1) * sizeof(uint64_t);
 
     pv_journal_begin(j, PV_RECORD_WINDOW, w, key);
-    pv_journal_put(j, sizes, sizeof(sizes));
+    pv_journal_put(j, sizes, sizeof sizes);
     for (uint32_t l = 0; l < n_layers; l++) {
-        pv_journal_put(j, &at, sizeof(at));
+        pv_journal_put(j, &at, sizeof at);
         at += block_bytes(n_kept, d, c->layers[l].n);
     }
-    pv_journal_put(j, &at, sizeof(at));
+    pv_journal_put(j, &at, sizeof at);
     for (uint32_t l = 0; l < n_layers; l++) {
         const struct layer_buffer *b = &c->layers[l];
 
-        pv_journal_put(j, b->z, (size_t)n_kept * d * sizeof(*b->z));
-        pv_journal_put(j, b->counts, n_kept * sizeof(*b->counts));
-        pv_journal_put(j, b->col, b->n * sizeof(*b->col));
-        pv_journal_put(j, b->root, b->n * sizeof(*b->root));
+        pv_journal_put(j, b->z, (size_t)n_kept * d * sizeof *b->z);
+        pv_journal_put(j, b->counts, n_kept * sizeof *b->counts);
+        pv_journal_put(j, b->col, b->n * sizeof *b->col);
+        pv_journal_put(j, b->root, b->n * sizeof *b->root);
     }
     return pv_journal_commit(j);
 }
@@ -241,7 +241,7 @@ static enum pv_status capture_window(struct collector *c, const struct pv_window
                                      struct pv_journal *j, uint64_t key)
 {
     const struct pv_source *s = c->source;
-    size_t at = pv_windows_at(windows, w, &c->n_expected);
+    const size_t at = pv_windows_at(windows, w, &c->n_expected);
 
     c->windows = windows;
     c->window = w;
@@ -262,10 +262,10 @@ static enum pv_status capture_window(struct collector *c, const struct pv_window
 static enum pv_status find_tau(struct collector *c, const struct pv_windows *windows, double share,
                                struct pv_journal *j, uint64_t key, float *tau)
 {
-    size_t n_bytes = c->source->n_layers * sizeof(*tau);
+    const size_t n_bytes = c->source->n_layers * sizeof *tau;
     const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, key);
 
-    if (record != NULL)
+    if (record)
         return pv_journal_read(j, record, 0, tau, n_bytes);
     memset(tau, 0, n_bytes);
     if (!c->source->exact_zeros)
@@ -279,7 +279,7 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
                                const struct pv_capture_params *params, struct pv_journal *j,
                                const struct pv_steps *steps, float *tau, bool *resumed)
 {
-    uint64_t key = pv_capture_key(source, windows, params);
+    const uint64_t key = pv_capture_key(source, windows, params);
     struct collector c = {.source = source, .log = &params->log, .tau = tau};
     enum pv_status status;
 
@@ -288,13 +288,13 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
         collector_free(&c);
         return pv_fail(c.log, PV_ERR_NOMEM, "capture: no memory for windows of %u tokens", windows->n_ctx);
     }
-    if (pv_journal_find(j, PV_RECORD_HEAD, 0, key) == NULL)
+    if (!pv_journal_find(j, PV_RECORD_HEAD, 0, key))
         PV_TRY_GOTO(pv_capture_put_head(j, key, source, windows, params));
     PV_TRY_GOTO(find_tau(&c, windows, params->active_share, j, key, tau));
     for (uint32_t w = 0; w < windows->n_windows; w++) {
         if (params->n_shards > 1 && w % params->n_shards != params->shard)
             continue;
-        if (pv_capture_find(j, key, w) != NULL) {
+        if (pv_capture_find(j, key, w)) {
             *resumed = true;
             continue;
         }

@@ -43,7 +43,7 @@ uint64_t pv_capture_head_key(const struct pv_capture_head *head)
 
     h.shard = 0;
     h.n_shards = 1;
-    return pv_hash64(&h, sizeof(h), 1);
+    return pv_hash64(&h, sizeof h, 1);
 }
 
 uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows *windows,
@@ -58,7 +58,7 @@ uint64_t pv_capture_journal_key(uint64_t key, const struct pv_capture_params *pa
 {
     uint32_t shard[2] = {params->shard, params->n_shards};
 
-    return params->n_shards > 1 ? pv_hash64(shard, sizeof(shard), key) : key;
+    return params->n_shards > 1 ? pv_hash64(shard, sizeof shard, key) : key;
 }
 
 enum pv_status pv_capture_put_head(struct pv_journal *j, uint64_t key, const struct pv_source *source,
@@ -67,7 +67,7 @@ enum pv_status pv_capture_put_head(struct pv_journal *j, uint64_t key, const str
     struct pv_capture_head head = make_head(source, windows, params);
 
     pv_journal_begin(j, PV_RECORD_HEAD, 0, key);
-    pv_journal_put(j, &head, sizeof(head));
+    pv_journal_put(j, &head, sizeof head);
     return pv_journal_commit(j);
 }
 
@@ -78,7 +78,8 @@ static bool in_range(uint64_t n, uint64_t most)
 
 static enum pv_status check_head(const struct pv_journal *j, const struct pv_capture_head *h)
 {
-    bool share = h->exact_zeros ? h->active_share == 0.0 : h->active_share > 0.0 && h->active_share <= 1.0;
+    const bool share =
+        h->exact_zeros ? h->active_share == 0.0 : h->active_share > 0.0 && h->active_share <= 1.0;
 
     if (h->version != PV_CAPTURE_VERSION)
         return pv_fail(&j->log, PV_ERR_UNSUPPORTED, "%s: capture file of version %u; this Parvin reads %d",
@@ -99,13 +100,13 @@ static enum pv_status read_head(struct pv_capture_file *file)
     struct pv_capture_params params;
     const struct pv_journal_record *record = NULL;
 
-    for (size_t i = 0; i < j->n_records && record == NULL; i++) {
+    for (size_t i = 0; i < j->n_records && !record; i++) {
         if (j->records[i].kind == PV_RECORD_HEAD)
             record = &j->records[i];
     }
-    if (record == NULL || record->size_bytes != sizeof(*h))
+    if (!record || record->size_bytes != sizeof *h)
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no head: it is no capture file", j->path);
-    PV_TRY(pv_journal_read(j, record, 0, h, sizeof(*h)));
+    PV_TRY(pv_journal_read(j, record, 0, h, sizeof *h));
     PV_TRY(check_head(j, h));
     params = (struct pv_capture_params){.shard = h->shard, .n_shards = h->n_shards};
     file->key = pv_capture_head_key(h);
@@ -153,7 +154,7 @@ enum pv_status pv_capture_file_check(const struct pv_capture_file *file, const s
     if (n_windows > j->n_records) /* without asking for each: a head may say anything */
         n_missing = n_windows - (uint32_t)j->n_records;
     for (uint32_t w = 0; w < n_windows && n_windows <= j->n_records; w++)
-        n_missing += pv_capture_find(j, file->key, w) == NULL;
+        n_missing += !pv_capture_find(j, file->key, w);
     if (n_missing > 0)
         return pv_fail(&j->log, PV_ERR_ARG,
                        "%s: lacks %s%u of %u windows%s: parvin merge puts all parts together", j->path,
@@ -166,9 +167,9 @@ enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *ta
 {
     const struct pv_journal *j = &file->journal;
     const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, file->key);
-    size_t n_bytes = file->head.n_layers * sizeof(*tau);
+    const size_t n_bytes = file->head.n_layers * sizeof *tau;
 
-    if (record == NULL || record->size_bytes != n_bytes)
+    if (!record || record->size_bytes != n_bytes)
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no thresholds: capture it again", j->path);
     PV_TRY(pv_journal_read(j, record, 0, tau, n_bytes));
     for (uint32_t l = 0; l < file->head.n_layers; l++) {
@@ -184,8 +185,9 @@ static enum pv_status count_active(const struct pv_capture_file *file, uint32_t 
 {
     const struct pv_capture_head *h = &file->head;
     const struct pv_journal_record *record = pv_capture_find(&file->journal, file->key, w);
-    uint64_t fixed = h->n_layers * (uint64_t)pv_windows_kept(&file->windows, w) * (h->d_model * 2u + 4u);
-    uint64_t table = 8 + (h->n_layers + (uint64_t)1) * 8;
+    const uint64_t fixed =
+        h->n_layers * (uint64_t)pv_windows_kept(&file->windows, w) * (h->d_model * 2u + 4u);
+    const uint64_t table = 8 + (h->n_layers + (uint64_t)1) * 8;
 
     if (record->size_bytes < table + fixed || (record->size_bytes - table - fixed) % 4 != 0)
         return pv_fail(&file->journal.log, PV_ERR_FORMAT, "%s: window %u has a wrong size: capture it again",
@@ -215,7 +217,7 @@ enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log, 
                                     .active_share = h->active_share};
     for (size_t i = 0; i < file.journal.n_records && status == PV_OK; i++) {
         const struct pv_journal_record *record = &file.journal.records[i];
-        uint32_t w = record->index;
+        const uint32_t w = record->index;
         uint64_t n_active = 0;
 
         if (record->kind != PV_RECORD_WINDOW || w >= file.windows.n_windows ||

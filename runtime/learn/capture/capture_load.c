@@ -27,10 +27,10 @@ static enum pv_status find_block(const struct loader *ld, const struct pv_journa
     uint64_t dense = n_tokens * (ld->d * sizeof(uint16_t) + sizeof(uint32_t)), range[2];
     uint32_t sizes[2];
 
-    if (record == NULL)
+    if (!record)
         return fail_record(ld, w);
-    PV_TRY(pv_journal_read(ld->j, record, 0, sizes, sizeof(sizes)));
-    PV_TRY(pv_journal_read(ld->j, record, sizeof(sizes) + ld->layer * sizeof(*range), range, sizeof(range)));
+    PV_TRY(pv_journal_read(ld->j, record, 0, sizes, sizeof sizes));
+    PV_TRY(pv_journal_read(ld->j, record, sizeof sizes + ld->layer * sizeof *range, range, sizeof range));
     if (sizes[0] != n_tokens || sizes[1] != ld->n_layers || range[0] > range[1] ||
         range[1] > record->size_bytes || range[1] - range[0] < dense ||
         (range[1] - range[0] - dense) % 4 != 0)
@@ -70,21 +70,21 @@ static enum pv_status load_block(const struct loader *ld, const struct pv_journa
     PV_TRY(find_block(ld, record, w, n_tokens, &at, &n_active));
     if (n_active > ld->room - first) /* changed under our hands */
         return fail_record(ld, w);
-    if (out->z != NULL) {
+    if (out->z) {
         uint16_t *z = out->z + row * ld->d;
 
-        PV_TRY(pv_journal_read(ld->j, record, at, z, n_tokens * ld->d * sizeof(*z)));
+        PV_TRY(pv_journal_read(ld->j, record, at, z, n_tokens * ld->d * sizeof *z));
         for (size_t i = 0; i < n_tokens * ld->d; i++) {
             if ((z[i] & 0x7c00) == 0x7c00) /* infinite or no number */
                 return fail_record(ld, w);
         }
     }
-    at += n_tokens * ld->d * sizeof(*out->z);
-    PV_TRY(pv_journal_read(ld->j, record, at, counts, n_tokens * sizeof(*counts)));
-    at += n_tokens * sizeof(*counts);
-    PV_TRY(pv_journal_read(ld->j, record, at, out->col + first, n_active * sizeof(*out->col)));
-    at += n_active * sizeof(*out->col);
-    PV_TRY(pv_journal_read(ld->j, record, at, out->root + first, n_active * sizeof(*out->root)));
+    at += n_tokens * ld->d * sizeof *out->z;
+    PV_TRY(pv_journal_read(ld->j, record, at, counts, n_tokens * sizeof *counts));
+    at += n_tokens * sizeof *counts;
+    PV_TRY(pv_journal_read(ld->j, record, at, out->col + first, n_active * sizeof *out->col));
+    at += n_active * sizeof *out->col;
+    PV_TRY(pv_journal_read(ld->j, record, at, out->root + first, n_active * sizeof *out->root));
     return place_rows(ld, row, counts, n_tokens, n_active) ? PV_OK : fail_record(ld, w);
 }
 
@@ -98,7 +98,7 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
                         .d = source->d_model,
                         .n_cols = source->d_ffn,
                         .out = out};
-    uint32_t *counts = pv_calloc(windows->n_ctx, sizeof(*counts)), n;
+    uint32_t *counts = pv_calloc(windows->n_ctx, sizeof *counts), n;
     uint64_t at = 0, n_active = 0;
     enum pv_status status = PV_OK;
     size_t row = 0;
@@ -109,13 +109,12 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
         PV_TRY_GOTO(find_block(&ld, pv_capture_find(j, key, w), w, n, &at, &n_active));
         ld.room += n_active;
     }
-    out->offset = pv_calloc(windows->n_tokens + 1, sizeof(*out->offset));
-    out->col = pv_calloc(ld.room, sizeof(*out->col));
-    out->root = pv_calloc(ld.room, sizeof(*out->root));
+    out->offset = pv_calloc(windows->n_tokens + 1, sizeof *out->offset);
+    out->col = pv_calloc(ld.room, sizeof *out->col);
+    out->root = pv_calloc(ld.room, sizeof *out->root);
     if (with_z)
-        out->z = pv_calloc(windows->n_tokens * ld.d, sizeof(*out->z));
-    if (counts == NULL || out->offset == NULL || out->col == NULL || out->root == NULL ||
-        (with_z && out->z == NULL)) {
+        out->z = pv_calloc(windows->n_tokens * ld.d, sizeof *out->z);
+    if (!counts || !out->offset || !out->col || !out->root || (with_z && !out->z)) {
         status = pv_fail(&j->log, PV_ERR_NOMEM, "fit: no memory for layer %u of %zu tokens; use fewer tokens",
                          layer, windows->n_tokens);
         goto fail;

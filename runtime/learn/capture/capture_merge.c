@@ -56,9 +56,9 @@ static enum pv_status check_shards(const struct merge *m)
                            first->head.n_shards);
     }
     for (uint32_t w = 0; w < first->windows.n_windows; w++) {
-        uint32_t i = part_of(m, w);
+        const uint32_t i = part_of(m, w);
 
-        if (pv_capture_find(&m->parts[i].journal, first->key, w) == NULL)
+        if (!pv_capture_find(&m->parts[i].journal, first->key, w))
             return pv_fail(m->log, PV_ERR_FORMAT, "%s: lacks window %u: capture it again",
                            m->parts[i].journal.path, w);
     }
@@ -68,11 +68,11 @@ static enum pv_status check_shards(const struct merge *m)
 /* Thresholds of the parts must agree; the first window's part has the word. */
 static enum pv_status choose_tau(const struct merge *m, float *tau)
 {
-    uint32_t n_layers = m->parts[0].head.n_layers;
-    float *other = pv_calloc(n_layers, sizeof(*other));
+    const uint32_t n_layers = m->parts[0].head.n_layers;
+    float *other = pv_calloc(n_layers, sizeof *other);
     enum pv_status status = PV_OK;
 
-    if (other == NULL)
+    if (!other)
         return pv_fail(m->log, PV_ERR_NOMEM, "no memory to merge");
     PV_TRY_GOTO(pv_capture_file_tau(&m->parts[part_of(m, 0)], tau));
     for (uint32_t i = 0; i < m->n; i++) {
@@ -98,7 +98,8 @@ static enum pv_status copy_record(const struct pv_journal *from, const struct pv
 {
     pv_journal_begin(to, record->kind, record->index, record->key);
     for (uint64_t at = 0; at < record->size_bytes; at += BLOCK_BYTES) {
-        size_t n = record->size_bytes - at < BLOCK_BYTES ? (size_t)(record->size_bytes - at) : BLOCK_BYTES;
+        const size_t n =
+            record->size_bytes - at < BLOCK_BYTES ? (size_t)(record->size_bytes - at) : BLOCK_BYTES;
 
         PV_TRY(pv_journal_read(from, record, at, block, n));
         pv_journal_put(to, block, n);
@@ -113,15 +114,15 @@ static enum pv_status write_whole(const struct merge *m, const float *tau, struc
     unsigned char *block = pv_calloc(BLOCK_BYTES, 1);
     enum pv_status status = PV_OK;
 
-    if (block == NULL)
+    if (!block)
         return pv_fail(m->log, PV_ERR_NOMEM, "no memory to merge");
     head.shard = 0;
     head.n_shards = 1;
     pv_journal_begin(to, PV_RECORD_HEAD, 0, first->key);
-    pv_journal_put(to, &head, sizeof(head));
+    pv_journal_put(to, &head, sizeof head);
     PV_TRY_GOTO(pv_journal_commit(to));
     pv_journal_begin(to, PV_RECORD_TAU, 0, first->key);
-    pv_journal_put(to, tau, head.n_layers * sizeof(*tau));
+    pv_journal_put(to, tau, head.n_layers * sizeof *tau);
     PV_TRY_GOTO(pv_journal_commit(to));
     for (uint32_t w = 0; w < first->windows.n_windows; w++) {
         const struct pv_journal *from = &m->parts[part_of(m, w)].journal;
@@ -136,12 +137,12 @@ fail:
 static enum pv_status merge(const struct merge *m, const char *out_path)
 {
     struct pv_journal out = {.fd = -1};
-    float *tau = pv_calloc(m->parts[0].head.n_layers, sizeof(*tau));
-    size_t room = strlen(out_path) + sizeof(".part");
+    float *tau = pv_calloc(m->parts[0].head.n_layers, sizeof *tau);
+    const size_t room = strlen(out_path) + sizeof ".part";
     char *path = pv_calloc(room, 1);
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (tau == NULL || path == NULL) {
+    if (!tau || !path) {
         status = pv_fail(m->log, status, "no memory to merge");
         goto fail;
     }
@@ -162,10 +163,10 @@ fail:
 enum pv_status pv_capture_merge(const char *const *paths, uint32_t n_paths, const char *out_path,
                                 const struct pv_log *log)
 {
-    struct merge m = {.parts = pv_calloc(n_paths, sizeof(*m.parts)), .log = log};
+    struct merge m = {.parts = pv_calloc(n_paths, sizeof *m.parts), .log = log};
     enum pv_status status = n_paths > 0 ? PV_OK : pv_fail(log, PV_ERR_ARG, "nothing to merge");
 
-    if (status == PV_OK && m.parts == NULL)
+    if (status == PV_OK && !m.parts)
         status = pv_fail(log, PV_ERR_NOMEM, "no memory to merge %u files", n_paths);
     while (status == PV_OK && m.n < n_paths) {
         status = pv_capture_file_open(&m.parts[m.n], paths[m.n], log);

@@ -38,10 +38,10 @@ static enum pv_status capture(const struct pv_source *source, const struct pv_wi
                               const struct pv_progress *progress, bool *resumed)
 {
     struct pv_steps steps = {.sink = *progress, .stage = "capture", .total = windows->n_windows};
-    float *tau = pv_calloc(source->n_layers, sizeof(*tau));
+    float *tau = pv_calloc(source->n_layers, sizeof *tau);
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (tau != NULL)
+    if (tau)
         status = pv_capture_text(source, windows, params, j, &steps, tau, resumed);
     free(tau);
     return status;
@@ -51,22 +51,22 @@ enum pv_status pv_learn_capture(const struct pv_source *source, const uint32_t *
                                 const char *out_path, const struct pv_capture_options *o,
                                 const struct pv_log *log, struct pv_capture_result *out)
 {
-    uint32_t n_ctx = o->n_ctx != 0 ? o->n_ctx : pv_learn_ctx(source->n_ctx);
-    uint32_t thin = o->thin == 0 ? 1 : o->thin < MAX_THIN ? o->thin : MAX_THIN;
+    const uint32_t n_ctx = o->n_ctx != 0 ? o->n_ctx : pv_learn_ctx(source->n_ctx);
+    const uint32_t thin = o->thin == 0 ? 1 : o->thin < MAX_THIN ? o->thin : MAX_THIN;
     struct pv_windows windows = pv_windows_plan_thin(tokens, n_tokens, o->n_tokens, n_ctx, thin);
     struct pv_capture_params params = {.active_share = o->active_share > 0.0 ? o->active_share : 0.5,
                                        .shard = o->shard,
                                        .n_shards = o->n_shards};
-    size_t room = strlen(out_path) + sizeof(".resume");
+    const size_t room = strlen(out_path) + sizeof ".resume";
     struct pv_journal j = {.fd = -1};
     char *path = pv_calloc(room, 1);
-    double begin = pv_now_s();
+    const double begin = pv_now_s();
     enum pv_status status;
 
     *out = (struct pv_capture_result){.n_tokens = windows.n_tokens, .n_windows = windows.n_windows};
-    if (log != NULL)
+    if (log)
         params.log = *log;
-    if (path == NULL)
+    if (!path)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to capture", out_path);
     snprintf(path, room, "%s.resume", out_path);
     PV_TRY_GOTO(check(o, source, &windows, log));

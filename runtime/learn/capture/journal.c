@@ -43,7 +43,7 @@ static bool read_at(int fd, uint64_t at, void *data, size_t n_bytes)
     unsigned char *next = data;
 
     while (n_bytes > 0) {
-        ssize_t n = pread(fd, next, n_bytes, (off_t)at);
+        const ssize_t n = pread(fd, next, n_bytes, (off_t)at);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -63,7 +63,7 @@ static bool write_at(int fd, uint64_t at, const void *data, size_t n_bytes)
     const unsigned char *next = data;
 
     while (n_bytes > 0) {
-        ssize_t n = pwrite(fd, next, n_bytes, (off_t)at);
+        const ssize_t n = pwrite(fd, next, n_bytes, (off_t)at);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -80,7 +80,7 @@ static uint64_t header_checksum(const struct pv_journal_record *r)
 {
     uint64_t fields[4] = {r->kind, r->index, r->key, r->size_bytes};
 
-    return pv_hash64(fields, sizeof(fields), RECORD_MAGIC);
+    return pv_hash64(fields, sizeof fields, RECORD_MAGIC);
 }
 
 /* Reads the record at j->end; false if there is no sound one. */
@@ -89,17 +89,17 @@ static bool scan_record(struct pv_journal *j, uint64_t file_bytes, struct pv_jou
     struct record_header header;
     uint64_t checksum = 0, left = file_bytes - j->end;
 
-    if (left < sizeof(header) || !read_at(j->fd, j->end, &header, sizeof(header)) ||
-        header.magic != RECORD_MAGIC || header.reserved != 0 || header.size_bytes > left - sizeof(header))
+    if (left < sizeof header || !read_at(j->fd, j->end, &header, sizeof header) ||
+        header.magic != RECORD_MAGIC || header.reserved != 0 || header.size_bytes > left - sizeof header)
         return false;
     *r = (struct pv_journal_record){.kind = header.kind,
                                     .index = header.index,
                                     .key = header.key,
                                     .size_bytes = header.size_bytes,
                                     .checksum = header.checksum,
-                                    .offset = j->end + sizeof(header)};
+                                    .offset = j->end + sizeof header};
     for (uint64_t at = 0; at < r->size_bytes; at += BLOCK_BYTES) {
-        size_t n = r->size_bytes - at < BLOCK_BYTES ? (size_t)(r->size_bytes - at) : BLOCK_BYTES;
+        const size_t n = r->size_bytes - at < BLOCK_BYTES ? (size_t)(r->size_bytes - at) : BLOCK_BYTES;
 
         if (!read_at(j->fd, r->offset + at, j->block, n))
             return false;
@@ -112,7 +112,7 @@ static enum pv_status remember(struct pv_journal *j, const struct pv_journal_rec
 {
     void *records = j->records;
 
-    if (!pv_grow(&records, j->n_records + 1, sizeof(*j->records)))
+    if (!pv_grow(&records, j->n_records + 1, sizeof *j->records))
         return pv_fail(&j->log, PV_ERR_NOMEM, "%s: no memory for its index", j->path);
     j->records = records;
     j->records[j->n_records++] = *r;
@@ -141,10 +141,10 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
     if (!S_ISREG(info.st_mode))
         return pv_fail(&j->log, PV_ERR_IO, "%s: is no regular file: choose another resume file", j->path);
     file_bytes = (uint64_t)info.st_size;
-    j->end = sizeof(header);
+    j->end = sizeof header;
     j->key = header.key = key;
-    if (file_bytes >= sizeof(found) && read_at(j->fd, 0, &found, sizeof(found)) &&
-        memcmp(&found, &header, sizeof(header)) == 0) {
+    if (file_bytes >= sizeof found && read_at(j->fd, 0, &found, sizeof found) &&
+        memcmp(&found, &header, sizeof header) == 0) {
         while (scan_record(j, file_bytes, &record))
             PV_TRY(remember(j, &record));
         if (j->end < file_bytes)
@@ -155,7 +155,7 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
         if (file_bytes > 0)
             pv_warn(&j->log, "%s: not the resume file of this model, text and arguments; starting over",
                     j->path);
-        if (ftruncate(j->fd, 0) != 0 || !write_at(j->fd, 0, &header, sizeof(header)))
+        if (ftruncate(j->fd, 0) != 0 || !write_at(j->fd, 0, &header, sizeof header))
             return fail_io(j, "start", errno);
     }
     if (ftruncate(j->fd, (off_t)j->end) != 0)
@@ -166,11 +166,11 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
 static enum pv_status prepare(struct pv_journal *j, const char *path, const struct pv_log *log)
 {
     *j = (struct pv_journal){.fd = -1};
-    if (log != NULL)
+    if (log)
         j->log = *log;
     j->path = pv_strndup(path, strlen(path));
     j->block = pv_calloc(BLOCK_BYTES, 1);
-    if (j->path != NULL && j->block != NULL)
+    if (j->path && j->block)
         return PV_OK;
     pv_journal_close(j, false);
     return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to open it", path);
@@ -208,11 +208,11 @@ static enum pv_status read_all(struct pv_journal *j)
     if (fstat(j->fd, &info) != 0)
         return fail_io(j, "read the size of", errno);
     file_bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
-    if (file_bytes < sizeof(header) || !read_at(j->fd, 0, &header, sizeof(header)) ||
-        memcmp(header.magic, EMPTY.magic, sizeof(header.magic)) != 0)
+    if (file_bytes < sizeof header || !read_at(j->fd, 0, &header, sizeof header) ||
+        memcmp(header.magic, EMPTY.magic, sizeof header.magic) != 0)
         return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is no capture file: parvin capture makes one", j->path);
     j->key = header.key;
-    j->end = sizeof(header);
+    j->end = sizeof header;
     while (scan_record(j, file_bytes, &record))
         PV_TRY(remember(j, &record));
     if (j->end < file_bytes)
@@ -297,7 +297,7 @@ void pv_journal_put(struct pv_journal *j, const void *data, size_t n_bytes)
     const unsigned char *next = data;
 
     while (n_bytes > 0 && j->error == 0) {
-        size_t room = BLOCK_BYTES - j->n_block, n = n_bytes < room ? n_bytes : room;
+        const size_t room = BLOCK_BYTES - j->n_block, n = n_bytes < room ? n_bytes : room;
 
         memcpy(j->block + j->n_block, next, n);
         j->n_block += n;
@@ -321,7 +321,7 @@ enum pv_status pv_journal_commit(struct pv_journal *j)
                                     .key = r->key,
                                     .size_bytes = r->size_bytes,
                                     .checksum = r->checksum};
-    if (j->error == 0 && !write_at(j->fd, r->offset - sizeof(header), &header, sizeof(header)))
+    if (j->error == 0 && !write_at(j->fd, r->offset - sizeof header, &header, sizeof header))
         j->error = errno != 0 ? errno : EIO;
     if (j->error != 0)
         return fail_io(j, "write", j->error);
@@ -330,7 +330,7 @@ enum pv_status pv_journal_commit(struct pv_journal *j)
 
 void pv_journal_close(struct pv_journal *j, bool remove_file)
 {
-    if (j->path == NULL)
+    if (!j->path)
         return;
     assert(!(remove_file && j->read_only));
     if (remove_file && j->fd >= 0)

@@ -55,7 +55,7 @@ static void draw_some(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
-        bool over =
+        const bool over =
             s->start != UINT32_MAX && s->end != UINT32_MAX && s->start != s->end && g->next[i] == s->end;
 
         if (over)
@@ -68,7 +68,7 @@ static void draw_some(void *user, size_t chunk, size_t begin, size_t end)
 static enum pv_status draw_all(struct group *g)
 {
     const struct pv_sample_source *s = g->source;
-    bool alone = (uint64_t)s->n_seqs * s->n_vocab < PARALLEL_FROM;
+    const bool alone = (uint64_t)s->n_seqs * s->n_vocab < PARALLEL_FROM;
 
     pv_parallel_for(alone ? 1 : g->params->n_threads, s->n_seqs, s->n_seqs, draw_some, g);
     for (uint32_t i = 0; i < s->n_seqs; i++) {
@@ -84,20 +84,20 @@ static enum pv_status draw_all(struct group *g)
 static bool report(const struct group *g, uint64_t n_done)
 {
     const struct pv_progress *p = &g->params->progress;
-    uint64_t n = g->params->n_tokens;
+    const uint64_t n = g->params->n_tokens;
 
-    return p->fn == NULL || p->fn(p->user, "sampling", (double)(n_done < n ? n_done : n), (double)n);
+    return !p->fn || p->fn(p->user, "sampling", (double)(n_done < n ? n_done : n), (double)n);
 }
 
 static enum pv_status write_group(struct group *g, uint32_t index)
 {
     const struct pv_sample_source *s = g->source;
-    uint64_t before = (uint64_t)index * s->n_seqs * s->n_ctx;
+    const uint64_t before = (uint64_t)index * s->n_seqs * s->n_ctx;
 
     for (uint32_t i = 0; i < s->n_seqs; i++) {
         uint64_t seed[2] = {g->params->seed, (uint64_t)index * s->n_seqs + i};
 
-        pv_rng_seed(&g->rng[i], pv_hash64(seed, sizeof(seed), 1));
+        pv_rng_seed(&g->rng[i], pv_hash64(seed, sizeof seed, 1));
         g->next[i] = s->start != UINT32_MAX ? s->start : pv_rng_below(&g->rng[i], s->n_vocab);
     }
     for (uint32_t t = 0; t < s->n_ctx; t++) {
@@ -116,10 +116,10 @@ static enum pv_status write_group(struct group *g, uint32_t index)
 static enum pv_status find_or_write(struct group *g, struct pv_journal *j, uint32_t index, bool *resumed)
 {
     const struct pv_sample_source *s = g->source;
-    size_t n = (size_t)s->n_seqs * s->n_ctx, n_bytes = n * sizeof(*g->tokens);
+    const size_t n = (size_t)s->n_seqs * s->n_ctx, n_bytes = n * sizeof *g->tokens;
     const struct pv_journal_record *record = pv_journal_find(j, RECORD_SAMPLES, index, j->key);
 
-    if (record == NULL) {
+    if (!record) {
         PV_TRY(write_group(g, index));
         pv_journal_begin(j, RECORD_SAMPLES, index, j->key);
         pv_journal_put(j, g->tokens, n_bytes);
@@ -141,7 +141,7 @@ static uint64_t make_key(const struct pv_sample_source *s, const struct pv_sampl
     uint64_t key[] = {s->n_vocab, s->n_seqs,      s->n_ctx,   s->start,
                       s->end,     s->fingerprint, s->variant, params->seed};
 
-    return pv_hash64(key, sizeof(key), 32);
+    return pv_hash64(key, sizeof key, 32);
 }
 
 static enum pv_status write_all(struct group *g, struct pv_sample *out)
@@ -149,18 +149,18 @@ static enum pv_status write_all(struct group *g, struct pv_sample *out)
     const struct pv_sample_source *s = g->source;
     size_t a_group = (size_t)s->n_seqs * s->n_ctx, left = out->n_tokens;
 
-    g->rng = pv_calloc(s->n_seqs, sizeof(*g->rng));
-    g->logits = pv_calloc((size_t)s->n_seqs * s->n_vocab, sizeof(*g->logits));
-    g->next = pv_calloc(s->n_seqs, sizeof(*g->next));
-    g->tokens = pv_calloc(a_group, sizeof(*g->tokens));
-    g->broken = pv_calloc(s->n_seqs, sizeof(*g->broken));
-    if (g->rng == NULL || g->logits == NULL || g->next == NULL || g->tokens == NULL || g->broken == NULL)
+    g->rng = pv_calloc(s->n_seqs, sizeof *g->rng);
+    g->logits = pv_calloc((size_t)s->n_seqs * s->n_vocab, sizeof *g->logits);
+    g->next = pv_calloc(s->n_seqs, sizeof *g->next);
+    g->tokens = pv_calloc(a_group, sizeof *g->tokens);
+    g->broken = pv_calloc(s->n_seqs, sizeof *g->broken);
+    if (!g->rng || !g->logits || !g->next || !g->tokens || !g->broken)
         return pv_fail(&g->params->log, PV_ERR_NOMEM, "sampling: no memory for %u texts", s->n_seqs);
     for (uint32_t index = 0; left > 0; index++) {
-        size_t n = left < a_group ? left : a_group;
+        const size_t n = left < a_group ? left : a_group;
 
         PV_TRY(find_or_write(g, &out->journal, index, &out->resumed));
-        memcpy(out->tokens + (out->n_tokens - left), g->tokens, n * sizeof(*g->tokens));
+        memcpy(out->tokens + (out->n_tokens - left), g->tokens, n * sizeof *g->tokens);
         left -= n;
     }
     return report(g, g->params->n_tokens) ? PV_OK : PV_ERR_INTERRUPTED;
@@ -173,8 +173,8 @@ enum pv_status pv_sample_text(const struct pv_sample_source *source, const struc
     enum pv_status status = PV_OK;
 
     *out = (struct pv_sample){.n_tokens = (size_t)params->n_tokens, .journal = {.fd = -1}};
-    out->tokens = params->n_tokens <= UINT32_MAX ? pv_calloc(out->n_tokens, sizeof(*out->tokens)) : NULL;
-    if (out->tokens == NULL)
+    out->tokens = params->n_tokens <= UINT32_MAX ? pv_calloc(out->n_tokens, sizeof *out->tokens) : NULL;
+    if (!out->tokens)
         return pv_fail(&params->log, PV_ERR_NOMEM, "sampling: no memory for %llu tokens",
                        (unsigned long long)params->n_tokens);
     PV_TRY_GOTO(pv_journal_open(&out->journal, path, make_key(source, params), &params->log));

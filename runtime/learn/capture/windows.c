@@ -17,9 +17,9 @@ struct pv_windows pv_windows_plan(const uint32_t *text, size_t n_text, uint64_t 
 struct pv_windows pv_windows_plan_thin(const uint32_t *text, size_t n_text, uint64_t n_tokens, uint32_t n_ctx,
                                        uint32_t thin)
 {
-    size_t n = n_tokens == 0 || n_tokens > n_text ? n_text : (size_t)n_tokens;
-    size_t a_window = parts(n_ctx, thin), whole = n / a_window, rest = (n - whole * a_window) * thin;
-    size_t n_run = whole * n_ctx + (rest < n_ctx ? rest : n_ctx);
+    const size_t n = n_tokens == 0 || n_tokens > n_text ? n_text : (size_t)n_tokens;
+    const size_t a_window = parts(n_ctx, thin), whole = n / a_window, rest = (n - whole * a_window) * thin;
+    const size_t n_run = whole * n_ctx + (rest < n_ctx ? rest : n_ctx);
     struct pv_windows w = {.text = text,
                            .n_text = n_text,
                            .n_run = n_run < n_text ? n_run : n_text,
@@ -44,7 +44,7 @@ void pv_windows_count(struct pv_windows *w)
 
 size_t pv_windows_at(const struct pv_windows *windows, uint32_t w, uint32_t *n)
 {
-    size_t begin = (size_t)w * windows->n_ctx, left = windows->n_run - begin;
+    const size_t begin = (size_t)w * windows->n_ctx, left = windows->n_run - begin;
 
     *n = left < windows->n_ctx ? (uint32_t)left : windows->n_ctx;
     return begin + w * ((windows->n_text - windows->n_run) / windows->n_windows);
@@ -61,16 +61,16 @@ uint32_t pv_windows_kept(const struct pv_windows *windows, uint32_t w)
 bool pv_windows_keeps(const struct pv_windows *windows, uint32_t w, uint32_t pos, uint32_t n)
 {
     uint32_t group = pos / windows->thin, first = group * windows->thin, place[2] = {w, group};
-    uint32_t size = n - first < windows->thin ? n - first : windows->thin;
+    const uint32_t size = n - first < windows->thin ? n - first : windows->thin;
 
-    return size == 1 || pv_hash64(place, sizeof(place), 7) % size == pos - first;
+    return size == 1 || pv_hash64(place, sizeof place, 7) % size == pos - first;
 }
 
 uint64_t pv_windows_text_hash(const struct pv_windows *windows)
 {
-    if (windows->text == NULL)
+    if (!windows->text)
         return windows->text_hash;
-    return pv_hash64(windows->text, windows->n_text * sizeof(*windows->text), 1);
+    return pv_hash64(windows->text, windows->n_text * sizeof *windows->text, 1);
 }
 
 const struct pv_journal_record *pv_capture_find(const struct pv_journal *j, uint64_t key, uint32_t w)

@@ -131,13 +131,13 @@ static enum pv_status route(struct attempt *a, const struct pv_layer_data *data,
 
 static enum pv_status learn_layer(struct attempt *a, struct try_layer *t)
 {
-    size_t n = a->ln->windows.n_tokens;
-    uint16_t *room = pv_calloc(n, sizeof(*room)), *labels = pv_calloc(n, sizeof(*labels));
+    const size_t n = a->ln->windows.n_tokens;
+    uint16_t *room = pv_calloc(n, sizeof *room), *labels = pv_calloc(n, sizeof *labels);
     struct pv_layer_data data = {0};
     enum pv_status status = PV_ERR_NOMEM;
 
-    t->routed = pv_calloc(n, sizeof(*t->routed));
-    if (room != NULL && labels != NULL && t->routed != NULL)
+    t->routed = pv_calloc(n, sizeof *t->routed);
+    if (room && labels && t->routed)
         status = pv_learner_load(a->ln, t->layer, true, &data);
     if (status == PV_OK)
         status = cluster(a, &data, t->layer, room, labels);
@@ -219,8 +219,8 @@ static enum pv_status find_or_attempt(struct attempt *a, uint64_t key, struct pv
 
     *out = (struct pv_fit_try){.n_clusters = a->n_clusters, .router_share = router_share(ln, a->n_clusters)};
     out->density = budget(ln) - out->router_share;
-    if (record != NULL) {
-        PV_TRY(pv_journal_read(&ln->journal, record, 0, outcome, sizeof(outcome)));
+    if (record) {
+        PV_TRY(pv_journal_read(&ln->journal, record, 0, outcome, sizeof outcome));
         out->energy_kept = outcome[0];
         out->router_accuracy = outcome[1];
         return PV_OK;
@@ -229,7 +229,7 @@ static enum pv_status find_or_attempt(struct attempt *a, uint64_t key, struct pv
     outcome[0] = out->energy_kept;
     outcome[1] = out->router_accuracy;
     pv_journal_begin(&ln->journal, RECORD_TRY, a->n_clusters, key);
-    pv_journal_put(&ln->journal, outcome, sizeof(outcome));
+    pv_journal_put(&ln->journal, outcome, sizeof outcome);
     return pv_journal_commit(&ln->journal);
 }
 
@@ -244,20 +244,20 @@ static uint64_t make_key(const struct learner *ln)
                       p->max_ppl_rise != 0.0};
     double density = budget(ln);
 
-    return pv_hash64(&density, sizeof(density), pv_hash64(key, sizeof(key), ln->capture_key));
+    return pv_hash64(&density, sizeof density, pv_hash64(key, sizeof key, ln->capture_key));
 }
 
 enum pv_status pv_auto_k(struct learner *ln, struct pv_fit_result *out)
 {
-    uint32_t n = pv_auto_k_candidates(ln, (uint32_t)ln->n_train), n_layers = ln->source->n_layers;
+    const uint32_t n = pv_auto_k_candidates(ln, (uint32_t)ln->n_train), n_layers = ln->source->n_layers;
     struct pv_steps steps = {.sink = ln->params.progress, .stage = "tries"};
     struct attempt a = {.ln = ln, .steps = &steps, .n_layers = n_layers < N_LAYERS ? n_layers : N_LAYERS};
-    uint64_t key = make_key(ln);
+    const uint64_t key = make_key(ln);
     enum pv_status status = PV_OK;
     double best = -1.0;
 
-    a.train = pv_calloc(ln->n_train, sizeof(*a.train));
-    if (a.train == NULL)
+    a.train = pv_calloc(ln->n_train, sizeof *a.train);
+    if (!a.train)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", ln->n_train);
     for (uint32_t i = 0; i < a.n_layers; i++)
         a.layers[i].layer = (2 * i + 1) * n_layers / (2 * a.n_layers);

@@ -48,12 +48,12 @@ uint32_t pv_budget_n_windows(const struct pv_windows *windows)
 
 bool pv_budget_keeps_out(const struct pv_windows *windows, uint32_t w)
 {
-    uint64_t n_out = pv_budget_n_windows(windows), n = windows->n_windows;
-    uint64_t n_parts = n_out < STRETCHES ? n_out : STRETCHES;
+    const uint64_t n_out = pv_budget_n_windows(windows), n = windows->n_windows;
+    const uint64_t n_parts = n_out < STRETCHES ? n_out : STRETCHES;
 
     for (uint64_t part = 0; part < n_parts; part++) {
         uint64_t first = part * n / n_parts, size = (part + 1) * n / n_parts - first;
-        uint64_t n_here = (part + 1) * n_out / n_parts - part * n_out / n_parts;
+        const uint64_t n_here = (part + 1) * n_out / n_parts - part * n_out / n_parts;
 
         first += (size - n_here) / 2;
         if (w >= first && w < first + n_here)
@@ -69,9 +69,9 @@ enum pv_status pv_budget_check(const struct learner *ln)
     if (!(p->max_ppl_rise > 0.0) || !isfinite(p->max_ppl_rise) || p->density != 0.0)
         return pv_fail(&ln->log, PV_ERR_ARG,
                        "fit: give a density, or a rise of perplexity above 0 that it is searched for");
-    if (ln->source->score == NULL)
+    if (!ln->source->score)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: this source cannot be scored; give a density");
-    if (ln->windows.text == NULL)
+    if (!ln->windows.text)
         return pv_fail(&ln->log, PV_ERR_ARG,
                        "fit: the search for a density runs the model: give the text of the capture as well");
     if (pv_budget_n_windows(&ln->windows) == 0)
@@ -93,7 +93,7 @@ static enum pv_status on_mask(void *user, const struct pv_capture *batch, uint32
 {
     const struct search *s = user;
     const struct learner *ln = s->ln;
-    size_t d = ln->source->d_model, words = pv_bit_words(ln->source->d_ffn);
+    const size_t d = ln->source->d_model, words = pv_bit_words(ln->source->d_ffn);
     const struct learned_layer *layer;
     enum pv_status status;
 
@@ -138,15 +138,15 @@ static enum pv_status score_all(struct search *s, bool masked, uint64_t key, dou
     for (uint32_t i = 0; i < s->n_windows; i++, s->steps->done += 1.0) {
         const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_SCORE, s->window[i], key);
 
-        if (record != NULL) {
-            PV_TRY(pv_journal_read(j, record, 0, &sums[i], sizeof(sums[i])));
+        if (record) {
+            PV_TRY(pv_journal_read(j, record, 0, &sums[i], sizeof sums[i]));
             continue;
         }
         if (!pv_steps_report(s->steps, 0.0))
             return PV_ERR_INTERRUPTED;
         PV_TRY(score_window(s, i, masked, &sums[i]));
         pv_journal_begin(j, PV_RECORD_SCORE, s->window[i], key);
-        pv_journal_put(j, &sums[i], sizeof(sums[i]));
+        pv_journal_put(j, &sums[i], sizeof sums[i]);
         PV_TRY(pv_journal_commit(j));
     }
     return PV_OK;
@@ -164,7 +164,7 @@ static struct rise compare(const struct search *s)
     mean = (routed - dense) / s->n_tokens;
     ratio = exp(mean);
     for (uint32_t i = 0; i < s->n_windows; i++) {
-        double off = s->nll[i] - s->dense[i] - mean * s->n_scored[i];
+        const double off = s->nll[i] - s->dense[i] - mean * s->n_scored[i];
 
         spread += off * off;
     }
@@ -175,7 +175,7 @@ static struct rise compare(const struct search *s)
 
 static enum pv_status probe(struct search *s, double density, struct rise *out)
 {
-    uint64_t key = pv_hash64(&density, sizeof(density), pv_learner_router_key(s->ln));
+    const uint64_t key = pv_hash64(&density, sizeof density, pv_learner_router_key(s->ln));
 
     PV_TRY(pv_learner_spend(s->ln, density));
     PV_TRY(score_all(s, true, key, s->nll));
@@ -190,7 +190,7 @@ static enum pv_status bisect(struct search *s, struct rise *best, double *densit
     double low = LOWEST, high = 1.0;
 
     for (int i = 0; i < N_PROBES; i++) {
-        double middle = sqrt(low * high);
+        const double middle = sqrt(low * high);
         struct rise found;
 
         PV_TRY(probe(s, middle, &found));
@@ -208,19 +208,18 @@ static enum pv_status bisect(struct search *s, struct rise *best, double *densit
 static enum pv_status prepare(struct search *s)
 {
     const struct pv_windows *windows = &s->ln->windows;
-    size_t d = s->ln->source->d_model, n_ctx = s->ln->params.n_ctx;
+    const size_t d = s->ln->source->d_model, n_ctx = s->ln->params.n_ctx;
     uint32_t found = 0, n;
 
     s->n_windows = pv_budget_n_windows(windows);
-    s->window = pv_calloc(s->n_windows, sizeof(*s->window));
-    s->dense = pv_calloc(s->n_windows, sizeof(*s->dense));
-    s->nll = pv_calloc(s->n_windows, sizeof(*s->nll));
-    s->n_scored = pv_calloc(s->n_windows, sizeof(*s->n_scored));
-    s->scores = pv_calloc(n_ctx, sizeof(*s->scores));
-    s->z = pv_calloc(n_ctx * d, sizeof(*s->z));
-    s->cluster = pv_calloc(n_ctx, sizeof(*s->cluster));
-    if (s->window == NULL || s->dense == NULL || s->nll == NULL || s->n_scored == NULL || s->scores == NULL ||
-        s->z == NULL || s->cluster == NULL)
+    s->window = pv_calloc(s->n_windows, sizeof *s->window);
+    s->dense = pv_calloc(s->n_windows, sizeof *s->dense);
+    s->nll = pv_calloc(s->n_windows, sizeof *s->nll);
+    s->n_scored = pv_calloc(s->n_windows, sizeof *s->n_scored);
+    s->scores = pv_calloc(n_ctx, sizeof *s->scores);
+    s->z = pv_calloc(n_ctx * d, sizeof *s->z);
+    s->cluster = pv_calloc(n_ctx, sizeof *s->cluster);
+    if (!s->window || !s->dense || !s->nll || !s->n_scored || !s->scores || !s->z || !s->cluster)
         return pv_fail(&s->ln->log, PV_ERR_NOMEM, "fit: no memory to score %u windows", s->n_windows);
     for (uint32_t w = 0; w < windows->n_windows; w++) {
         if (!pv_budget_keeps_out(windows, w))

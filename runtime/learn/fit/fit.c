@@ -44,18 +44,18 @@ static enum pv_status score(void *user, const uint32_t *tokens, const uint32_t *
 {
     struct watched *w = user;
 
-    if (w->scored == NULL)
+    if (!w->scored)
         PV_TRY(pv_session_create(w->engine, NULL, &w->scored));
     w->scored->params.mask = mask;
     w->scored->params.mask_user = mask_user;
-    PV_TRY(pv_session_set_ffn(w->scored, mask != NULL ? PV_FFN_CALLBACK : PV_FFN_DENSE));
+    PV_TRY(pv_session_set_ffn(w->scored, mask ? PV_FFN_CALLBACK : PV_FFN_DENSE));
     pv_session_reset(w->scored);
     return pv_session_score(w->scored, tokens, targets, n, nll, NULL);
 }
 
 static enum pv_status check_tokens(const struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens)
 {
-    if (engine->clusters != NULL)
+    if (engine->clusters)
         return pv_fail(engine->log, PV_ERR_ARG,
                        "fit: learns from a dense engine; create it without clusters");
     for (size_t i = 0; i < n_tokens; i++) {
@@ -71,7 +71,7 @@ static double neuron_bytes(const struct pv_model *model)
     const struct pv_model_layer *layer = &model->layers[0];
     double bytes = (double)layer->ffn_up->size_bytes + (double)layer->ffn_down->size_bytes;
 
-    if (layer->ffn_gate != NULL)
+    if (layer->ffn_gate)
         bytes += (double)layer->ffn_gate->size_bytes;
     return bytes / model->hp.d_ffn;
 }
@@ -118,12 +118,12 @@ static enum pv_status sample(struct pv_engine *engine, const struct pv_source *s
                                     .fingerprint = source->fingerprint,
                                     .variant = source->variant,
                                     .step = step};
-    size_t room = strlen(resume_path) + sizeof(".text");
+    const size_t room = strlen(resume_path) + sizeof ".text";
     struct pv_session *session = NULL;
     char *path = pv_calloc(room, 1);
     enum pv_status status = PV_OK;
 
-    if (path == NULL)
+    if (!path)
         return pv_fail(engine->log, PV_ERR_NOMEM, "sampling: no memory for a name");
     snprintf(path, room, "%s.text", resume_path);
     params->n_tokens = params->n_tokens != 0 ? params->n_tokens : SAMPLED_TOKENS;
@@ -148,10 +148,10 @@ fail:
 /* RESUME, or OUT.resume; to be freed. */
 static char *resume_name(const char *out_path, const char *resume_path)
 {
-    size_t room = strlen(out_path) + sizeof(".resume");
-    char *path = resume_path != NULL ? pv_strndup(resume_path, strlen(resume_path)) : pv_calloc(room, 1);
+    const size_t room = strlen(out_path) + sizeof ".resume";
+    char *path = resume_path ? pv_strndup(resume_path, strlen(resume_path)) : pv_calloc(room, 1);
 
-    if (path != NULL && resume_path == NULL)
+    if (path && !resume_path)
         snprintf(path, room, "%s.resume", out_path);
     return path;
 }
@@ -167,11 +167,11 @@ enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n
     enum pv_status status;
 
     *out = (struct pv_fit_result){0};
-    if (resume == NULL)
+    if (!resume)
         return pv_fail(engine->log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
     PV_TRY_GOTO(check_tokens(engine, tokens, n_tokens));
     PV_TRY_GOTO(watch(engine, &watched, &source));
-    if (tokens == NULL && params->capture_path == NULL) {
+    if (!tokens && !params->capture_path) {
         struct pv_sample_params how = {.n_tokens = params->n_tokens * (params->thin != 0 ? params->thin : 1),
                                        .seed = params->seed,
                                        .n_threads = params->n_threads,
@@ -203,16 +203,16 @@ enum pv_status pv_capture_write(struct pv_engine *engine, const uint32_t *tokens
     struct pv_source source;
     enum pv_status status;
 
-    if (resume == NULL)
+    if (!resume)
         return pv_fail(engine->log, PV_ERR_NOMEM, "%s: no memory to capture", out_path);
     PV_TRY_GOTO(check_tokens(engine, tokens, n_tokens));
     PV_TRY_GOTO(watch(engine, &watched, &source));
-    if (tokens == NULL && options->n_shards > 1) {
+    if (!tokens && options->n_shards > 1) {
         status = pv_fail(engine->log, PV_ERR_ARG,
                          "capture: parts are of one text, and each machine would write its own; give a text");
         goto fail;
     }
-    if (tokens == NULL) {
+    if (!tokens) {
         struct pv_sample_params how = {.n_tokens =
                                            options->n_tokens * (options->thin != 0 ? options->thin : 1),
                                        .seed = options->seed,

@@ -20,7 +20,7 @@ enum { SAMPLE = 128 /* tokens a cluster are iterated over */ };
 /* Evenly spread training rows, or all of them. */
 static size_t sample_rows(const struct learner *ln, uint32_t *rows)
 {
-    size_t most = (size_t)ln->params.n_clusters * SAMPLE, n = ln->n_train < most ? ln->n_train : most;
+    const size_t most = (size_t)ln->params.n_clusters * SAMPLE, n = ln->n_train < most ? ln->n_train : most;
 
     for (size_t i = 0; i < n; i++)
         rows[i] = ln->train[i * ln->n_train / n];
@@ -31,10 +31,10 @@ static size_t sample_rows(const struct learner *ln, uint32_t *rows)
 static enum pv_status name_all(struct learner *ln, uint32_t l, const struct pv_sparse *x, enum pv_space space,
                                const float *centroids, double *similarity)
 {
-    float *score = pv_calloc(x->n_rows, sizeof(*score));
+    float *score = pv_calloc(x->n_rows, sizeof *score);
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (score != NULL)
+    if (score)
         status = pv_kmeans_assign(x, NULL, x->n_rows, centroids, ln->params.n_clusters, space,
                                   ln->params.n_threads, ln->layers[l].own, score);
     *similarity = 0.0;
@@ -50,7 +50,7 @@ static enum pv_status cluster_sample(const struct learner *ln, uint32_t l, const
                                      const struct pv_steps *steps, double share,
                                      struct pv_kmeans_result *best)
 {
-    uint32_t n = ln->params.n_restarts;
+    const uint32_t n = ln->params.n_restarts;
 
     *best = (struct pv_kmeans_result){0};
     for (uint32_t i = 0; i < n; i++) {
@@ -59,7 +59,7 @@ static enum pv_status cluster_sample(const struct learner *ln, uint32_t l, const
 
         params.seed = ln->params.seed + l + (uint64_t)i * ln->source->n_layers;
         PV_TRY(pv_kmeans(x, rows, n_rows, &params, &part, &result));
-        if (best->centroids == NULL || result.similarity > best->similarity) {
+        if (!best->centroids || result.similarity > best->similarity) {
             free(best->centroids);
             *best = result;
         } else {
@@ -80,10 +80,10 @@ static enum pv_status cluster_means(struct learner *ln, uint32_t l, const struct
                                       .seed = ln->params.seed + l,
                                       .space = space,
                                       .device = ln->clusters_on};
-    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
+    const size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
     uint16_t *centroids = ln->layers[l].centroids;
-    bool pass = n_rows < ln->n_train;
-    double work = (double)n_rows * (1.0 + params.n_iters) * ln->params.n_restarts; /* rows assigned */
+    const bool pass = n_rows < ln->n_train;
+    const double work = (double)n_rows * (1.0 + params.n_iters) * ln->params.n_restarts; /* rows assigned */
     double share = work / (work + (pass ? (double)ln->n_train : 0.0)), similarity;
     struct pv_steps rest = pv_steps_within(steps, share, 1.0 - share);
     struct pv_kmeans_result best;
@@ -139,11 +139,11 @@ static enum pv_status cluster_inputs(struct learner *ln, uint32_t l, const struc
 /* The file's centroids, where the groups are not made of contributions. */
 static enum pv_status average(struct learner *ln, uint32_t l, const struct pv_sparse *x)
 {
-    size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
-    float *centroids = pv_calloc(size, sizeof(*centroids));
+    const size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
+    float *centroids = pv_calloc(size, sizeof *centroids);
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (centroids != NULL)
+    if (centroids)
         status = pv_kmeans_average(x, ln->train, ln->n_train, ln->layers[l].own, ln->params.n_clusters,
                                    PV_SPACE_CONTRIBUTION, ln->params.n_threads, centroids);
     for (size_t i = 0; i < size && status == PV_OK; i++)
@@ -154,13 +154,13 @@ static enum pv_status average(struct learner *ln, uint32_t l, const struct pv_sp
 
 static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
-    bool inputs = ln->params.space == PV_FIT_SPACE_INPUT;
-    uint32_t *rows = pv_calloc(ln->n_train, sizeof(*rows));
+    const bool inputs = ln->params.space == PV_FIT_SPACE_INPUT;
+    uint32_t *rows = pv_calloc(ln->n_train, sizeof *rows);
     struct pv_layer_data data = {0};
-    enum pv_status status = rows != NULL ? pv_learner_load(ln, l, inputs, &data) : PV_ERR_NOMEM;
+    enum pv_status status = rows ? pv_learner_load(ln, l, inputs, &data) : PV_ERR_NOMEM;
 
     if (status == PV_OK) {
-        size_t n = sample_rows(ln, rows);
+        const size_t n = sample_rows(ln, rows);
 
         if (ln->params.method == PV_FIT_KMODES)
             status = cluster_modes(ln, l, &data.x, rows, n, steps);
@@ -181,7 +181,7 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
 
 static size_t centroid_bytes(const struct learner *ln)
 {
-    return (size_t)ln->params.n_clusters * ln->source->d_ffn * sizeof(*ln->layers->centroids);
+    return (size_t)ln->params.n_clusters * ln->source->d_ffn * sizeof *ln->layers->centroids;
 }
 
 /* Clusters of a layer out of the journal; *found is false where they are not there. */
@@ -191,11 +191,11 @@ static enum pv_status restore(struct learner *ln, uint32_t l, uint64_t key, bool
     const struct pv_journal_record *record = pv_journal_find(&ln->journal, PV_RECORD_CLUSTER, l, key);
 
     *found = record != NULL;
-    if (record == NULL)
+    if (!record)
         return PV_OK;
     PV_TRY(pv_journal_read(&ln->journal, record, 0, layer->centroids, centroid_bytes(ln)));
     return pv_journal_read(&ln->journal, record, centroid_bytes(ln), layer->own,
-                           ln->windows.n_tokens * sizeof(*layer->own));
+                           ln->windows.n_tokens * sizeof *layer->own);
 }
 
 /* And into it, if they could be made. */
@@ -208,7 +208,7 @@ static enum pv_status keep(struct learner *ln, uint32_t l, uint64_t key, enum pv
     PV_TRY(made);
     pv_journal_begin(j, PV_RECORD_CLUSTER, l, key);
     pv_journal_put(j, ln->layers[l].centroids, centroid_bytes(ln));
-    pv_journal_put(j, ln->layers[l].own, ln->windows.n_tokens * sizeof(*ln->layers[l].own));
+    pv_journal_put(j, ln->layers[l].own, ln->windows.n_tokens * sizeof *ln->layers[l].own);
     return pv_journal_commit(j);
 }
 
@@ -218,8 +218,8 @@ enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_
     bool found;
 
     layer->centroids = pv_calloc(centroid_bytes(ln), 1);
-    layer->own = pv_calloc(ln->windows.n_tokens, sizeof(*layer->own));
-    if (layer->centroids == NULL || layer->own == NULL)
+    layer->own = pv_calloc(ln->windows.n_tokens, sizeof *layer->own);
+    if (!layer->centroids || !layer->own)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the clusters of layer %u", l);
     PV_TRY(restore(ln, l, ln->cluster_key, &found));
     return found ? PV_OK : keep(ln, l, ln->cluster_key, make(ln, l, steps));
@@ -261,7 +261,7 @@ static enum pv_status regroup(struct learner *ln, uint32_t l)
 
 enum pv_status pv_learner_regroup(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
-    uint64_t key = pv_hash64(&ln->group_density, sizeof(ln->group_density), ln->cluster_key);
+    const uint64_t key = pv_hash64(&ln->group_density, sizeof ln->group_density, ln->cluster_key);
     bool found;
 
     if (!pv_steps_report(steps, 0.0))

@@ -37,7 +37,7 @@ static const double SEARCH_GROUP_DENSITY = 0.2; /* while the density is not know
 static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t n_tokens)
 {
     struct pv_fit_params *p = &ln->params;
-    uint32_t n_ctx = ln->source->n_ctx;
+    const uint32_t n_ctx = ln->source->n_ctx;
 
     p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_learn_ctx(n_ctx);
     p->thin = p->thin != 0 ? p->thin : 1;
@@ -70,7 +70,7 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     if (p->max_ppl_rise != 0.0)
         PV_TRY(pv_budget_check(ln));
     if (p->n_clusters == 0) {
-        size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
+        const size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
 
         p->n_clusters = wanted >= DEFAULT_CLUSTERS ? DEFAULT_CLUSTERS
                         : wanted <= MIN_CLUSTERS   ? MIN_CLUSTERS
@@ -94,12 +94,12 @@ static void make_keys(struct learner *ln)
     uint64_t router[] = {p->n_epochs, ln->router_on != NULL, p->router};
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
-    ln->cluster_key = pv_hash64(cluster, sizeof(cluster), ln->capture_key);
+    ln->cluster_key = pv_hash64(cluster, sizeof cluster, ln->capture_key);
     if (p->max_ppl_rise != 0.0) /* fewer tokens to learn from */
         ln->cluster_key ^= 1;
-    ln->router_key = pv_hash64(router, sizeof(router), ln->cluster_key);
+    ln->router_key = pv_hash64(router, sizeof router, ln->cluster_key);
     if (p->space == PV_FIT_SPACE_MASK)
-        ln->router_key = pv_hash64(&ln->group_density, sizeof(ln->group_density), ln->router_key);
+        ln->router_key = pv_hash64(&ln->group_density, sizeof ln->group_density, ln->router_key);
 }
 
 /* Takes text, windows and thresholds from a capture file instead. */
@@ -109,7 +109,7 @@ static enum pv_status open_capture(struct learner *ln, const uint32_t *tokens, s
     PV_TRY(pv_capture_file_check(&ln->file, ln->source));
     ln->captured = &ln->file.journal;
     ln->windows = ln->file.windows;
-    if (tokens != NULL) {
+    if (tokens) {
         ln->windows.text = tokens;
         if (n_tokens != ln->windows.n_text || pv_windows_text_hash(&ln->windows) != ln->file.head.text_hash)
             return pv_fail(&ln->log, PV_ERR_MISMATCH, "%s: was captured from another text",
@@ -125,9 +125,9 @@ static enum pv_status choose_place(struct learner *ln)
 {
     struct pv_device *device = ln->source->device;
 
-    if (ln->params.learn_on == PV_LEARN_DEVICE && device == NULL)
+    if (ln->params.learn_on == PV_LEARN_DEVICE && !device)
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: there is no device to learn on");
-    if (ln->params.learn_on == PV_LEARN_CPU || device == NULL)
+    if (ln->params.learn_on == PV_LEARN_CPU || !device)
         return PV_OK;
     if (ln->params.learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters)
         ln->clusters_on = device;
@@ -140,11 +140,11 @@ static enum pv_status prepare(struct learner *ln)
 {
     size_t n = ln->windows.n_tokens, block = n / 40, a_window = pv_windows_kept(&ln->windows, 0);
 
-    ln->tau = pv_calloc(ln->source->n_layers, sizeof(*ln->tau));
-    ln->layers = pv_calloc(ln->source->n_layers, sizeof(*ln->layers));
-    ln->train = pv_calloc(n, sizeof(*ln->train));
-    ln->held_out = pv_calloc(n, sizeof(*ln->held_out));
-    if (ln->tau == NULL || ln->layers == NULL || ln->train == NULL || ln->held_out == NULL)
+    ln->tau = pv_calloc(ln->source->n_layers, sizeof *ln->tau);
+    ln->layers = pv_calloc(ln->source->n_layers, sizeof *ln->layers);
+    ln->train = pv_calloc(n, sizeof *ln->train);
+    ln->held_out = pv_calloc(n, sizeof *ln->held_out);
+    if (!ln->tau || !ln->layers || !ln->train || !ln->held_out)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", n);
     block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
     for (size_t i = 0; i < n; i++) {
@@ -183,10 +183,10 @@ enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool wi
 /* Every active neuron counts as much as any other: energies become frequencies. */
 static enum pv_status count_use(struct pv_sparse *x, uint16_t **ones)
 {
-    size_t n = (size_t)x->offset[x->n_rows];
+    const size_t n = (size_t)x->offset[x->n_rows];
 
-    *ones = pv_calloc(n, sizeof(**ones));
-    if (*ones == NULL)
+    *ones = pv_calloc(n, sizeof **ones);
+    if (!*ones)
         return PV_ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
         (*ones)[i] = 0x3c00; /* float16 1 */
@@ -198,16 +198,16 @@ static enum pv_status count_use(struct pv_sparse *x, uint16_t **ones)
 static enum pv_status measure_layer(struct learner *ln, uint32_t l)
 {
     struct learned_layer *layer = &ln->layers[l];
-    uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
-    uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof(*nowhere)); /* all in cluster 0 */
+    const uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
+    uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof *nowhere); /* all in cluster 0 */
     uint16_t *ones = NULL;
     struct pv_layer_data data = {0};
     enum pv_status status = PV_ERR_NOMEM;
 
     pv_energy_free(&layer->energy);
-    if (layer->routed == NULL)
-        layer->routed = pv_calloc(ln->windows.n_tokens, sizeof(*layer->routed));
-    if (nowhere != NULL && layer->routed != NULL)
+    if (!layer->routed)
+        layer->routed = pv_calloc(ln->windows.n_tokens, sizeof *layer->routed);
+    if (nowhere && layer->routed)
         status = pv_learner_load(ln, l, true, &data);
     if (status == PV_OK)
         status = pv_learner_route(ln, l, data.z, data.x.n_rows, layer->routed);
@@ -216,7 +216,7 @@ static enum pv_status measure_layer(struct learner *ln, uint32_t l)
     if (status == PV_OK)
         status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
                                 n_threads);
-    if (status == PV_OK && layer->hot_energy.mean == NULL) /* no router has a say in it: once is enough */
+    if (status == PV_OK && !layer->hot_energy.mean) /* no router has a say in it: once is enough */
         status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
     free(nowhere);
     free(ones);
@@ -243,8 +243,8 @@ static enum pv_status measure_all(struct learner *ln, struct pv_steps *steps)
 /* Routes and sums; with a search for the density, that too. */
 static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out)
 {
-    bool search = ln->params.max_ppl_rise != 0.0;
-    bool refined = ln->round == pv_learner_rounds(ln);
+    const bool search = ln->params.max_ppl_rise != 0.0;
+    const bool refined = ln->round == pv_learner_rounds(ln);
     struct pv_steps steps = stage_steps(ln, search ? "budget" : refined ? "masks" : "refine");
 
     steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
@@ -308,7 +308,7 @@ static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
  * tokens. A searched density is searched again at the end, since refined routers do with less. */
 static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out)
 {
-    uint32_t n_rounds = pv_learner_rounds(ln);
+    const uint32_t n_rounds = pv_learner_rounds(ln);
     struct pv_steps steps = stage_steps(ln, "refine");
 
     for (uint32_t r = 1; r <= n_rounds; r++) {
@@ -324,12 +324,12 @@ static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out
 static enum pv_status write_file(const struct learner *ln, const struct pv_fit_result *result,
                                  const char *path)
 {
-    uint32_t n_layers = ln->source->n_layers;
-    struct pv_cluster_layer *layers = pv_calloc(n_layers, sizeof(*layers));
+    const uint32_t n_layers = ln->source->n_layers;
+    struct pv_cluster_layer *layers = pv_calloc(n_layers, sizeof *layers);
     struct pv_clusters clusters = {.layers = layers};
     enum pv_status status;
 
-    if (layers == NULL)
+    if (!layers)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "%s: no memory to write it", path);
     clusters.info = (struct pv_clusters_info){.n_layers = n_layers,
                                               .n_clusters = ln->params.n_clusters,
@@ -411,7 +411,7 @@ fail:
 
 static void learner_free(struct learner *ln)
 {
-    for (uint32_t l = 0; ln->layers != NULL && l < ln->source->n_layers; l++) {
+    for (uint32_t l = 0; ln->layers && l < ln->source->n_layers; l++) {
         struct learned_layer *layer = &ln->layers[l];
 
         free(layer->centroids);
@@ -433,13 +433,13 @@ static void learner_free(struct learner *ln)
 /* Resume file: as asked, or OUT.resume. */
 static char *resume_path(const struct pv_fit_params *params, const char *out_path)
 {
-    size_t room = strlen(out_path) + sizeof(".resume");
+    const size_t room = strlen(out_path) + sizeof ".resume";
     char *path;
 
-    if (params->resume_path != NULL)
+    if (params->resume_path)
         return pv_strndup(params->resume_path, strlen(params->resume_path));
     path = pv_calloc(room, 1);
-    if (path != NULL)
+    if (path)
         snprintf(path, room, "%s.resume", out_path);
     return path;
 }
@@ -454,12 +454,12 @@ enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, 
     enum pv_status status;
 
     *out = (struct pv_fit_result){0};
-    if (log != NULL)
+    if (log)
         ln.log = *log;
-    if (path == NULL)
+    if (!path)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
     ln.captured = &ln.journal;
-    if (params->capture_path != NULL)
+    if (params->capture_path)
         PV_TRY_GOTO(open_capture(&ln, tokens, n_tokens));
     PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
     PV_TRY_GOTO(prepare(&ln));

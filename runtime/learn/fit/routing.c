@@ -20,7 +20,7 @@ uint64_t pv_learner_router_key(const struct learner *ln)
         uint64_t round;
     } refined = {ln->params.density, ln->round};
 
-    return ln->round == 0 ? ln->router_key : pv_hash64(&refined, sizeof(refined), ln->router_key);
+    return ln->round == 0 ? ln->router_key : pv_hash64(&refined, sizeof refined, ln->router_key);
 }
 
 /* Of the vectors that the layer's router reads. */
@@ -37,12 +37,12 @@ static enum pv_status read_narrow(struct learner *ln, uint32_t l)
     struct pv_narrow *narrow = &ln->layers[l].narrow;
     uint32_t rank = 0;
 
-    if (record == NULL || narrow->rank > 0)
+    if (!record || narrow->rank > 0)
         return PV_OK;
-    PV_TRY(pv_journal_read(&ln->journal, record, 0, &rank, sizeof(rank)));
+    PV_TRY(pv_journal_read(&ln->journal, record, 0, &rank, sizeof rank));
     PV_TRY(pv_narrow_create(narrow, rank, ln->source->d_model));
-    PV_TRY(pv_journal_read(&ln->journal, record, sizeof(rank), narrow->weight,
-                           (size_t)rank * narrow->d_model * sizeof(*narrow->weight)));
+    PV_TRY(pv_journal_read(&ln->journal, record, sizeof rank, narrow->weight,
+                           (size_t)rank * narrow->d_model * sizeof *narrow->weight));
     pv_narrow_transpose(narrow);
     return PV_OK;
 }
@@ -53,36 +53,36 @@ static enum pv_status write_narrow(struct learner *ln, uint32_t l)
     struct pv_journal *j = &ln->journal;
 
     pv_journal_begin(j, PV_RECORD_NARROW, l, ln->router_key);
-    pv_journal_put(j, &narrow->rank, sizeof(narrow->rank));
-    pv_journal_put(j, narrow->weight, (size_t)narrow->rank * narrow->d_model * sizeof(*narrow->weight));
+    pv_journal_put(j, &narrow->rank, sizeof narrow->rank);
+    pv_journal_put(j, narrow->weight, (size_t)narrow->rank * narrow->d_model * sizeof *narrow->weight);
     return pv_journal_commit(j);
 }
 
 static enum pv_status read_router(struct learner *ln, uint32_t l, const struct pv_journal_record *record,
                                   struct pv_router *router)
 {
-    size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * width(ln, l);
-    uint64_t bias_at = sizeof(router->accuracy), weight_at = bias_at + n_clusters * sizeof(*router->bias);
+    const size_t n_clusters = ln->params.n_clusters, n_weights = n_clusters * width(ln, l);
+    const uint64_t bias_at = sizeof router->accuracy, weight_at = bias_at + n_clusters * sizeof *router->bias;
 
-    *router = (struct pv_router){.bias = pv_calloc(n_clusters, sizeof(*router->bias)),
-                                 .weight = pv_calloc(n_weights, sizeof(*router->weight))};
-    if (router->bias == NULL || router->weight == NULL)
+    *router = (struct pv_router){.bias = pv_calloc(n_clusters, sizeof *router->bias),
+                                 .weight = pv_calloc(n_weights, sizeof *router->weight)};
+    if (!router->bias || !router->weight)
         return PV_ERR_NOMEM;
-    PV_TRY(pv_journal_read(&ln->journal, record, 0, &router->accuracy, sizeof(router->accuracy)));
-    PV_TRY(pv_journal_read(&ln->journal, record, bias_at, router->bias, n_clusters * sizeof(*router->bias)));
+    PV_TRY(pv_journal_read(&ln->journal, record, 0, &router->accuracy, sizeof router->accuracy));
+    PV_TRY(pv_journal_read(&ln->journal, record, bias_at, router->bias, n_clusters * sizeof *router->bias));
     return pv_journal_read(&ln->journal, record, weight_at, router->weight,
-                           n_weights * sizeof(*router->weight));
+                           n_weights * sizeof *router->weight);
 }
 
 static enum pv_status write_router(struct learner *ln, uint32_t l, const struct pv_router *router)
 {
     struct pv_journal *j = &ln->journal;
-    size_t n_clusters = ln->params.n_clusters;
+    const size_t n_clusters = ln->params.n_clusters;
 
     pv_journal_begin(j, PV_RECORD_ROUTER, l, pv_learner_router_key(ln));
-    pv_journal_put(j, &router->accuracy, sizeof(router->accuracy));
-    pv_journal_put(j, router->bias, n_clusters * sizeof(*router->bias));
-    pv_journal_put(j, router->weight, n_clusters * width(ln, l) * sizeof(*router->weight));
+    pv_journal_put(j, &router->accuracy, sizeof router->accuracy);
+    pv_journal_put(j, router->bias, n_clusters * sizeof *router->bias);
+    pv_journal_put(j, router->weight, n_clusters * width(ln, l) * sizeof *router->weight);
     return pv_journal_commit(j);
 }
 
@@ -99,9 +99,9 @@ static enum pv_status train_centroid(struct learner *ln, uint32_t l, const struc
                                      struct pv_router *out)
 {
     const uint32_t *rows = ln->n_held_out > 0 ? ln->held_out : ln->train;
-    size_t n = ln->n_held_out > 0 ? ln->n_held_out : ln->n_train;
-    uint16_t *choice = pv_calloc(n, sizeof(*choice));
-    enum pv_status status = choice != NULL ? PV_OK : PV_ERR_NOMEM;
+    const size_t n = ln->n_held_out > 0 ? ln->n_held_out : ln->n_train;
+    uint16_t *choice = pv_calloc(n, sizeof *choice);
+    enum pv_status status = choice ? PV_OK : PV_ERR_NOMEM;
 
     if (status == PV_OK)
         status = pv_router_centroid(data->z, ln->source->d_model, ln->train, ln->n_train, ln->layers[l].own,
@@ -125,8 +125,8 @@ enum pv_status pv_learner_route(const struct learner *ln, uint32_t l, const uint
     if (layer->narrow.rank > 0)
         status = pv_narrow_rows(&layer->narrow, z, n_rows, ln->params.n_threads, &h);
     if (status == PV_OK)
-        status = pv_router_apply(&layer->router, ln->params.n_clusters, width(ln, l), h != NULL ? h : z, NULL,
-                                 n_rows, ln->params.n_threads, cluster);
+        status = pv_router_apply(&layer->router, ln->params.n_clusters, width(ln, l), h ? h : z, NULL, n_rows,
+                                 ln->params.n_threads, cluster);
     free(h);
     return status;
 }
@@ -208,7 +208,7 @@ static enum pv_status train_on(struct learner *ln, uint32_t l, const struct pv_l
         status = pv_narrow_rows(&layer->narrow, data->z, data->x.n_rows, ln->params.n_threads, &h);
     if (status == PV_OK)
         status = pv_gain_init(&gain, &data->x, &layer->lists, ln->train, ln->n_train);
-    rows.z = h != NULL ? h : data->z;
+    rows.z = h ? h : data->z;
     rows.gain = &gain;
     rows.start = &layer->router;
     if (status == PV_OK)
@@ -246,7 +246,7 @@ static enum pv_status get(struct learner *ln, uint32_t l, const struct pv_steps 
         pv_journal_find(&ln->journal, PV_RECORD_ROUTER, l, pv_learner_router_key(ln));
     enum pv_status status;
 
-    if (record != NULL) {
+    if (record) {
         pv_router_free(router);
         status = read_narrow(ln, l);
         if (status == PV_OK)
@@ -258,7 +258,7 @@ static enum pv_status get(struct learner *ln, uint32_t l, const struct pv_steps 
         return pv_fail(&ln->log, status, "fit: no memory to train the router of layer %u; use fewer tokens",
                        l);
     PV_TRY(status);
-    if (record != NULL)
+    if (record)
         return PV_OK;
     pv_info(&ln->log, "layer %u: router right for %.1f %% of held-out tokens", l, 100.0 * router->accuracy);
     return write_router(ln, l, router);

@@ -28,13 +28,13 @@ static enum pv_status fail_memory(const struct learner *ln, enum pv_status statu
 
 enum pv_status pv_learner_spend(struct learner *ln, double density)
 {
-    uint32_t n_layers = ln->source->n_layers;
-    struct pv_energy *energies = pv_calloc(n_layers, sizeof(*energies)); /* borrowed */
+    const uint32_t n_layers = ln->source->n_layers;
+    struct pv_energy *energies = pv_calloc(n_layers, sizeof *energies); /* borrowed */
     enum pv_status status = PV_ERR_NOMEM;
 
-    for (uint32_t l = 0; l < n_layers && energies != NULL; l++)
+    for (uint32_t l = 0; l < n_layers && energies; l++)
         energies[l] = ln->layers[l].energy;
-    if (energies != NULL)
+    if (energies)
         status = find_threshold(ln, energies, density, &ln->threshold, &ln->reached);
     for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
         ln->layers[l].energy.scale = energies[l].scale;
@@ -47,15 +47,15 @@ enum pv_status pv_learner_spend(struct learner *ln, double density)
 
 enum pv_status pv_learner_spend_hot(struct learner *ln)
 {
-    uint32_t n_layers = ln->source->n_layers;
-    struct pv_energy *energies = pv_calloc(n_layers, sizeof(*energies)); /* borrowed */
+    const uint32_t n_layers = ln->source->n_layers;
+    struct pv_energy *energies = pv_calloc(n_layers, sizeof *energies); /* borrowed */
     enum pv_status status = PV_ERR_NOMEM;
     float threshold;
     double reached;
 
-    for (uint32_t l = 0; l < n_layers && energies != NULL; l++)
+    for (uint32_t l = 0; l < n_layers && energies; l++)
         energies[l] = ln->layers[l].hot_energy;
-    if (energies != NULL)
+    if (energies)
         status = find_threshold(ln, energies, ln->params.density, &threshold, &reached);
     for (uint32_t l = 0; l < n_layers && status == PV_OK; l++)
         status = pv_mask_lists_choose(&ln->layers[l].hot, &energies[l], threshold);
@@ -65,15 +65,16 @@ enum pv_status pv_learner_spend_hot(struct learner *ln)
 
 double pv_learner_router_bytes(const struct pv_source *source, uint32_t n_clusters, uint32_t rank)
 {
-    double width = rank > 0 ? rank : source->d_model;
+    const double width = rank > 0 ? rank : source->d_model;
 
     return n_clusters * (2.0 * width + sizeof(float)) + 2.0 * rank * source->d_model;
 }
 
 double pv_learner_neuron_bytes(const struct pv_source *source)
 {
-    double matrices = source->variant % 2 != 0 ? 3.0 : 2.0;
-    double neuron = source->neuron_bytes > 0.0 ? source->neuron_bytes : matrices * 2.0 * source->d_model;
+    const double matrices = source->variant % 2 != 0 ? 3.0 : 2.0;
+    const double neuron =
+        source->neuron_bytes > 0.0 ? source->neuron_bytes : matrices * 2.0 * source->d_model;
 
     return neuron * source->d_ffn;
 }
@@ -91,15 +92,15 @@ static struct pv_fit_layer layer_result(const struct pv_mask_counts *counts, uin
 
 enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
 {
-    bool held_out = ln->n_held_out > 0;
+    const bool held_out = ln->n_held_out > 0;
     const uint32_t *rows = held_out ? ln->held_out : ln->train;
-    size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
-    uint32_t n_layers = ln->source->n_layers;
+    const size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
+    const uint32_t n_layers = ln->source->n_layers;
     struct pv_mask_counts all = {0};
     double router_bytes = 0.0, linear_bytes = pv_learner_router_bytes(ln->source, ln->params.n_clusters, 0);
 
-    out->layers = pv_calloc(n_layers, sizeof(*out->layers));
-    if (out->layers == NULL)
+    out->layers = pv_calloc(n_layers, sizeof *out->layers);
+    if (!out->layers)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %u layers' results", n_layers);
     out->n_layers = n_layers;
     for (uint32_t l = 0; l < n_layers; l++) {

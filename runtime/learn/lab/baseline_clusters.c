@@ -30,7 +30,7 @@ const struct pv_cluster_kind pv_cluster_kinds[] = {
      1},
     {"parvin-hits", "Parvin, clusters by what masks hit", PV_GROUP_HITS, PV_RULE_ACTIVE, PV_ROUTE_LINEAR, 1},
 };
-const uint32_t pv_n_cluster_kinds = sizeof(pv_cluster_kinds) / sizeof(pv_cluster_kinds[0]);
+const uint32_t pv_n_cluster_kinds = sizeof pv_cluster_kinds / sizeof pv_cluster_kinds[0];
 
 struct clustered {
     struct pv_predictor head;
@@ -50,15 +50,15 @@ static enum pv_status train(struct pv_predictor *p, const struct pv_predict_laye
 
 static enum pv_status fill_bits(struct clustered *c, const struct pv_energy *table, float threshold)
 {
-    size_t f = c->head.params.shape.d_ffn, words = pv_bit_words(f);
+    const size_t f = c->head.params.shape.d_ffn, words = pv_bit_words(f);
 
     for (uint32_t l = 0; l < c->head.params.shape.n_layers; l++) {
         struct pv_mask_lists lists;
-        enum pv_status status = pv_mask_lists_choose(&lists, &table[l], threshold);
+        const enum pv_status status = pv_mask_lists_choose(&lists, &table[l], threshold);
 
         if (status != PV_OK)
             return status;
-        memset(c->bits[l], 0, lists.n_clusters * words * sizeof(**c->bits));
+        memset(c->bits[l], 0, lists.n_clusters * words * sizeof **c->bits);
         for (uint32_t k = 0; k < lists.n_clusters; k++) {
             for (uint32_t i = lists.offset[k]; i < lists.offset[k + 1]; i++)
                 pv_bit_set(c->bits[l] + k * words, lists.neurons[i]);
@@ -70,7 +70,7 @@ static enum pv_status fill_bits(struct clustered *c, const struct pv_energy *tab
 
 static double union_density(const struct clustered *c)
 {
-    size_t f = c->head.params.shape.d_ffn, words = pv_bit_words(f);
+    const size_t f = c->head.params.shape.d_ffn, words = pv_bit_words(f);
     double sum = 0.0;
 
     for (uint32_t l = 0; l < c->head.params.shape.n_layers; l++) {
@@ -97,7 +97,7 @@ static enum pv_status set_density(struct pv_predictor *p, double density)
     float threshold;
 
     for (int i = 0; i < UNION_STEPS && c->kind->n_union > 1; i++) {
-        double middle = i == 0 ? density * 0.7 : 0.5 * (low + high);
+        const double middle = i == 0 ? density * 0.7 : 0.5 * (low + high);
         enum pv_status status = pv_energy_threshold(table, p->params.shape.n_layers, middle,
                                                     p->params.n_threads, &threshold, &reached);
 
@@ -112,7 +112,7 @@ static enum pv_status set_density(struct pv_predictor *p, double density)
     }
     if (c->kind->n_union == 1)
         low = density;
-    enum pv_status status =
+    const enum pv_status status =
         pv_energy_threshold(table, p->params.shape.n_layers, low, p->params.n_threads, &threshold, &reached);
     return status == PV_OK ? fill_bits(c, table, threshold) : status;
 }
@@ -128,13 +128,13 @@ static void predict_tokens(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct predicting *g = user;
     const struct pv_predict_params *params = &g->c->head.params;
-    uint32_t l = g->tokens->layer;
-    size_t d = params->shape.d_model, words = pv_bit_words(params->shape.d_ffn);
+    const uint32_t l = g->tokens->layer;
+    const size_t d = params->shape.d_model, words = pv_bit_words(params->shape.d_ffn);
     const struct pv_group_router *router = &g->c->g->layers[l].routers[g->c->kind->route];
-    float *room = pv_calloc(d + router->width + params->n_clusters, sizeof(*room));
+    float *room = pv_calloc(d + router->width + params->n_clusters, sizeof *room);
 
     (void)chunk;
-    if (room == NULL) {
+    if (!room) {
         g->failed = true;
         return;
     }
@@ -177,7 +177,7 @@ static double neuron_bytes(const struct pv_predictor *p, double density)
 
 static void free_own(struct clustered *c)
 {
-    for (uint32_t l = 0; c->own != NULL && l < c->head.params.shape.n_layers; l++)
+    for (uint32_t l = 0; c->own && l < c->head.params.shape.n_layers; l++)
         pv_mask_lists_free(&c->own[l]);
 }
 
@@ -185,9 +185,9 @@ static void destroy(struct pv_predictor *p)
 {
     struct clustered *c = (struct clustered *)p;
 
-    if (c == NULL)
+    if (!c)
         return;
-    for (uint32_t l = 0; c->bits != NULL && l < p->params.shape.n_layers; l++)
+    for (uint32_t l = 0; c->bits && l < p->params.shape.n_layers; l++)
         free(c->bits[l]);
     free_own(c);
     free(c->bits);
@@ -199,7 +199,7 @@ enum pv_status pv_predict_clusters_create(const struct pv_cluster_kind *kind, co
                                           struct pv_predictor **out)
 {
     const struct pv_predict_params *params = &g->params.base;
-    struct clustered *c = pv_calloc(1, sizeof(*c));
+    struct clustered *c = pv_calloc(1, sizeof *c);
     bool good = c != NULL;
 
     if (!good)
@@ -216,11 +216,11 @@ enum pv_status pv_predict_clusters_create(const struct pv_cluster_kind *kind, co
     c->head = (struct pv_predictor){.ops = &c->ops, .params = *params};
     c->kind = kind;
     c->g = g;
-    c->bits = pv_calloc(params->shape.n_layers, sizeof(*c->bits));
-    c->own = pv_calloc(params->shape.n_layers, sizeof(*c->own));
-    good = c->bits != NULL && c->own != NULL;
+    c->bits = pv_calloc(params->shape.n_layers, sizeof *c->bits);
+    c->own = pv_calloc(params->shape.n_layers, sizeof *c->own);
+    good = c->bits && c->own;
     for (uint32_t l = 0; good && l < params->shape.n_layers; l++) {
-        c->bits[l] = pv_calloc(params->n_clusters * pv_bit_words(params->shape.d_ffn), sizeof(**c->bits));
+        c->bits[l] = pv_calloc(params->n_clusters * pv_bit_words(params->shape.d_ffn), sizeof **c->bits);
         good = c->bits[l] != NULL;
     }
     if (!good) {
@@ -240,7 +240,7 @@ static uint32_t mean_pattern(const struct pv_energy *frequencies)
 enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p, enum pv_sweep_own masks, double density)
 {
     struct clustered *c = (struct clustered *)p;
-    enum pv_mask_rule rule =
+    const enum pv_mask_rule rule =
         masks == PV_SWEEP_RUN || masks == PV_SWEEP_OWN_BUDGET ? c->kind->rule : PV_RULE_ACTIVE;
     const struct pv_energy *table = c->g->tables[PV_ROUTE_OWN][rule];
     enum pv_status status = PV_OK;

@@ -86,8 +86,8 @@ static enum pv_status cluster(struct pv_group_work *w)
 {
     struct pv_steps steps = pv_group_stage(w, 0.4);
 
-    w->out->own_test = pv_calloc(w->in->test_x->n_rows, sizeof(*w->out->own_test));
-    if (w->out->own_test == NULL)
+    w->out->own_test = pv_calloc(w->in->test_x->n_rows, sizeof *w->out->own_test);
+    if (!w->out->own_test)
         return PV_ERR_NOMEM;
     if (w->g->params.by == PV_GROUP_KMODES)
         return cluster_bits(w, &steps);
@@ -110,7 +110,7 @@ static enum pv_mask_rule regroup_rule(const struct pv_grouping *g)
 
 static enum pv_status move_rows(struct pv_group_work *w, struct pv_sparse x, uint16_t *own)
 {
-    enum pv_mask_rule rule = regroup_rule(w->g);
+    const enum pv_mask_rule rule = regroup_rule(w->g);
 
     x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
     return pv_gain_regroup(&x, &w->out->lists, &w->g->tables[PV_ROUTE_OWN][rule][w->in->layer],
@@ -129,7 +129,7 @@ static enum pv_status work_begin(struct pv_group_work *w, struct pv_grouping *g,
                                  const struct pv_predict_layer *layer, const struct pv_steps *steps)
 {
     size_t n_rows = layer->x->n_rows, n = (size_t)layer->x->offset[n_rows];
-    size_t n_test = (size_t)layer->test_x->offset[layer->test_x->n_rows];
+    const size_t n_test = (size_t)layer->test_x->offset[layer->test_x->n_rows];
 
     n = n > n_test ? n : n_test;
     *w = (struct pv_group_work){.g = g,
@@ -141,12 +141,12 @@ static enum pv_status work_begin(struct pv_group_work *w, struct pv_grouping *g,
                                 .d = g->params.base.shape.d_model,
                                 .n_threads = g->params.base.n_threads,
                                 .steps = steps};
-    if (w->out->own == NULL)
+    if (!w->out->own)
         w->out->own = pv_calloc(n_rows, sizeof(uint16_t));
     w->own = w->out->own;
-    for (size_t p = 0; p < n && w->ones != NULL; p++)
+    for (size_t p = 0; p < n && w->ones; p++)
         w->ones[p] = ONE;
-    return w->own != NULL && w->routed != NULL && w->ones != NULL ? PV_OK : PV_ERR_NOMEM;
+    return w->own && w->routed && w->ones ? PV_OK : PV_ERR_NOMEM;
 }
 
 static void work_end(struct pv_group_work *w)
@@ -158,7 +158,7 @@ static void work_end(struct pv_group_work *w)
 /* Masks of all layers for one budget. */
 static enum pv_status choose_lists(struct pv_grouping *g, const struct pv_energy *table, double density)
 {
-    uint32_t n_layers = g->params.base.shape.n_layers;
+    const uint32_t n_layers = g->params.base.shape.n_layers;
     double reached;
     enum pv_status status =
         pv_energy_threshold(table, n_layers, density, g->params.base.n_threads, &g->threshold, &reached);
@@ -235,20 +235,20 @@ static bool table_wanted(const struct pv_grouping_params *params, int route, int
 
 enum pv_status pv_grouping_create(const struct pv_grouping_params *params, struct pv_grouping **out)
 {
-    struct pv_grouping *g = pv_calloc(1, sizeof(*g));
+    struct pv_grouping *g = pv_calloc(1, sizeof *g);
     bool good = g != NULL;
 
     if (!good)
         return PV_ERR_NOMEM;
     g->params = *params;
-    g->layers = pv_calloc(params->base.shape.n_layers, sizeof(*g->layers));
+    g->layers = pv_calloc(params->base.shape.n_layers, sizeof *g->layers);
     good = g->layers != NULL;
     for (int route = 0; route < PV_ROUTE_COUNT; route++) {
         for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
             if (!table_wanted(params, route, rule))
                 continue;
             g->tables[route][rule] = pv_calloc(params->base.shape.n_layers, sizeof(struct pv_energy));
-            good = good && g->tables[route][rule] != NULL;
+            good = good && g->tables[route][rule];
         }
     }
     if (!good) {
@@ -261,20 +261,20 @@ enum pv_status pv_grouping_create(const struct pv_grouping_params *params, struc
 
 void pv_grouping_destroy(struct pv_grouping *g)
 {
-    uint32_t n_layers = g != NULL ? g->params.base.shape.n_layers : 0;
+    const uint32_t n_layers = g ? g->params.base.shape.n_layers : 0;
 
-    if (g == NULL)
+    if (!g)
         return;
     for (int route = 0; route < PV_ROUTE_COUNT; route++) {
-        for (uint32_t l = 0; g->layers != NULL && l < n_layers; l++)
+        for (uint32_t l = 0; g->layers && l < n_layers; l++)
             pv_group_router_clear(&g->layers[l].routers[route]);
         for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
-            for (uint32_t l = 0; g->tables[route][rule] != NULL && l < n_layers; l++)
+            for (uint32_t l = 0; g->tables[route][rule] && l < n_layers; l++)
                 pv_energy_free(&g->tables[route][rule][l]);
             free(g->tables[route][rule]);
         }
     }
-    for (uint32_t l = 0; g->layers != NULL && l < n_layers; l++) {
+    for (uint32_t l = 0; g->layers && l < n_layers; l++) {
         free(g->layers[l].own);
         free(g->layers[l].own_test);
         pv_mask_lists_free(&g->layers[l].lists);
@@ -289,8 +289,7 @@ double pv_grouping_accuracy(const struct pv_grouping *g, enum pv_route_by route)
     double sum = 0.0;
 
     for (uint32_t l = 0; l < g->params.base.shape.n_layers; l++)
-        sum +=
-            g->layers[l].routers[route].weight_t != NULL ? g->layers[l].routers[route].accuracy : (double)NAN;
+        sum += g->layers[l].routers[route].weight_t ? g->layers[l].routers[route].accuracy : (double)NAN;
     return sum / g->params.base.shape.n_layers;
 }
 
@@ -299,7 +298,7 @@ uint32_t pv_grouping_rank(const struct pv_grouping *g)
     uint32_t most = 0;
 
     for (uint32_t l = 0; l < g->params.base.shape.n_layers; l++) {
-        uint32_t rank = g->layers[l].routers[PV_ROUTE_LOWRANK].narrow.rank;
+        const uint32_t rank = g->layers[l].routers[PV_ROUTE_LOWRANK].narrow.rank;
 
         most = rank > most ? rank : most;
     }

@@ -35,22 +35,22 @@ static enum pv_status ones_init(struct ones *o, const struct pv_sparse *x, const
     if (x->n_cols >= UINT16_MAX)
         return PV_ERR_UNSUPPORTED;
     for (size_t i = 0; i < n_rows; i++) {
-        size_t row = rows != NULL ? rows[i] : i;
+        size_t row = rows ? rows[i] : i;
 
         n += (size_t)(x->offset[row + 1] - x->offset[row]);
     }
-    o->offset = pv_calloc(n_rows + 1, sizeof(*o->offset));
-    o->col = pv_calloc(n, sizeof(*o->col));
-    o->root = pv_calloc(n, sizeof(*o->root));
-    if (o->offset == NULL || o->col == NULL || o->root == NULL) {
+    o->offset = pv_calloc(n_rows + 1, sizeof *o->offset);
+    o->col = pv_calloc(n, sizeof *o->col);
+    o->root = pv_calloc(n, sizeof *o->root);
+    if (!o->offset || !o->col || !o->root) {
         ones_free(o);
         return PV_ERR_NOMEM;
     }
     for (size_t i = 0; i < n_rows; i++) {
-        size_t row = rows != NULL ? rows[i] : i, count = (size_t)(x->offset[row + 1] - x->offset[row]);
+        const size_t row = rows ? rows[i] : i, count = (size_t)(x->offset[row + 1] - x->offset[row]);
         uint16_t *col = o->col + o->offset[i];
 
-        memcpy(col, x->col + x->offset[row], count * sizeof(*col));
+        memcpy(col, x->col + x->offset[row], count * sizeof *col);
         col[count] = (uint16_t)x->n_cols;
         o->offset[i + 1] = o->offset[i] + count + 1;
     }
@@ -66,10 +66,10 @@ static enum pv_status assign(const struct ones *o, const uint32_t *modes, uint32
                              uint32_t n_threads, uint16_t *cluster, float *distance)
 {
     size_t width = o->x.n_cols, words = pv_bit_words(width - 1), size;
-    float *centroids = pv_mul_size(n_clusters, width, &size) ? pv_calloc(size, sizeof(*centroids)) : NULL;
+    float *centroids = pv_mul_size(n_clusters, width, &size) ? pv_calloc(size, sizeof *centroids) : NULL;
     enum pv_status status;
 
-    if (centroids == NULL)
+    if (!centroids)
         return PV_ERR_NOMEM;
     for (uint32_t k = 0; k < n_clusters; k++) {
         for (size_t j = 0; j + 1 < width; j++)
@@ -80,7 +80,8 @@ static enum pv_status assign(const struct ones *o, const uint32_t *modes, uint32
                               cluster, distance);
     free(centroids);
     for (size_t i = 0; i < o->x.n_rows && status == PV_OK; i++) {
-        float n = (float)(o->offset[i + 1] - o->offset[i]); /* |p| + 1; scores come divided by its root */
+        const float n =
+            (float)(o->offset[i + 1] - o->offset[i]); /* |p| + 1; scores come divided by its root */
 
         distance[i] = n - 1.0f - distance[i] * sqrtf(n);
     }
@@ -101,24 +102,25 @@ struct kmodes {
 
 static void set_mode_to_row(struct kmodes *km, uint32_t k, size_t row)
 {
-    size_t words = pv_bit_words(km->o.x.n_cols - 1);
+    const size_t words = pv_bit_words(km->o.x.n_cols - 1);
 
-    memset(km->modes + k * words, 0, words * sizeof(*km->modes));
+    memset(km->modes + k * words, 0, words * sizeof *km->modes);
     for (uint64_t p = km->o.offset[row]; p + 1 < km->o.offset[row + 1]; p++)
         pv_bit_set(km->modes + k * words, km->o.col[p]);
 }
 
 static void start(struct kmodes *km, uint64_t seed)
 {
-    size_t n = km->o.x.n_rows;
+    const size_t n = km->o.x.n_rows;
     struct pv_rng rng;
 
     pv_rng_seed(&rng, seed);
     for (size_t i = 0; i < n; i++)
         km->order[i] = (uint32_t)i;
     for (uint32_t k = 0; k < km->n_clusters; k++) {
-        size_t other = k < n ? k + pv_rng_below(&rng, (uint32_t)(n - k)) : pv_rng_below(&rng, (uint32_t)n);
-        uint32_t row = km->order[other];
+        const size_t other =
+            k < n ? k + pv_rng_below(&rng, (uint32_t)(n - k)) : pv_rng_below(&rng, (uint32_t)n);
+        const uint32_t row = km->order[other];
 
         if (k < n) {
             km->order[other] = km->order[k];
@@ -131,9 +133,9 @@ static void start(struct kmodes *km, uint64_t seed)
 /* Majority votes; an empty cluster takes the row farthest from its mode. */
 static void vote(struct kmodes *km)
 {
-    size_t n = km->o.x.n_rows, n_cols = km->o.x.n_cols - 1, words = pv_bit_words(n_cols);
+    const size_t n = km->o.x.n_rows, n_cols = km->o.x.n_cols - 1, words = pv_bit_words(n_cols);
 
-    memset(km->first, 0, (km->n_clusters + (size_t)1) * sizeof(*km->first));
+    memset(km->first, 0, (km->n_clusters + (size_t)1) * sizeof *km->first);
     for (size_t i = 0; i < n; i++)
         km->first[km->cluster[i] + 1]++;
     for (uint32_t k = 0; k < km->n_clusters; k++) {
@@ -146,8 +148,8 @@ static void vote(struct kmodes *km)
         const uint32_t *own = km->order + km->first[k] - km->count[k];
         uint32_t *mode = km->modes + k * words;
 
-        memset(km->votes, 0, n_cols * sizeof(*km->votes));
-        memset(mode, 0, words * sizeof(*mode));
+        memset(km->votes, 0, n_cols * sizeof *km->votes);
+        memset(mode, 0, words * sizeof *mode);
         for (uint32_t i = 0; i < km->count[k]; i++) {
             for (uint64_t p = km->o.offset[own[i]]; p + 1 < km->o.offset[own[i] + 1]; p++)
                 km->votes[km->o.col[p]]++;
@@ -176,7 +178,7 @@ static void vote(struct kmodes *km)
 static enum pv_status run(struct kmodes *km, const struct pv_kmodes_params *params,
                           const struct pv_steps *steps, struct pv_kmodes_result *out)
 {
-    size_t n = km->o.x.n_rows;
+    const size_t n = km->o.x.n_rows;
 
     start(km, params->seed);
     for (uint32_t iter = 0; iter < params->n_iters; iter++) {
@@ -194,7 +196,7 @@ static enum pv_status run(struct kmodes *km, const struct pv_kmodes_params *para
             out->distance += (double)km->distance[i] / (double)n;
             n_moved += km->cluster[i] != km->last[i];
         }
-        memcpy(km->last, km->cluster, n * sizeof(*km->last));
+        memcpy(km->last, km->cluster, n * sizeof *km->last);
         if (iter > 0 && n_moved <= n / SETTLED_SHARE)
             break;
         vote(km);
@@ -215,17 +217,16 @@ enum pv_status pv_kmodes(const struct pv_sparse *x, const uint32_t *rows, size_t
     status = ones_init(&km.o, x, rows, n_rows);
     if (status != PV_OK)
         return status;
-    km.modes = pv_calloc(params->n_clusters * pv_bit_words(x->n_cols), sizeof(*km.modes));
-    km.cluster = pv_calloc(n_rows, sizeof(*km.cluster));
-    km.last = pv_calloc(n_rows, sizeof(*km.last));
-    km.distance = pv_calloc(n_rows, sizeof(*km.distance));
-    km.count = pv_calloc(params->n_clusters, sizeof(*km.count));
-    km.votes = pv_calloc(x->n_cols, sizeof(*km.votes));
-    km.first = pv_calloc(params->n_clusters + (size_t)1, sizeof(*km.first));
-    km.order = pv_calloc(n_rows, sizeof(*km.order));
+    km.modes = pv_calloc(params->n_clusters * pv_bit_words(x->n_cols), sizeof *km.modes);
+    km.cluster = pv_calloc(n_rows, sizeof *km.cluster);
+    km.last = pv_calloc(n_rows, sizeof *km.last);
+    km.distance = pv_calloc(n_rows, sizeof *km.distance);
+    km.count = pv_calloc(params->n_clusters, sizeof *km.count);
+    km.votes = pv_calloc(x->n_cols, sizeof *km.votes);
+    km.first = pv_calloc(params->n_clusters + (size_t)1, sizeof *km.first);
+    km.order = pv_calloc(n_rows, sizeof *km.order);
     status = PV_ERR_NOMEM;
-    if (km.modes != NULL && km.cluster != NULL && km.last != NULL && km.distance != NULL &&
-        km.count != NULL && km.votes != NULL && km.first != NULL && km.order != NULL)
+    if (km.modes && km.cluster && km.last && km.distance && km.count && km.votes && km.first && km.order)
         status = run(&km, params, steps, out);
     if (status == PV_OK)
         out->modes = km.modes;
@@ -246,14 +247,14 @@ enum pv_status pv_kmodes_assign(const struct pv_sparse *x, const uint32_t *rows,
                                 const uint32_t *modes, uint32_t n_clusters, uint32_t n_threads,
                                 uint16_t *cluster, float *distance)
 {
-    float *own = distance == NULL ? pv_calloc(n_rows, sizeof(*own)) : NULL;
+    float *own = !distance ? pv_calloc(n_rows, sizeof *own) : NULL;
     enum pv_status status = PV_ERR_NOMEM;
     struct ones o;
 
-    if (distance != NULL || own != NULL)
+    if (distance || own)
         status = ones_init(&o, x, rows, n_rows);
     if (status == PV_OK) {
-        status = assign(&o, modes, n_clusters, n_threads, cluster, distance != NULL ? distance : own);
+        status = assign(&o, modes, n_clusters, n_threads, cluster, distance ? distance : own);
         ones_free(&o);
     }
     free(own);

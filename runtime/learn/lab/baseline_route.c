@@ -18,9 +18,9 @@ static bool keep_router(const struct pv_group_work *w, const struct pv_router *f
                         struct pv_group_router *to)
 {
     to->width = width;
-    to->weight_t = pv_calloc((size_t)width * w->n_clusters, sizeof(*to->weight_t));
-    to->bias = pv_calloc(w->n_clusters, sizeof(*to->bias));
-    if (to->weight_t == NULL || to->bias == NULL)
+    to->weight_t = pv_calloc((size_t)width * w->n_clusters, sizeof *to->weight_t);
+    to->bias = pv_calloc(w->n_clusters, sizeof *to->bias);
+    if (!to->weight_t || !to->bias)
         return false;
     for (size_t k = 0; k < w->n_clusters; k++) {
         to->bias[k] = from->bias[k];
@@ -77,7 +77,7 @@ static enum pv_status sum_routed(struct pv_group_work *w, enum pv_route_by route
         struct pv_energy *table = w->g->tables[route][rule];
         struct pv_sparse bits = *w->in->x;
 
-        if (table == NULL)
+        if (!table)
             continue;
         pv_energy_free(&table[w->in->layer]);
         bits.root = rule == PV_RULE_ACTIVE ? w->ones : bits.root;
@@ -110,7 +110,7 @@ static enum pv_status train_lowrank(struct pv_group_work *w, const struct pv_rou
     const struct pv_steps steps = pv_group_stage(w, 0.24);
     struct pv_lowrank_router low;
     enum pv_status status = pv_router_train_lowrank(&params, &data, w->in->x->n_rows, linear, &steps, &low);
-    uint32_t rank = low.narrow.rank;
+    const uint32_t rank = low.narrow.rank;
 
     if (status != PV_OK)
         return status;
@@ -143,13 +143,13 @@ static enum pv_status train_centroid(struct pv_group_work *w)
 static bool restore_router(const struct pv_group_work *w, const struct pv_group_router *from,
                            struct pv_router *to)
 {
-    size_t n_clusters = w->n_clusters;
+    const size_t n_clusters = w->n_clusters;
 
-    *to = (struct pv_router){.weight = pv_calloc(n_clusters * w->d, sizeof(*to->weight)),
-                             .bias = pv_calloc(n_clusters, sizeof(*to->bias))};
-    if (to->weight == NULL || to->bias == NULL)
+    *to = (struct pv_router){.weight = pv_calloc(n_clusters * w->d, sizeof *to->weight),
+                             .bias = pv_calloc(n_clusters, sizeof *to->bias)};
+    if (!to->weight || !to->bias)
         return false;
-    memcpy(to->bias, from->bias, n_clusters * sizeof(*to->bias));
+    memcpy(to->bias, from->bias, n_clusters * sizeof *to->bias);
     for (size_t k = 0; k < n_clusters; k++) {
         for (size_t i = 0; i < w->d; i++)
             to->weight[k * w->d + i] = pv_float_to_half(from->weight_t[i * n_clusters + k]);
@@ -168,7 +168,7 @@ void pv_group_best(const struct pv_group_router *r, uint32_t n_clusters, const f
         pv_narrow_project(&r->narrow, z, room);
         in = room;
     }
-    memcpy(score, r->bias, n_clusters * sizeof(*score));
+    memcpy(score, r->bias, n_clusters * sizeof *score);
     for (size_t i = 0; i < r->width; i++) {
         for (size_t k = 0; k < n_clusters; k++)
             score[k] += in[i] * r->weight_t[i * n_clusters + k];
@@ -201,12 +201,12 @@ struct choosing {
 static void choose_rows(void *user, size_t chunk, size_t begin, size_t end)
 {
     const struct choosing *c = user;
-    size_t d = c->w->d;
-    float *room = pv_calloc(d + c->router->width + c->w->n_clusters, sizeof(*room));
+    const size_t d = c->w->d;
+    float *room = pv_calloc(d + c->router->width + c->w->n_clusters, sizeof *room);
 
     (void)chunk;
-    for (size_t i = begin; room != NULL && i < end; i++) {
-        size_t row = c->rows != NULL ? c->rows[i * c->stride] : i;
+    for (size_t i = begin; room && i < end; i++) {
+        const size_t row = c->rows ? c->rows[i * c->stride] : i;
 
         pv_predict_float_row(c->z + row * d, d, room);
         pv_group_best(c->router, c->w->n_clusters, room, room + d, c->pairs + 2 * i);
@@ -228,10 +228,10 @@ static enum pv_status judge_router(struct pv_group_work *w, enum pv_route_by rou
     size_t n = w->in->test_x->n_rows, right = 0;
     uint16_t *pairs;
 
-    if (r->weight_t == NULL)
+    if (!r->weight_t)
         return PV_OK;
-    pairs = pv_calloc(2 * n, sizeof(*pairs));
-    if (pairs == NULL)
+    pairs = pv_calloc(2 * n, sizeof *pairs);
+    if (!pairs)
         return PV_ERR_NOMEM;
     choose(&(struct choosing){.w = w, .router = r, .z = w->in->test_z, .pairs = pairs}, n);
     for (size_t i = 0; i < n; i++)
@@ -276,11 +276,11 @@ static enum pv_status judge(struct pv_group_work *w)
 {
     for (int route = PV_ROUTE_LINEAR; route < PV_ROUTE_COUNT; route++)
         PV_TRY(judge_router(w, (enum pv_route_by)route));
-    if (w->out->routers[PV_ROUTE_LINEAR].weight_t == NULL)
+    if (!w->out->routers[PV_ROUTE_LINEAR].weight_t)
         return PV_OK;
     w->out->n_pairs = w->in->n_train < PAIR_ROWS ? w->in->n_train : PAIR_ROWS;
-    w->out->pairs = pv_calloc(2 * w->out->n_pairs, sizeof(*w->out->pairs));
-    if (w->out->pairs == NULL)
+    w->out->pairs = pv_calloc(2 * w->out->n_pairs, sizeof *w->out->pairs);
+    if (!w->out->pairs)
         return PV_ERR_NOMEM;
     choose(&(struct choosing){.w = w,
                               .router = &w->out->routers[PV_ROUTE_LINEAR],

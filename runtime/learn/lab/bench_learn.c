@@ -41,7 +41,7 @@ struct layer {
 
 static void end_part(struct clock *c)
 {
-    double now = pv_now_s();
+    const double now = pv_now_s();
 
     if (c->last > 0.0 && (c->fastest == 0.0 || now - c->last < c->fastest))
         c->fastest = now - c->last;
@@ -53,13 +53,13 @@ static void end_part(struct clock *c)
 static bool on_report(void *user, const char *stage, double done, double total)
 {
     struct clock *c = user;
-    double part = floor((done - c->from) / (1.0 - c->from) * c->n_parts + 1e-6);
+    const double part = floor((done - c->from) / (1.0 - c->from) * c->n_parts + 1e-6);
 
     if (part > c->part) {
         end_part(c);
         c->part = part;
     }
-    return c->sink.fn == NULL || c->sink.fn(c->sink.user, stage, done, total);
+    return !c->sink.fn || c->sink.fn(c->sink.user, stage, done, total);
 }
 
 static struct pv_steps clock_start(struct clock *c, const struct pv_progress *sink, const char *stage,
@@ -71,13 +71,13 @@ static struct pv_steps clock_start(struct clock *c, const struct pv_progress *si
 
 static bool split(struct layer *l)
 {
-    size_t n = l->data.x.n_rows;
+    const size_t n = l->data.x.n_rows;
 
-    l->train = pv_calloc(n, sizeof(*l->train));
-    l->held_out = pv_calloc(n, sizeof(*l->held_out));
-    l->own = pv_calloc(n, sizeof(*l->own));
-    l->routed = pv_calloc(n, sizeof(*l->routed));
-    if (l->train == NULL || l->held_out == NULL || l->own == NULL || l->routed == NULL)
+    l->train = pv_calloc(n, sizeof *l->train);
+    l->held_out = pv_calloc(n, sizeof *l->held_out);
+    l->own = pv_calloc(n, sizeof *l->own);
+    l->routed = pv_calloc(n, sizeof *l->routed);
+    if (!l->train || !l->held_out || !l->own || !l->routed)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (i % HELD_OUT == HELD_OUT - 1)
@@ -220,9 +220,9 @@ static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_devic
     enum pv_status status = pv_synthetic_make(&synthetic, &l.data);
     double begin;
 
-    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters))
+    if (device && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters))
         l.clusters_on = device;
-    if (device != NULL && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_router))
+    if (device && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_router))
         l.router_on = device;
     if (status == PV_OK && !split(&l))
         status = PV_ERR_NOMEM;
@@ -298,7 +298,7 @@ enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
 
     p.seed = p.seed != 0 ? p.seed : 1;
     PV_TRY(check(&p, &full));
-    if (p.context != NULL && p.learn_on != PV_LEARN_CPU)
+    if (p.context && p.learn_on != PV_LEARN_CPU)
         PV_TRY(pv_device_open(p.context, p.device, NULL, &device));
     status = run_all(&p, device, full, row, user);
     pv_device_close(device);

@@ -37,9 +37,9 @@ double pv_predict_all_rows(const struct pv_predictor *p, double density)
 
 void pv_predict_dense_row(const struct pv_sparse *x, size_t row, float *c)
 {
-    memset(c, 0, x->n_cols * sizeof(*c));
+    memset(c, 0, x->n_cols * sizeof *c);
     for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++) {
-        float root = pv_root_to_float(x->root[p]);
+        const float root = pv_root_to_float(x->root[p]);
 
         c[x->col[p]] = root * root;
     }
@@ -68,16 +68,16 @@ static void sample_rows(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct sampling *g = user;
     const struct pv_predict_params *params = &g->s->head.params;
-    size_t d = params->shape.d_model, f = params->shape.d_ffn;
-    float *room = pv_calloc(room_size(&params->shape), sizeof(*room));
+    const size_t d = params->shape.d_model, f = params->shape.d_ffn;
+    float *room = pv_calloc(room_size(&params->shape), sizeof *room);
 
     (void)chunk;
-    if (room == NULL) {
+    if (!room) {
         g->failed = true;
         return;
     }
     for (size_t i = begin; i < end; i++) {
-        size_t row = g->in->train[i * g->in->n_train / g->layer->n_sample];
+        const size_t row = g->in->train[i * g->in->n_train / g->layer->n_sample];
 
         pv_predict_float_row(g->in->z + row * d, d, room);
         pv_predict_dense_row(g->in->x, row, room + d);
@@ -101,8 +101,8 @@ static enum pv_status train(struct pv_predictor *p, const struct pv_predict_laye
     most = most < SAMPLE_ROWS ? most : SAMPLE_ROWS;
     layer->n_sample = in->n_train < most ? in->n_train : most;
     layer->state = s->kind->learn(&p->params, in);
-    layer->sample = pv_calloc(layer->n_sample * p->params.shape.d_ffn, sizeof(*layer->sample));
-    if (layer->state == NULL || layer->sample == NULL)
+    layer->sample = pv_calloc(layer->n_sample * p->params.shape.d_ffn, sizeof *layer->sample);
+    if (!layer->state || !layer->sample)
         return PV_ERR_NOMEM;
     pv_parallel_for(p->params.n_threads, layer->n_sample, (layer->n_sample + TOKEN_CHUNK - 1) / TOKEN_CHUNK,
                     sample_rows, &g);
@@ -138,13 +138,13 @@ static void find_threshold(struct scored *s, uint32_t first, uint32_t end, doubl
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
-        memcpy(&threshold, &middle, sizeof(threshold));
+        memcpy(&threshold, &middle, sizeof threshold);
         if (density_at(s, first, end, threshold) <= density)
             high = middle;
         else
             low = middle + 1;
     }
-    memcpy(&threshold, &high, sizeof(threshold));
+    memcpy(&threshold, &high, sizeof threshold);
     for (uint32_t l = first; l < end; l++)
         s->layers[l].threshold = threshold;
 }
@@ -154,7 +154,7 @@ static void find_threshold(struct scored *s, uint32_t first, uint32_t end, doubl
 static float next_below(const struct scored *s, uint32_t layer)
 {
     const struct score_layer *l = &s->layers[layer];
-    size_t n = l->n_sample * s->head.params.shape.d_ffn;
+    const size_t n = l->n_sample * s->head.params.shape.d_ffn;
     float top = -1.0f, below = -1.0f;
 
     for (size_t i = 0; i < n; i++) {
@@ -170,14 +170,14 @@ static float next_below(const struct scored *s, uint32_t layer)
 
 static void spend_rest(struct scored *s, double density)
 {
-    uint32_t n = s->head.params.shape.n_layers;
+    const uint32_t n = s->head.params.shape.n_layers;
     double spent = 0.0;
 
     for (uint32_t l = 0; l < n; l++)
         spent += share_above(s, l, s->layers[l].threshold) / n;
     for (uint32_t l = 0; l < n; l++) {
-        float lower = next_below(s, l);
-        double more = (share_above(s, l, lower) - share_above(s, l, s->layers[l].threshold)) / n;
+        const float lower = next_below(s, l);
+        const double more = (share_above(s, l, lower) - share_above(s, l, s->layers[l].threshold)) / n;
 
         if (more > 0.0 && spent + more <= density) {
             s->layers[l].threshold = lower;
@@ -189,7 +189,7 @@ static void spend_rest(struct scored *s, double density)
 static enum pv_status set_density(struct pv_predictor *p, double density)
 {
     struct scored *s = (struct scored *)p;
-    uint32_t n = p->params.shape.n_layers;
+    const uint32_t n = p->params.shape.n_layers;
 
     for (uint32_t l = 0; l < n && s->kind->per_layer; l++)
         find_threshold(s, l, l + 1, density);
@@ -211,11 +211,11 @@ static void predict_tokens(void *user, size_t chunk, size_t begin, size_t end)
     struct predicting *g = user;
     const struct pv_predict_params *params = &g->s->head.params;
     const struct score_layer *layer = &g->s->layers[g->tokens->layer];
-    size_t d = params->shape.d_model, f = params->shape.d_ffn, words = pv_bit_words(f);
-    float *room = pv_calloc(room_size(&params->shape), sizeof(*room));
+    const size_t d = params->shape.d_model, f = params->shape.d_ffn, words = pv_bit_words(f);
+    float *room = pv_calloc(room_size(&params->shape), sizeof *room);
 
     (void)chunk;
-    if (room == NULL) {
+    if (!room) {
         g->failed = true;
         return;
     }
@@ -248,12 +248,12 @@ static void destroy(struct pv_predictor *p)
 {
     struct scored *s = (struct scored *)p;
 
-    for (uint32_t l = 0; s != NULL && l < p->params.shape.n_layers; l++) {
-        if (s->layers[l].state != NULL)
+    for (uint32_t l = 0; s && l < p->params.shape.n_layers; l++) {
+        if (s->layers[l].state)
             s->kind->release(s->layers[l].state);
         free(s->layers[l].sample);
     }
-    if (s != NULL)
+    if (s)
         free(s->layers);
     free(s);
 }
@@ -261,9 +261,9 @@ static void destroy(struct pv_predictor *p)
 enum pv_status pv_predict_score_create(const struct pv_score_kind *kind,
                                        const struct pv_predict_params *params, struct pv_predictor **out)
 {
-    struct scored *s = pv_calloc(1, sizeof(*s));
+    struct scored *s = pv_calloc(1, sizeof *s);
 
-    if (s == NULL)
+    if (!s)
         return PV_ERR_NOMEM;
     s->kind = kind;
     s->ops = kind->ops;
@@ -271,12 +271,12 @@ enum pv_status pv_predict_score_create(const struct pv_score_kind *kind,
     s->ops.set_density = set_density;
     s->ops.predict = predict;
     s->ops.predictor_bytes = predictor_bytes;
-    if (s->ops.neuron_bytes == NULL)
+    if (!s->ops.neuron_bytes)
         s->ops.neuron_bytes = pv_predict_all_rows;
     s->ops.destroy = destroy;
     s->head = (struct pv_predictor){.ops = &s->ops, .params = *params};
-    s->layers = pv_calloc(params->shape.n_layers, sizeof(*s->layers));
-    if (s->layers == NULL) {
+    s->layers = pv_calloc(params->shape.n_layers, sizeof *s->layers);
+    if (!s->layers) {
         free(s);
         return PV_ERR_NOMEM;
     }

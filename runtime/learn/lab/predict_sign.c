@@ -15,10 +15,10 @@ static void pack_signs(const float *values, size_t n, uint32_t *bits)
 
 static void *learn(const struct pv_predict_params *params, const struct pv_predict_layer *in)
 {
-    size_t d = params->shape.d_model, f = params->shape.d_ffn, words = pv_bit_words(d);
-    uint32_t *signs = pv_calloc(f * words, sizeof(*signs));
+    const size_t d = params->shape.d_model, f = params->shape.d_ffn, words = pv_bit_words(d);
+    uint32_t *signs = pv_calloc(f * words, sizeof *signs);
 
-    for (size_t j = 0; signs != NULL && j < f; j++)
+    for (size_t j = 0; signs && j < f; j++)
         pack_signs(in->w + j * d, d, signs + j * words);
     return signs;
 }
@@ -28,16 +28,16 @@ static void score(const void *state, const struct pv_predict_params *params, con
                   float *room, float *out)
 {
     const uint32_t *signs = state;
-    size_t d = params->shape.d_model, words = pv_bit_words(d);
+    const size_t d = params->shape.d_model, words = pv_bit_words(d);
     uint32_t packed[64];
 
     (void)c, (void)room;
     for (uint32_t j = 0; j < params->shape.d_ffn; j++)
         out[j] = (float)d;
     for (size_t first = 0; first < words; first += 64) { /* in parts, so that no width needs more room */
-        size_t n = words - first < 64 ? words - first : 64, left = d - first * 32;
+        const size_t n = words - first < 64 ? words - first : 64, left = d - first * 32;
 
-        memset(packed, 0, sizeof(packed));
+        memset(packed, 0, sizeof packed);
         pack_signs(z + first * 32, left < n * 32 ? left : n * 32, packed);
         for (uint32_t j = 0; j < params->shape.d_ffn; j++)
             out[j] -= (float)pv_bit_count_xor(signs + j * words + first, packed, n);

@@ -23,7 +23,8 @@ struct svd {
 /* r (d + F) numbers for the bytes of K (d + 2): K router rows and their biases. */
 static uint32_t rank_for(const struct pv_predict_params *p)
 {
-    double r = (double)p->n_clusters * (p->shape.d_model + 2.0) / ((double)p->shape.d_model + p->shape.d_ffn);
+    const double r =
+        (double)p->n_clusters * (p->shape.d_model + 2.0) / ((double)p->shape.d_model + p->shape.d_ffn);
 
     return r < 1.0 ? 1 : r > p->shape.d_model ? p->shape.d_model : (uint32_t)r;
 }
@@ -59,19 +60,19 @@ static void weigh_gated(const struct pv_predict_params *params, const float *squ
 /* Errors of the prediction, and the weights, over a sample of the rows. */
 static bool measure(const struct pv_predict_params *params, const struct pv_predict_layer *in, struct svd *s)
 {
-    size_t d = params->shape.d_model, f = params->shape.d_ffn;
-    size_t n = in->n_train < ERROR_ROWS ? in->n_train : ERROR_ROWS;
+    const size_t d = params->shape.d_model, f = params->shape.d_ffn;
+    const size_t n = in->n_train < ERROR_ROWS ? in->n_train : ERROR_ROWS;
     struct pv_lowrank exact = {.n_rows = (uint32_t)f, .n_cols = (uint32_t)d, .rank = (uint32_t)d};
-    float *room = pv_calloc(2 * d + 5 * f, sizeof(*room)), *z = room, *h = room + d, *truth = room + 2 * d;
+    float *room = pv_calloc(2 * d + 5 * f, sizeof *room), *z = room, *h = room + d, *truth = room + 2 * d;
     float *guess = truth + f, *c = guess + f, *square = c + f, *fired = square + f;
 
     exact.a_t = pv_calloc(d * f, sizeof(float));
-    for (size_t i = 0; exact.a_t != NULL && i < d; i++) {
+    for (size_t i = 0; exact.a_t && i < d; i++) {
         for (size_t j = 0; j < f; j++)
             exact.a_t[i * f + j] = in->w[j * d + i];
     }
-    for (size_t i = 0; room != NULL && exact.a_t != NULL && i < n; i++) {
-        size_t row = in->train[i * in->n_train / n];
+    for (size_t i = 0; room && exact.a_t && i < n; i++) {
+        const size_t row = in->train[i * in->n_train / n];
 
         pv_predict_float_row(in->z + row * d, d, z);
         pv_predict_dense_row(in->x, row, c);
@@ -79,20 +80,20 @@ static bool measure(const struct pv_predict_params *params, const struct pv_pred
         pv_lowrank_project(&s->map, z, h);
         pv_lowrank_expand(&s->map, h, guess);
         for (size_t j = 0; j < f; j++) {
-            float e = truth[j] - guess[j], a = activate(params->shape.act, truth[j]);
+            const float e = truth[j] - guess[j], a = activate(params->shape.act, truth[j]);
 
             s->deviation[j] += e * e / (float)n;
             square[j] += c[j] * c[j];
             fired[j] += a * a;
         }
     }
-    for (size_t j = 0; room != NULL && exact.a_t != NULL && j < f; j++) {
+    for (size_t j = 0; room && exact.a_t && j < f; j++) {
         s->deviation[j] = sqrtf(s->deviation[j]);
         s->weight[j] = in->norm[j] * in->norm[j];
     }
-    if (room != NULL && exact.a_t != NULL && params->shape.gated)
+    if (room && exact.a_t && params->shape.gated)
         weigh_gated(params, square, fired, s);
-    bool good = room != NULL && exact.a_t != NULL;
+    const bool good = room && exact.a_t;
     free(exact.a_t);
     free(room);
     return good;
@@ -111,14 +112,14 @@ static void release(void *state)
 static void *learn_with(const struct pv_predict_params *params, const struct pv_predict_layer *in,
                         const float *moment)
 {
-    struct svd *s = pv_calloc(1, sizeof(*s));
+    struct svd *s = pv_calloc(1, sizeof *s);
 
-    if (s == NULL)
+    if (!s)
         return NULL;
     s->scale = in->scale;
     s->deviation = pv_calloc(params->shape.d_ffn, sizeof(float));
     s->weight = pv_calloc(params->shape.d_ffn, sizeof(float));
-    if (s->deviation == NULL || s->weight == NULL ||
+    if (!s->deviation || !s->weight ||
         pv_lowrank_find(in->w, params->shape.d_ffn, params->shape.d_model, moment, rank_for(params),
                         params->seed, params->n_threads, &s->map) != PV_OK ||
         !measure(params, in, s)) {
@@ -137,7 +138,7 @@ static void *learn_lowrank(const struct pv_predict_params *params, const struct 
 {
     float *moment =
         pv_lowrank_moment(in->z, params->shape.d_model, in->train, in->n_train, params->n_threads);
-    void *state = moment != NULL ? learn_with(params, in, moment) : NULL;
+    void *state = moment ? learn_with(params, in, moment) : NULL;
 
     free(moment);
     return state;

@@ -12,9 +12,9 @@ struct scaled {
 
 static struct scaled *scaled_new(const struct pv_predict_layer *in)
 {
-    struct scaled *s = pv_calloc(1, sizeof(*s) + in->x->n_cols * sizeof(float));
+    struct scaled *s = pv_calloc(1, sizeof *s + in->x->n_cols * sizeof(float));
 
-    if (s != NULL)
+    if (s)
         s->scale = in->scale;
     return s;
 }
@@ -53,7 +53,7 @@ static void *learn_magnitude(const struct pv_predict_params *params, const struc
 {
     struct scaled *s = scaled_new(in);
 
-    for (uint32_t j = 0; s != NULL && j < params->shape.d_ffn; j++)
+    for (uint32_t j = 0; s && j < params->shape.d_ffn; j++)
         s->values[j] = in->norm[j] > 0.0f ? 1.0f / in->norm[j] : 0.0f;
     return s;
 }
@@ -97,11 +97,11 @@ static void *learn_static(const struct pv_predict_params *params, const struct p
     struct scaled *s = scaled_new(in);
 
     (void)params;
-    for (size_t i = 0; s != NULL && i < in->n_train; i++) {
-        size_t row = in->train[i];
+    for (size_t i = 0; s && i < in->n_train; i++) {
+        const size_t row = in->train[i];
 
         for (uint64_t p = in->x->offset[row]; p < in->x->offset[row + 1]; p++) {
-            float root = pv_root_to_float(in->x->root[p]);
+            const float root = pv_root_to_float(in->x->root[p]);
 
             s->values[in->x->col[p]] += root * root * root * root / (float)in->n_train;
         }

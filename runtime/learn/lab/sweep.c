@@ -39,7 +39,7 @@ const char *pv_sweep_method_name(uint32_t i)
 
 static bool wanted(const struct sweep *s, const char *name)
 {
-    bool found = s->params.methods == NULL;
+    bool found = !s->params.methods;
 
     for (uint32_t i = 0; i < s->params.n_methods && !found; i++)
         found = strcmp(s->params.methods[i], name) == 0;
@@ -111,7 +111,7 @@ static enum pv_status run_row(struct sweep *s, struct pv_predictor *p, double de
  * times the highest, so that they can be compared at the bytes that others read. */
 static uint32_t n_runs(const struct sweep *s, const struct pv_score_kind *kind)
 {
-    uint32_t n = s->params.n_densities;
+    const uint32_t n = s->params.n_densities;
 
     return n > 0 && kind == &pv_predict_sign ? n + 2 : n;
 }
@@ -148,14 +148,14 @@ static enum pv_status run_scores(struct sweep *s, bool clustered, uint32_t n_clu
 
         status = pv_sweep_layer_load(&s->data, l, &layer);
         for (int i = 0; i < N_SCORES && status == PV_OK; i++) {
-            if (p[i] != NULL)
+            if (p[i])
                 status = p[i]->ops->train(p[i], &layer.in, &steps);
         }
         pv_sweep_layer_free(&layer);
     }
     learned = pv_now_s() - started;
     for (int i = 0; i < N_SCORES && status == PV_OK; i++) {
-        for (uint32_t k = 0; k < n_runs(s, scores[i]) && status == PV_OK && p[i] != NULL; k++) {
+        for (uint32_t k = 0; k < n_runs(s, scores[i]) && status == PV_OK && p[i]; k++) {
             struct pv_sweep_row row = new_row(p[i]);
 
             started = pv_now_s();
@@ -166,7 +166,7 @@ static enum pv_status run_scores(struct sweep *s, bool clustered, uint32_t n_clu
         }
     }
     for (int i = 0; i < N_SCORES; i++) {
-        if (p[i] != NULL)
+        if (p[i])
             p[i]->ops->destroy(p[i]);
     }
     return status == PV_ERR_NOMEM ? fail_memory(s) : status;
@@ -176,7 +176,7 @@ static enum pv_status run_scores(struct sweep *s, bool clustered, uint32_t n_clu
 static enum pv_status judge_own(struct sweep *s, struct pv_predictor *p, double density,
                                 struct pv_sweep_row *row)
 {
-    uint32_t n_layers = s->data.shape.n_layers;
+    const uint32_t n_layers = s->data.shape.n_layers;
     struct pv_mask_counts all = {0};
 
     row->own_weighted_recall = 0.0;
@@ -258,7 +258,7 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
         status = judge_rows(s, p, &like, kind);
     for (uint32_t i = 0; i < s->params.n_densities && status == PV_OK; i++) {
         struct pv_sweep_row row = like;
-        double started = pv_now_s();
+        const double started = pv_now_s();
 
         if (kind->route == PV_ROUTE_REFINED) {
             status = refine(s, grouping, s->params.densities[i]);
@@ -279,8 +279,8 @@ static enum pv_status run_kind(struct sweep *s, const struct pv_cluster_kind *ki
 /* Tokens through the network that take as long as learning a grouping. */
 static double grouping_weight(const struct sweep *s, uint32_t n_clusters)
 {
-    double active = s->data.active * s->data.shape.d_ffn * s->params.n_iters;
-    double router = s->params.n_densities > 0 ? 4.0 * s->data.shape.d_model * s->params.n_epochs : 0.0;
+    const double active = s->data.active * s->data.shape.d_ffn * s->params.n_iters;
+    const double router = s->params.n_densities > 0 ? 4.0 * s->data.shape.d_model * s->params.n_epochs : 0.0;
 
     return (active + router) * n_clusters * (double)s->data.n_train * s->data.shape.n_layers / macs_per_token;
 }
@@ -329,7 +329,7 @@ static double group_density(const struct sweep *s)
 static enum pv_status learn_grouping(struct sweep *s, struct pv_grouping *grouping, enum pv_group_by by,
                                      double weight)
 {
-    uint32_t n_moves = pv_group_moves(by);
+    const uint32_t n_moves = pv_group_moves(by);
 
     if (n_moves == 0)
         return learn_each(s, grouping, weight, pv_grouping_train);
@@ -350,7 +350,7 @@ static enum pv_status run_grouping(struct sweep *s, enum pv_group_by by, uint32_
                                         .held_out = s->data.held_out,
                                         .n_held_out = s->data.n_held_out};
     struct pv_grouping *grouping = NULL;
-    double started = pv_now_s();
+    const double started = pv_now_s();
     enum pv_status status = PV_OK;
 
     for (uint32_t i = 0; i < pv_n_cluster_kinds; i++) {
@@ -380,10 +380,10 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
     p->n_epochs = p->n_epochs != 0 ? p->n_epochs : 12;
     p->active_share = p->active_share > 0.0 ? p->active_share : 0.5;
     p->seed = p->seed != 0 ? p->seed : 1;
-    if (engine->clusters != NULL)
+    if (engine->clusters)
         return pv_fail(engine->log, PV_ERR_ARG,
                        "sweep: learns from a dense engine; create it without clusters");
-    if (p->n_ctx > engine->n_ctx || p->work_path == NULL)
+    if (p->n_ctx > engine->n_ctx || !p->work_path)
         return pv_fail(engine->log, PV_ERR_ARG, "sweep: needs a path for its files and windows that fit");
     for (uint32_t i = 0; i < p->n_densities; i++) {
         if (!(p->densities[i] > 0.0 && p->densities[i] <= 1.0))
@@ -396,7 +396,7 @@ static enum pv_status resolve(struct sweep *s, const struct pv_engine *engine,
     for (uint32_t i = 0; i < p->n_methods; i++) {
         bool found = false;
 
-        for (uint32_t m = 0; pv_sweep_method_name(m) != NULL; m++)
+        for (uint32_t m = 0; pv_sweep_method_name(m); m++)
             found = found || strcmp(p->methods[i], pv_sweep_method_name(m)) == 0;
         if (!found)
             return pv_fail(
@@ -414,12 +414,12 @@ static enum pv_status prepare(struct sweep *s)
     const struct pv_predict_shape *shape = &s->data.shape;
     double runs = 1.0, learn = 0.0;
 
-    s->layer_energy = pv_calloc(shape->n_layers, sizeof(*s->layer_energy));
-    s->layer_density = pv_calloc(shape->n_layers, sizeof(*s->layer_density));
-    if (s->layer_energy == NULL || s->layer_density == NULL)
+    s->layer_energy = pv_calloc(shape->n_layers, sizeof *s->layer_energy);
+    s->layer_density = pv_calloc(shape->n_layers, sizeof *s->layer_density);
+    if (!s->layer_energy || !s->layer_density)
         return fail_memory(s);
-    for (uint32_t m = 0; pv_sweep_method_name(m) != NULL; m++) {
-        bool clustered = m >= N_SCORES || scores[m]->ops.clustered;
+    for (uint32_t m = 0; pv_sweep_method_name(m); m++) {
+        const bool clustered = m >= N_SCORES || scores[m]->ops.clustered;
 
         if (wanted(s, pv_sweep_method_name(m)))
             runs += (clustered ? (double)s->params.n_clusters : 1.0) *

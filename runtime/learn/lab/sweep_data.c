@@ -35,12 +35,12 @@ static enum pv_status capture(struct pv_sweep_data *data, struct pv_sweep_text *
     struct pv_steps steps = {.sink = params->progress, .stage = "capture", .total = text->windows.n_windows};
     char path[4096];
     bool resumed;
-    int n = snprintf(path, sizeof(path), "%s.%s", params->work_path, name);
+    const int n = snprintf(path, sizeof path, "%s.%s", params->work_path, name);
 
-    if (n < 0 || (size_t)n >= sizeof(path))
+    if (n < 0 || (size_t)n >= sizeof path)
         return pv_fail(data->engine->log, PV_ERR_ARG, "sweep: the name of the temporary files is too long");
-    text->tau = pv_calloc(data->shape.n_layers, sizeof(*text->tau));
-    if (text->tau == NULL)
+    text->tau = pv_calloc(data->shape.n_layers, sizeof *text->tau);
+    if (!text->tau)
         return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for %u thresholds",
                        data->shape.n_layers);
     text->key = pv_capture_key(&data->source, &text->windows, &how);
@@ -54,10 +54,10 @@ static enum pv_status survey(struct pv_sweep_data *data)
     size_t n = data->fit.windows.n_tokens, block = n / 40;
     double sum = 0.0;
 
-    data->train = pv_calloc(n, sizeof(*data->train));
-    data->held_out = pv_calloc(n, sizeof(*data->held_out));
-    data->scale = pv_calloc(data->shape.n_layers, sizeof(*data->scale));
-    if (data->train == NULL || data->held_out == NULL || data->scale == NULL)
+    data->train = pv_calloc(n, sizeof *data->train);
+    data->held_out = pv_calloc(n, sizeof *data->held_out);
+    data->scale = pv_calloc(data->shape.n_layers, sizeof *data->scale);
+    if (!data->train || !data->held_out || !data->scale)
         return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for %zu tokens", n);
     block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
     for (size_t i = 0; i < n; i++) {
@@ -73,7 +73,7 @@ static enum pv_status survey(struct pv_sweep_data *data)
         PV_TRY(pv_capture_load(&data->fit.journal, data->fit.key, &data->source, &data->fit.windows, l, false,
                                &layer));
         for (size_t i = 0; i < data->n_train; i++) {
-            size_t row = data->train[i];
+            const size_t row = data->train[i];
 
             active += (double)(layer.x.offset[row + 1] - layer.x.offset[row]);
             for (uint64_t p = layer.x.offset[row]; p < layer.x.offset[row + 1]; p++)
@@ -151,12 +151,12 @@ static enum pv_status load_weights(const struct pv_sweep_data *data, uint32_t l,
 {
     const struct pv_model_layer *layer = &data->engine->model->layers[l];
     const struct pv_gguf_tensor *decides = data->shape.gated ? layer->ffn_gate : layer->ffn_up;
-    size_t d = data->shape.d_model, f = data->shape.d_ffn;
-    float *row = pv_calloc(f, sizeof(*row));
+    const size_t d = data->shape.d_model, f = data->shape.d_ffn;
+    float *row = pv_calloc(f, sizeof *row);
 
-    out->w = pv_calloc(f * d, sizeof(*out->w));
-    out->norm = pv_calloc(f, sizeof(*out->norm));
-    if (row == NULL || out->w == NULL || out->norm == NULL) {
+    out->w = pv_calloc(f * d, sizeof *out->w);
+    out->norm = pv_calloc(f, sizeof *out->norm);
+    if (!row || !out->w || !out->norm) {
         free(row);
         return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for the weights of layer %u", l);
     }

@@ -22,7 +22,7 @@ struct run {
 
 bool pv_sweep_report(const struct pv_sweep_progress *p, const char *stage, double more)
 {
-    return p->sink.fn == NULL || p->sink.fn(p->sink.user, stage, p->done + more, p->total);
+    return !p->sink.fn || p->sink.fn(p->sink.user, stage, p->done + more, p->total);
 }
 
 double pv_sweep_run_tokens(const struct pv_sweep_data *data)
@@ -33,8 +33,8 @@ double pv_sweep_run_tokens(const struct pv_sweep_data *data)
 static void count_token(struct tally *n, const uint32_t *mask, const float *c, float tau, uint32_t d_ffn)
 {
     for (uint32_t j = 0; j < d_ffn; j++) {
-        bool kept = pv_bit_get(mask, j), active = c[j] > tau;
-        double energy = (double)c[j] * (double)c[j];
+        const bool kept = pv_bit_get(mask, j), active = c[j] > tau;
+        const double energy = (double)c[j] * (double)c[j];
 
         n->active += active;
         n->both += active && kept;
@@ -48,8 +48,8 @@ static void count_token(struct tally *n, const uint32_t *mask, const float *c, f
 static enum pv_status on_mask(void *user, const struct pv_capture *tokens, uint32_t *bits)
 {
     struct run *run = user;
-    uint32_t d_ffn = run->data->shape.d_ffn;
-    size_t words = pv_bit_words(d_ffn);
+    const uint32_t d_ffn = run->data->shape.d_ffn;
+    const size_t words = pv_bit_words(d_ffn);
     enum pv_status status;
 
     if (tokens->layer == 0) {
@@ -70,12 +70,12 @@ static enum pv_status on_mask(void *user, const struct pv_capture *tokens, uint3
 static enum pv_status evaluate(struct run *run, const struct pv_sweep_params *params, double *ppl)
 {
     const struct pv_windows *test = &run->data->test.windows;
-    enum pv_ffn_mode mode = run->method != NULL ? PV_FFN_CALLBACK : PV_FFN_DENSE;
+    enum pv_ffn_mode mode = run->method ? PV_FFN_CALLBACK : PV_FFN_DENSE;
     struct pv_eval_params eval = {.n_ctx = params->n_ctx,
                                   .n_windows = test->n_windows,
                                   .modes = &mode,
                                   .n_modes = 1,
-                                  .mask = run->method != NULL ? on_mask : NULL,
+                                  .mask = run->method ? on_mask : NULL,
                                   .mask_user = run};
     struct pv_eval_result result;
 
@@ -100,7 +100,7 @@ enum pv_status pv_sweep_run_dense(const struct pv_sweep_data *data, const struct
 static void summarise(const struct run *run, struct pv_sweep_row *row, double *layer_energy,
                       double *layer_density)
 {
-    uint32_t n_layers = run->data->shape.n_layers;
+    const uint32_t n_layers = run->data->shape.n_layers;
     struct tally all = {0};
 
     row->weighted_recall = 0.0;
@@ -131,8 +131,8 @@ enum pv_status pv_sweep_run(const struct pv_sweep_data *data, const struct pv_sw
     struct run run = {.data = data, .method = method, .progress = progress};
     enum pv_status status;
 
-    run.layers = pv_calloc(data->shape.n_layers, sizeof(*run.layers));
-    if (run.layers == NULL)
+    run.layers = pv_calloc(data->shape.n_layers, sizeof *run.layers);
+    if (!run.layers)
         return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for the counts");
     status = evaluate(&run, params, &row->ppl);
     if (status == PV_OK) {

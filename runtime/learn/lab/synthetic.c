@@ -35,7 +35,7 @@ static struct pv_rng row_rng(const struct maker *m, size_t i, uint64_t purpose)
 /* Distance to the next neuron of the noise. */
 static size_t step(struct pv_rng *rng, double log_miss)
 {
-    double u = 1.0 - pv_rng_double(rng);
+    const double u = 1.0 - pv_rng_double(rng);
 
     return 1 + (size_t)(log(u) / log_miss);
 }
@@ -46,7 +46,7 @@ static void draw_pattern(const struct maker *m, size_t i, struct pv_rng *rng, ui
     const uint64_t *own = m->own + m->out->group[i] * m->n_words;
 
     for (size_t w = 0; w < m->n_words; w++) { /* 1 - 1/2 * 1/2 * 3/4 of them: PRESENT */
-        uint64_t some = pv_rng_u64(rng) | pv_rng_u64(rng) | (pv_rng_u64(rng) & pv_rng_u64(rng));
+        const uint64_t some = pv_rng_u64(rng) | pv_rng_u64(rng) | (pv_rng_u64(rng) & pv_rng_u64(rng));
 
         bits[w] = own[w] & some;
     }
@@ -89,7 +89,7 @@ static void make_rows(void *user, size_t chunk, size_t begin, size_t end)
 static void make_z(void *user, size_t chunk, size_t begin, size_t end)
 {
     struct maker *m = user;
-    size_t d = m->p->d_model;
+    const size_t d = m->p->d_model;
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
@@ -97,7 +97,7 @@ static void make_z(void *user, size_t chunk, size_t begin, size_t end)
         const float *centre = m->centre + m->out->group[i] * d;
 
         for (size_t j = 0; j < d; j++) { /* noise of variance 1, uniform */
-            float noise = (pv_rng_float(&rng) - 0.5f) * 3.4641f;
+            const float noise = (pv_rng_float(&rng) - 0.5f) * 3.4641f;
 
             m->out->z[i * d + j] = pv_float_to_half(centre[j] + noise);
         }
@@ -106,7 +106,7 @@ static void make_z(void *user, size_t chunk, size_t begin, size_t end)
 
 static void plant(struct maker *m)
 {
-    double share = m->p->density / 2.0 / PRESENT;
+    const double share = m->p->density / 2.0 / PRESENT;
     struct pv_rng rng;
 
     pv_rng_seed(&rng, m->p->seed);
@@ -126,18 +126,18 @@ static void plant(struct maker *m)
 static bool make(struct maker *m)
 {
     const struct pv_synthetic_params *p = m->p;
-    size_t chunks = (p->n_tokens + CHUNK_ROWS - 1) / CHUNK_ROWS;
+    const size_t chunks = (p->n_tokens + CHUNK_ROWS - 1) / CHUNK_ROWS;
 
-    m->bits = pv_calloc(chunks * m->n_words, sizeof(*m->bits));
-    if (m->bits == NULL)
+    m->bits = pv_calloc(chunks * m->n_words, sizeof *m->bits);
+    if (!m->bits)
         return false;
     plant(m);
     pv_parallel_for(p->n_threads, p->n_tokens, chunks, make_rows, m);
     for (size_t i = 0; i < p->n_tokens; i++)
         m->out->offset[i + 1] += m->out->offset[i];
-    m->out->col = pv_calloc(m->out->offset[p->n_tokens], sizeof(*m->out->col));
-    m->out->root = pv_calloc(m->out->offset[p->n_tokens], sizeof(*m->out->root));
-    if (m->out->col == NULL || m->out->root == NULL)
+    m->out->col = pv_calloc(m->out->offset[p->n_tokens], sizeof *m->out->col);
+    m->out->root = pv_calloc(m->out->offset[p->n_tokens], sizeof *m->out->root);
+    if (!m->out->col || !m->out->root)
         return false;
     m->writing = true;
     pv_parallel_for(p->n_threads, p->n_tokens, chunks, make_rows, m);
@@ -151,12 +151,12 @@ enum pv_status pv_synthetic_make(const struct pv_synthetic_params *p, struct pv_
     bool made = false;
 
     *out = (struct pv_synthetic){0};
-    m.own = pv_calloc(p->n_groups * m.n_words, sizeof(*m.own));
-    m.centre = pv_calloc((size_t)p->n_groups * p->d_model, sizeof(*m.centre));
-    out->offset = pv_calloc(p->n_tokens + 1, sizeof(*out->offset));
-    out->group = pv_calloc(p->n_tokens, sizeof(*out->group));
-    out->z = pv_calloc(p->n_tokens * p->d_model, sizeof(*out->z));
-    if (m.own != NULL && m.centre != NULL && out->offset != NULL && out->group != NULL && out->z != NULL)
+    m.own = pv_calloc(p->n_groups * m.n_words, sizeof *m.own);
+    m.centre = pv_calloc((size_t)p->n_groups * p->d_model, sizeof *m.centre);
+    out->offset = pv_calloc(p->n_tokens + 1, sizeof *out->offset);
+    out->group = pv_calloc(p->n_tokens, sizeof *out->group);
+    out->z = pv_calloc(p->n_tokens * p->d_model, sizeof *out->z);
+    if (m.own && m.centre && out->offset && out->group && out->z)
         made = make(&m);
     free(m.own);
     free(m.centre);
@@ -183,14 +183,14 @@ void pv_synthetic_free(struct pv_synthetic *layer)
 enum pv_status pv_purity(const uint16_t *cluster, const uint16_t *group, const uint32_t *rows, size_t n_rows,
                          uint32_t n_clusters, uint32_t n_groups, double *out)
 {
-    uint32_t *count = pv_calloc((size_t)n_clusters * n_groups, sizeof(*count));
+    uint32_t *count = pv_calloc((size_t)n_clusters * n_groups, sizeof *count);
     size_t n_own = 0;
 
     *out = 0.0;
-    if (count == NULL)
+    if (!count)
         return PV_ERR_NOMEM;
     for (size_t i = 0; i < n_rows; i++) {
-        size_t row = rows != NULL ? rows[i] : i;
+        const size_t row = rows ? rows[i] : i;
 
         count[(size_t)cluster[row] * n_groups + group[row]]++;
     }

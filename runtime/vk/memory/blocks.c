@@ -82,11 +82,11 @@ static int type_score(const struct pv_memory *memory, uint32_t type, enum pv_mem
                                 shared = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                                          VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
                                 cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-    VkMemoryPropertyFlags flags = type_flags(memory, type);
+    const VkMemoryPropertyFlags flags = type_flags(memory, type);
     if (flags & ~(local | shared | cached))
         return -1;
-    int is_local = has_all(flags, local), is_shared = has_all(flags, shared),
-        is_cached = has_all(flags, cached);
+    const int is_local = has_all(flags, local), is_shared = has_all(flags, shared),
+              is_cached = has_all(flags, cached);
     if (kind == PV_MEM_HOST)
         return is_shared ? 4 * is_cached + 2 * !is_local : -1;
     if (memory->device->caps.unified)
@@ -100,8 +100,8 @@ static VkResult block_create(struct pv_memory *memory, uint32_t type, uint64_t s
 {
     struct pv_device *device = memory->device;
     VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
-    uint64_t heap = memory->props.memoryHeaps[memory->props.memoryTypes[type].heapIndex].size;
-    uint64_t max = device->caps.max_allocation;
+    const uint64_t heap = memory->props.memoryHeaps[memory->props.memoryTypes[type].heapIndex].size;
+    const uint64_t max = device->caps.max_allocation;
     if (size_bytes > heap || (max > 0 && size_bytes > max))
         return VK_ERROR_OUT_OF_DEVICE_MEMORY; /* asking would break a rule of the API */
     struct block *block = pv_calloc(1, sizeof *block);
@@ -137,7 +137,7 @@ fail:
 static VkResult take(struct pv_memory *memory, uint32_t type, const VkMemoryRequirements *need,
                      struct owner *out)
 {
-    bool dedicated = need->size > BLOCK_BYTES / 2;
+    const bool dedicated = need->size > BLOCK_BYTES / 2;
     for (struct block *b = memory->blocks; b && !dedicated; b = b->next) {
         if (b->type != type)
             continue;
@@ -147,7 +147,7 @@ static VkResult take(struct pv_memory *memory, uint32_t type, const VkMemoryRequ
             return VK_SUCCESS;
     }
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    uint64_t heap = memory->props.memoryHeaps[memory->props.memoryTypes[type].heapIndex].size;
+    const uint64_t heap = memory->props.memoryHeaps[memory->props.memoryTypes[type].heapIndex].size;
     if (!dedicated && heap >= 8 * BLOCK_BYTES)
         result = block_create(memory, type, BLOCK_BYTES, &out->block);
     if (result != VK_SUCCESS)
@@ -168,7 +168,7 @@ static uint32_t next_type(const struct pv_memory *memory, uint32_t candidates, e
     uint32_t best = UINT32_MAX;
     int best_score = -1;
     for (uint32_t i = 0; i < memory->props.memoryTypeCount; i++) {
-        int score = (candidates >> i & 1u) ? type_score(memory, i, kind) : -1;
+        const int score = (candidates >> i & 1u) ? type_score(memory, i, kind) : -1;
         if (score > best_score) {
             best_score = score;
             best = i;
@@ -199,10 +199,10 @@ enum pv_status pv_memory_alloc(struct pv_memory *memory, const VkMemoryRequireme
     if (!owner)
         return pv_fail(device->log, PV_ERR_NOMEM, "out of memory creating the buffer %s", name);
     for (;;) {
-        uint32_t type = next_type(memory, candidates, kind);
+        const uint32_t type = next_type(memory, candidates, kind);
         if (type == UINT32_MAX)
             break;
-        bool local = has_all(type_flags(memory, type), VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
+        const bool local = has_all(type_flags(memory, type), VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
         result = take(memory, type, need, owner);
         if (result == VK_SUCCESS) {
             if (kind == PV_MEM_DEVICE && !local && left_device)

@@ -34,7 +34,7 @@ static enum pv_status create_handle(struct pv_buffer *buffer, uint64_t size_byte
                  VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
-    VkResult result = device->vk.vkCreateBuffer(device->handle, &info, NULL, &buffer->handle);
+    const VkResult result = device->vk.vkCreateBuffer(device->handle, &info, NULL, &buffer->handle);
     if (result == VK_SUCCESS)
         return PV_OK;
     char what[160];
@@ -60,8 +60,8 @@ enum pv_status pv_buffer_create(struct pv_device *device, uint64_t size_bytes, e
     buffer->device = device;
     buffer->name = name;
     buffer->size_bytes = size_bytes;
-    uint64_t rounded = (size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
-    uint64_t max = device->caps.max_allocation;
+    const uint64_t rounded = (size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
+    const uint64_t max = device->caps.max_allocation;
     if (device->compile_only) {
         *out = buffer;
         return PV_OK;
@@ -84,7 +84,7 @@ enum pv_status pv_buffer_create(struct pv_device *device, uint64_t size_bytes, e
     buffer->block_offset = range.offset;
     buffer->block_size = range.size_bytes;
     buffer->mapped = range.mapped;
-    VkResult result =
+    const VkResult result =
         device->vk.vkBindBufferMemory(device->handle, buffer->handle, range.memory, range.offset);
     if (result != VK_SUCCESS) {
         status = pv_vk_fail(device, result, "vkBindBufferMemory");
@@ -162,7 +162,7 @@ enum pv_status pv_buffer_write(struct pv_buffer *buffer, uint64_t offset, const 
     }
     PV_TRY(need_staging(device));
     for (uint64_t done = 0; done < size_bytes; done += STAGING_BYTES) {
-        uint64_t n = size_bytes - done < STAGING_BYTES ? size_bytes - done : STAGING_BYTES;
+        const uint64_t n = size_bytes - done < STAGING_BYTES ? size_bytes - done : STAGING_BYTES;
         memcpy(device->staging->mapped, (const char *)data + done, (size_t)n);
         PV_TRY(copy_piece(device->staging, 0, buffer, offset + done, n));
     }
@@ -181,7 +181,7 @@ enum pv_status pv_buffer_read(struct pv_buffer *buffer, uint64_t offset, void *d
     }
     PV_TRY(need_staging(device));
     for (uint64_t done = 0; done < size_bytes; done += STAGING_BYTES) {
-        uint64_t n = size_bytes - done < STAGING_BYTES ? size_bytes - done : STAGING_BYTES;
+        const uint64_t n = size_bytes - done < STAGING_BYTES ? size_bytes - done : STAGING_BYTES;
         PV_TRY(copy_piece(buffer, offset + done, device->staging, 0, n));
         memcpy((char *)data + done, device->staging->mapped, (size_t)n);
     }
@@ -191,7 +191,8 @@ enum pv_status pv_buffer_read(struct pv_buffer *buffer, uint64_t offset, void *d
 enum pv_status pv_buffer_fill(struct pv_buffer *buffer, uint32_t word)
 {
     struct pv_device *device = buffer->device;
-    uint64_t n_words = (buffer->size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * (ROUND_BYTES / sizeof word);
+    const uint64_t n_words =
+        (buffer->size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * (ROUND_BYTES / sizeof word);
     if (device->compile_only)
         return PV_OK;
     if (buffer->mapped) {
@@ -242,12 +243,12 @@ enum pv_status pv_buffer_view(struct pv_buffer *buffer, VkFormat format, VkBuffe
             return PV_OK;
         }
     }
-    uint64_t unit = texel_bytes(format);
+    const uint64_t unit = texel_bytes(format);
     if (unit == 0 || free_slot < 0)
         return pv_fail(device->log, PV_ERR_ARG, "buffer %s: no texel view of format %d (or too many formats)",
                        buffer->name, (int)format);
-    uint64_t rounded = (buffer->size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
-    uint64_t n_texels = rounded / unit;
+    const uint64_t rounded = (buffer->size_bytes + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
+    const uint64_t n_texels = rounded / unit;
     if (n_texels > device->caps.max_texel_elements)
         return pv_fail(
             device->log, PV_ERR_UNSUPPORTED,
@@ -258,7 +259,7 @@ enum pv_status pv_buffer_view(struct pv_buffer *buffer, VkFormat format, VkBuffe
                                    .buffer = buffer->handle,
                                    .format = format,
                                    .range = n_texels * unit};
-    VkResult result =
+    const VkResult result =
         device->vk.vkCreateBufferView(device->handle, &info, NULL, &buffer->views[free_slot].view);
     if (result != VK_SUCCESS) {
         buffer->views[free_slot].view = VK_NULL_HANDLE;

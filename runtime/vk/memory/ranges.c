@@ -54,7 +54,7 @@ struct pv_range *pv_ranges_take(struct pv_ranges *ranges, uint64_t size_bytes, u
 {
     assert(size_bytes > 0 && alignment > 0 && (alignment & (alignment - 1)) == 0);
     for (struct pv_range *r = ranges->first; r; r = r->next) {
-        uint64_t gap = (alignment - r->offset % alignment) % alignment;
+        const uint64_t gap = (alignment - r->offset % alignment) % alignment;
         if (r->used || r->size_bytes < gap || r->size_bytes - gap < size_bytes)
             continue;
         if (gap > 0) {

@@ -18,7 +18,7 @@ static uint32_t pool_sets(uint32_t index)
 
 static void refill(struct pv_descriptor_pool *pool, uint32_t index)
 {
-    uint32_t sets = pool_sets(index);
+    const uint32_t sets = pool_sets(index);
     pool->n_sets = sets;
     pool->n_storage = sets * STORAGE_A_SET;
     pool->n_uniform = sets * UNIFORM_A_SET;
@@ -36,7 +36,7 @@ void pv_descriptors_destroy(struct pv_device *device, struct pv_descriptors *d)
 enum pv_status pv_descriptors_reset(struct pv_device *device, struct pv_descriptors *d)
 {
     for (uint32_t i = 0; i < d->n_pools; i++) {
-        VkResult result = device->vk.vkResetDescriptorPool(device->handle, d->pools[i].handle, 0);
+        const VkResult result = device->vk.vkResetDescriptorPool(device->handle, d->pools[i].handle, 0);
         if (result != VK_SUCCESS)
             return pv_vk_fail(device, result, "vkResetDescriptorPool");
         refill(&d->pools[i], i);
@@ -63,7 +63,7 @@ static enum pv_status add_pool(struct pv_device *device, struct pv_descriptors *
                                        .maxSets = pool->n_sets,
                                        .poolSizeCount = sizeof sizes / sizeof sizes[0],
                                        .pPoolSizes = sizes};
-    VkResult result = device->vk.vkCreateDescriptorPool(device->handle, &info, NULL, &pool->handle);
+    const VkResult result = device->vk.vkCreateDescriptorPool(device->handle, &info, NULL, &pool->handle);
     if (result != VK_SUCCESS)
         return pv_vk_fail(device, result, "vkCreateDescriptorPool");
     d->n_pools++;
@@ -102,6 +102,6 @@ enum pv_status pv_descriptors_take(struct pv_device *device, struct pv_descripto
                                         .descriptorPool = d->pools[d->current].handle,
                                         .descriptorSetCount = 1,
                                         .pSetLayouts = &pipeline->set_layout};
-    VkResult result = device->vk.vkAllocateDescriptorSets(device->handle, &info, out);
+    const VkResult result = device->vk.vkAllocateDescriptorSets(device->handle, &info, out);
     return result == VK_SUCCESS ? PV_OK : pv_vk_fail(device, result, "vkAllocateDescriptorSets");
 }

@@ -77,8 +77,8 @@ static const struct pv_spirv *find_shader(const struct pv_context *context, cons
 {
     size_t low = 0, high = context->n_shaders;
     while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, context->shaders[middle].name);
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(name, context->shaders[middle].name);
         if (order == 0)
             return &context->shaders[middle];
         if (order < 0)
@@ -153,7 +153,7 @@ static enum pv_status create_layouts(struct pv_device *device, const struct pv_r
 /* Subgroup kernels get the size the plan assumes, where the device lets one choose. */
 static bool wants_size(const struct pv_device *device, const struct pv_reflection *r)
 {
-    uint32_t size = device->plan.subgroup_size;
+    const uint32_t size = device->plan.subgroup_size;
     return r->subgroups && device->caps.subgroup_size_control && size >= device->caps.min_subgroup_size &&
            size <= device->caps.max_subgroup_size;
 }
@@ -229,7 +229,7 @@ static enum pv_status add(struct pv_pipelines *p, uint64_t key, const char *shad
     PV_TRY_GOTO(create_layouts(device, &reflection, &entry->pipeline));
     PV_TRY_GOTO(create_pipeline(p, code, &reflection, spec, n_spec, &entry->pipeline));
     if (p->n_entries == p->n_room) {
-        size_t room = p->n_room ? p->n_room * 2 : 32;
+        const size_t room = p->n_room ? p->n_room * 2 : 32;
         void *entries = p->entries;
         if (!pv_grow(&entries, room, sizeof *p->entries)) {
             status = pv_fail(device->log, PV_ERR_NOMEM, "out of memory making the pipeline %s", shader);
@@ -255,7 +255,7 @@ enum pv_status pv_pipeline_get(struct pv_device *device, const char *shader, con
     if (n_spec > PV_MAX_SPEC)
         return pv_fail(device->log, PV_ERR_ARG, "shader %s: %u specialization constants, the most is %d",
                        shader, n_spec, PV_MAX_SPEC);
-    uint64_t key = pv_hash64(shader, strlen(shader), pv_hash64(spec, n_spec * sizeof *spec, n_spec));
+    const uint64_t key = pv_hash64(shader, strlen(shader), pv_hash64(spec, n_spec * sizeof *spec, n_spec));
     for (size_t i = 0; i < p->n_entries; i++) {
         if (p->entries[i]->key == key) {
             *out = &p->entries[i]->pipeline;

@@ -89,7 +89,7 @@ static void note_decoration(struct module *m, const uint32_t *w, uint32_t n)
     if (n < 3 || w[1] >= m->n_ids)
         return;
     struct id *id = &m->ids[w[1]];
-    uint32_t value = n > 3 ? w[3] : 0;
+    const uint32_t value = n > 3 ? w[3] : 0;
     switch (w[2]) {
     case DECO_SPEC_ID:
         id->spec_id = value;
@@ -154,11 +154,11 @@ static enum pv_status scan(struct module *m, const uint32_t **mode, struct pv_re
 {
     for (size_t at = HEADER_WORDS; at < m->n_words;) {
         const uint32_t *w = m->words + at;
-        uint32_t n = w[0] >> 16;
-        enum op op = (enum op)(w[0] & 0xffff);
+        const uint32_t n = w[0] >> 16;
+        const enum op op = (enum op)(w[0] & 0xffff);
         if (n == 0 || n > m->n_words - at)
             return malformed(m, "an instruction runs past the end");
-        uint32_t result = result_word(op);
+        const uint32_t result = result_word(op);
         if (result > 0) {
             if (n <= result || w[result] >= m->n_ids)
                 return malformed(m, "an id is out of bounds");
@@ -220,7 +220,7 @@ static uint32_t type_bytes(const struct module *m, uint32_t type, int depth)
         return constant(m, word(t, 3)) * t->array_stride;
     case OP_TYPE_STRUCT:
         for (uint32_t i = 2; i < t->n_words; i++) {
-            uint32_t end = member_offset(m, type, i - 2) + type_bytes(m, t->def[i], depth + 1);
+            const uint32_t end = member_offset(m, type, i - 2) + type_bytes(m, t->def[i], depth + 1);
             size = end > size ? end : size;
         }
         return size;
@@ -245,21 +245,21 @@ static enum pv_binding_kind binding_kind(const struct id *type, uint32_t storage
 
 static enum pv_status note_variable(const struct module *m, const struct id *v, struct pv_reflection *out)
 {
-    uint32_t storage_class = word(v, 3);
+    const uint32_t storage_class = word(v, 3);
     const struct id *pointer = get(m, word(v, 1));
-    uint32_t type = opcode(pointer) == OP_TYPE_POINTER ? word(pointer, 3) : 0;
+    const uint32_t type = opcode(pointer) == OP_TYPE_POINTER ? word(pointer, 3) : 0;
     const struct id *t = get(m, type);
     if (storage_class == CLASS_PUSH_CONSTANT)
         out->push_bytes = type_bytes(m, type, 0);
     if (storage_class != CLASS_UNIFORM_CONSTANT && storage_class != CLASS_UNIFORM &&
         storage_class != CLASS_STORAGE_BUFFER)
         return PV_OK;
-    enum pv_binding_kind kind = binding_kind(t, storage_class, m);
+    const enum pv_binding_kind kind = binding_kind(t, storage_class, m);
     if (kind == PV_BINDING_NONE || !v->has_binding || v->set != 0 || v->binding >= PV_REFLECT_BINDINGS)
         return pv_fail(m->log, PV_ERR_UNSUPPORTED, "shader %s: binding %u of set %u is nothing Parvin binds",
                        m->name, v->binding, v->set);
-    uint32_t n_members = t->n_words > 2 ? t->n_words - 2 : 0;
-    bool read_only = v->non_writable || (n_members > 0 && t->n_read_only_members >= n_members);
+    const uint32_t n_members = t->n_words > 2 ? t->n_words - 2 : 0;
+    const bool read_only = v->non_writable || (n_members > 0 && t->n_read_only_members >= n_members);
     out->bindings[v->binding].kind = kind;
     out->bindings[v->binding].writes = kind == PV_BINDING_STORAGE && !read_only;
     if (v->binding >= out->n_bindings)

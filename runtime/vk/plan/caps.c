@@ -58,7 +58,7 @@ bool pv_queue_family_pick(VkPhysicalDevice physical, uint32_t *family, uint32_t 
     for (uint32_t i = 0; i < n; i++) {
         if (!(props[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || props[i].queueCount == 0)
             continue;
-        bool graphics = (props[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) != 0;
+        const bool graphics = (props[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) != 0;
         if (!found || graphics) {
             *family = i;
             *timestamp_bits = props[i].timestampValidBits;
@@ -113,10 +113,10 @@ static void fill_memory(VkPhysicalDevice physical, struct pv_caps *caps)
     bool any = false;
     caps->unified = true;
     for (uint32_t i = 0; i < m.memoryTypeCount; i++) {
-        VkMemoryPropertyFlags flags = m.memoryTypes[i].propertyFlags;
+        const VkMemoryPropertyFlags flags = m.memoryTypes[i].propertyFlags;
         if ((flags & ~usual) || !(flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))
             continue;
-        uint64_t size = at_most_int64(m.memoryHeaps[m.memoryTypes[i].heapIndex].size);
+        const uint64_t size = at_most_int64(m.memoryHeaps[m.memoryTypes[i].heapIndex].size);
         any = true;
         if (size > caps->device_heap_bytes)
             caps->device_heap_bytes = size;
@@ -238,7 +238,7 @@ enum pv_status pv_caps_query(VkPhysicalDevice physical, uint32_t api_limit, cons
 
     struct pv_extensions extensions;
     PV_TRY(pv_extensions_list(physical, log, &extensions));
-    bool v13 = out->api_version >= VK_API_VERSION_1_3;
+    const bool v13 = out->api_version >= VK_API_VERSION_1_3;
     struct known known = {
         .size_control = v13 || pv_extensions_has(&extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
         .dot_product =

@@ -18,7 +18,7 @@ struct field {
 };
 #define FIELD(kind, name)                                                                                    \
     {                                                                                                        \
-#name, kind, offsetof(struct pv_caps, name), sizeof(((struct pv_caps *)0)->name)                     \
+#name, kind, offsetof(struct pv_caps, name), sizeof((struct pv_caps *)0)->name                       \
     }
 static const struct field fields[] = {
     FIELD(TEXT, name),

@@ -37,7 +37,7 @@ static bool parse_index(const char *spec, uint32_t n, uint32_t *out)
 
 static bool matches(const struct pv_device_info *info, const char *spec)
 {
-    bool uuid = strlen(spec) == strlen(info->uuid) && contains(info->uuid, spec);
+    const bool uuid = strlen(spec) == strlen(info->uuid) && contains(info->uuid, spec);
     return uuid || contains(info->name, spec) || contains(info->driver, spec);
 }
 
@@ -48,8 +48,9 @@ static void list(const struct pv_context *context, char *out, size_t size_bytes)
     out[0] = '\0';
     for (uint32_t i = 0; i < context->n_physical && n < size_bytes; i++) {
         const struct pv_device_info *info = &context->physical[i].info;
-        int wrote = snprintf(out + n, size_bytes - n, "%s%u: %s (%s, %s%s%s)", i ? "; " : "", i, info->name,
-                             info->driver, info->type, info->usable ? "" : ", not usable: ", info->why_not);
+        const int wrote =
+            snprintf(out + n, size_bytes - n, "%s%u: %s (%s, %s%s%s)", i ? "; " : "", i, info->name,
+                     info->driver, info->type, info->usable ? "" : ", not usable: ", info->why_not);
         n += wrote > 0 ? (size_t)wrote : 0;
     }
 }
@@ -64,7 +65,7 @@ static enum pv_status find(const struct pv_context *context, const char *spec, b
     char devices[768];
     const struct pv_device_info *found = NULL;
     uint32_t index = 0;
-    bool any = !spec || !*spec;
+    const bool any = !spec || !*spec;
     if (!any && parse_index(spec, context->n_physical, &index))
         found = &context->physical[index].info;
     for (uint32_t i = 0; !found && i < context->n_physical; i++) {

@@ -86,7 +86,7 @@ static bool parse_number(const char *text, size_t n, uint64_t max, uint64_t *out
 {
     uint64_t v = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t digit = (uint64_t)(unsigned char)text[i] - '0';
+        const uint64_t digit = (uint64_t)(unsigned char)text[i] - '0';
         if (digit > 9 || v > (max - digit) / 10)
             return false;
         v = v * 10 + digit;
@@ -126,7 +126,7 @@ static bool parse_value(enum key_kind kind, const char *text, size_t n, uint64_t
 static enum pv_status parse_item(const char *item, size_t n, const struct pv_log *log, struct overrides *out)
 {
     const char *equals = memchr(item, '=', n);
-    size_t n_name = equals ? (size_t)(equals - item) : n;
+    const size_t n_name = equals ? (size_t)(equals - item) : n;
     size_t k = 0;
     while (k < N_KEYS && !same(item, n_name, keys[k].name))
         k++;
@@ -135,7 +135,7 @@ static enum pv_status parse_item(const char *item, size_t n, const struct pv_log
                        equals ? "no such key; `parvin devices --json` shows the keys" : "expected key=value");
     if (out->set[k])
         return pv_fail(log, PV_ERR_ARG, "plan override: %s is given twice", keys[k].name);
-    size_t n_value = n - n_name - 1;
+    const size_t n_value = n - n_name - 1;
     if (!parse_value(keys[k].kind, equals + 1, n_value, &out->value[k]))
         return pv_fail(log, PV_ERR_ARG, "plan override: %s cannot be \"%.*s\"", keys[k].name,
                        (int)(n_value > 80 ? 80 : n_value), equals + 1);
@@ -149,7 +149,7 @@ static enum pv_status parse(const char *text, const struct pv_log *log, struct o
     if (!text || !*text)
         return PV_OK;
     for (;;) {
-        size_t n = strcspn(text, ",");
+        const size_t n = strcspn(text, ",");
         PV_TRY(parse_item(text, n, log, out));
         if (text[n] == '\0')
             return PV_OK;
@@ -184,7 +184,7 @@ static void store(struct pv_plan *plan, const struct plan_key *key, uint64_t val
 static void apply(const struct overrides *overrides, bool strategy, struct pv_plan *plan)
 {
     for (size_t k = 0; k < N_KEYS; k++) {
-        bool is_strategy =
+        const bool is_strategy =
             keys[k].offset < offsetof(struct pv_plan, matvec_workgroup); /* sizes follow from it */
         if (overrides->set[k] && is_strategy == strategy)
             store(plan, &keys[k], overrides->value[k]);
@@ -242,7 +242,7 @@ static bool subgroups_usable(const struct pv_caps *caps, uint32_t size)
 
 static void decide_strategy(const struct pv_caps *caps, uint32_t quirks, struct pv_plan *plan)
 {
-    bool texel_reach = caps->max_texel_elements >= MIN_TEXEL_BYTES / TEXEL_BYTES;
+    const bool texel_reach = caps->max_texel_elements >= MIN_TEXEL_BYTES / TEXEL_BYTES;
     plan->access =
         (quirks & PV_QUIRK_SLOW_STORAGE_READS) && texel_reach ? PV_ACCESS_TEXEL : PV_ACCESS_STORAGE;
     plan->subgroup_size = caps->subgroup_size > 0 ? caps->subgroup_size : 1;
@@ -363,8 +363,8 @@ static enum pv_status check(const struct pv_caps *caps, const struct overrides *
     for (size_t k = 0; k < N_KEYS; k++)
         if (overrides->set[k])
             PV_TRY(check_key(caps, plan, &keys[k], overrides->value[k], log));
-    bool in_range = caps->subgroup_size_control && plan->subgroup_size >= caps->min_subgroup_size &&
-                    plan->subgroup_size <= caps->max_subgroup_size && power_of_two(plan->subgroup_size);
+    const bool in_range = caps->subgroup_size_control && plan->subgroup_size >= caps->min_subgroup_size &&
+                          plan->subgroup_size <= caps->max_subgroup_size && power_of_two(plan->subgroup_size);
     if (plan->reduce == PV_REDUCE_SUBGROUP && plan->subgroup_size != caps->subgroup_size && !in_range)
         return pv_fail(log, PV_ERR_ARG,
                        "plan override: subgroup_size=%u, but the device has subgroups of %u to %u",
