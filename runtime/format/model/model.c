@@ -192,6 +192,11 @@ uint32_t pv_token_eos(const struct pv_model *model)
     return pv_tokenizer_eos(model->tokenizer);
 }
 
+bool pv_token_is_end(const struct pv_model *model, uint32_t token)
+{
+    return pv_tokenizer_is_end(model->tokenizer, token);
+}
+
 bool pv_model_wants_bos(const struct pv_model *model)
 {
     return pv_tokenizer_wants_bos(model->tokenizer);

@@ -54,7 +54,7 @@ static enum pv_status no_memory(const struct pv_tokenizer *t)
     return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer");
 }
 
-static uint32_t special_id(const struct pv_tokenizer *t, const struct pv_gguf *g, const char *key)
+uint32_t pv_tokenizer_special_id(const struct pv_tokenizer *t, const struct pv_gguf *g, const char *key)
 {
     uint64_t id;
 
@@ -110,9 +110,9 @@ static enum pv_status read_types(struct pv_tokenizer *t, const struct pv_gguf *g
 
         t->types[id] = type >= TOKEN_NORMAL && type <= TOKEN_BYTE ? (uint8_t)type : TOKEN_NORMAL;
     }
-    t->bos = special_id(t, g, "tokenizer.ggml.bos_token_id");
-    t->eos = special_id(t, g, "tokenizer.ggml.eos_token_id");
-    t->unknown = special_id(t, g, "tokenizer.ggml.unknown_token_id");
+    t->bos = pv_tokenizer_special_id(t, g, "tokenizer.ggml.bos_token_id");
+    t->eos = pv_tokenizer_special_id(t, g, "tokenizer.ggml.eos_token_id");
+    t->unknown = pv_tokenizer_special_id(t, g, "tokenizer.ggml.unknown_token_id");
     if (!t->has_types && t->bos != PV_NO_TOKEN)
         t->types[t->bos] = TOKEN_CONTROL;
     if (!t->has_types && t->eos != PV_NO_TOKEN)
@@ -189,6 +189,7 @@ static enum pv_status create(struct pv_tokenizer *t, const struct pv_gguf *g)
         PV_TRY(pv_bpe_create(t, g));
     }
     PV_TRY(index_specials(t));
+    PV_TRY(pv_tokenizer_find_ends(t, g));
     pv_gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->wants_bos);
     if (t->is_spm)
         pv_gguf_bool(g, "tokenizer.ggml.add_space_prefix", &t->space_prefix);

@@ -23,6 +23,8 @@ PV_MUST_USE enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, con
                                                char **out, size_t *n_out);
 uint32_t pv_tokenizer_bos(const struct pv_tokenizer *t);
 uint32_t pv_tokenizer_eos(const struct pv_tokenizer *t);
+/* Whether generation stops at this token: see pv_token_is_end. */
+bool pv_tokenizer_is_end(const struct pv_tokenizer *t, uint32_t token);
 bool pv_tokenizer_wants_bos(const struct pv_tokenizer *t);
 /* SentencePiece models put a space before the text; decoding a whole text removes it. */
 bool pv_tokenizer_space_prefix(const struct pv_tokenizer *t);

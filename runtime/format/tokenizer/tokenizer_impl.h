@@ -79,6 +79,8 @@ struct pv_tokenizer {
     uint8_t *types;                  /* [n_vocab] TOKEN_... */
     const struct pv_gguf_kv *scores; /* SentencePiece */
     uint32_t bos, eos, unknown;      /* PV_NO_TOKEN: none */
+    uint32_t *ends;                  /* [n_ends] tokens that end a turn */
+    size_t n_ends;
     bool wants_bos, space_prefix;
     uint32_t byte_token[256];   /* the token of a single byte, or PV_NO_TOKEN */
     struct pv_str_map pieces;   /* running-text bytes of the tokens that merging can make */
@@ -99,6 +101,12 @@ size_t pv_utf8_length(const char *s, size_t n_bytes);
 uint32_t pv_utf8_decode(const char *s, size_t n);
 /* One byte as a token of its own: its byte token, else the unknown token, else nothing. */
 void pv_add_byte(const struct pv_tokenizer *t, uint8_t byte, struct pv_ids *out);
+
+/* The token that a key of the file names, or PV_NO_TOKEN (with a warning where the id is out of range). */
+uint32_t pv_tokenizer_special_id(const struct pv_tokenizer *t, const struct pv_gguf *g, const char *key);
+
+/* ends.c: fills t->ends. */
+enum pv_status pv_tokenizer_find_ends(struct pv_tokenizer *t, const struct pv_gguf *g);
 
 /* bpe.c: merges and pre-tokenizer; bytes and byte tokens. */
 enum pv_status pv_bpe_create(struct pv_tokenizer *t, const struct pv_gguf *g);

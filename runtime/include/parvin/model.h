@@ -72,6 +72,10 @@ PV_MUST_USE enum pv_status pv_decode(const struct pv_model *model, const uint32_
 /* Special ids; UINT32_MAX where the model has none. */
 uint32_t pv_token_bos(const struct pv_model *model);
 uint32_t pv_token_eos(const struct pv_model *model);
+/* True if the token ends a text or a turn: the end of sequence, turn or message by the file's own keys, or a
+ * special token with a name that models use for one (<|eot_id|>, <|im_end|>, <end_of_turn>, <|end|>, </s>,
+ * ...). Generation stops there. */
+bool pv_token_is_end(const struct pv_model *model, uint32_t token);
 /* True if the model asks for BOS at the start of a prompt. */
 bool pv_model_wants_bos(const struct pv_model *model);
 
