@@ -1,10 +1,15 @@
 /* The parvin command: a table of subcommands. */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app.h"
+#include "parvin/model.h"
 
 struct entry {
     struct command command;
@@ -171,6 +176,33 @@ static int flush_output(int code)
     return code ? code : EXIT_FAILED;
 }
 
+/* A file that was mapped and has become shorter: reading it raises SIGBUS. Only calls that are safe in a signal
+ * handler. */
+static void lost_file(int number, siginfo_t *info, void *context)
+{
+    static const char before[] = "parvin: error: ";
+    static const char after[] =
+        ": the file became shorter or unreadable while it was in use: restore it, start again\n";
+    const char *path = pv_mapped_file(info->si_addr);
+    (void)context;
+    if (!path) { /* not ours: die as without a handler */
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    bool written = write(STDERR_FILENO, before, sizeof before - 1) > 0;
+    written = written && write(STDERR_FILENO, path, strlen(path)) > 0;
+    written = written && write(STDERR_FILENO, after, sizeof after - 1) > 0;
+    _exit(EXIT_FAILED);
+}
+
+static void catch_lost_file(void)
+{
+    struct sigaction action = {.sa_sigaction = lost_file, .sa_flags = SA_SIGINFO};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {.program = argc > 0 ? argv[0] : "parvin"};
@@ -195,6 +227,7 @@ int main(int argc, char **argv)
         return flush_output(EXIT_GOOD);
     }
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk, not a crash */
+    catch_lost_file();
     console_init(&app.console);
     console_set_level(&app.console, app.options.verbose, app.options.quiet);
     return flush_output(entry->run(&app));

@@ -1,6 +1,12 @@
 /* parvin info: a model or a cluster file in words. */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "output.h"
 #include "setup.h"
@@ -31,15 +37,15 @@ static void print_model(const struct pv_model *model)
            h->n_heads, h->head_dim, h->n_kv_heads, h->rope_dim,
            h->rope == PV_ROPE_NEOX ? "in halves" : "in adjacent pairs", (double)h->rope_freq_base);
     printf("feed-forward   %u neurons, %s, %s\n", h->d_ffn, act_name(h->act), h->gated ? "gated" : "ungated");
-    printf("fingerprint    %016llx\n", (unsigned long long)pv_model_fingerprint(model));
 }
 
 static int model_json(struct app *app, const struct pv_model *model)
 {
     const struct pv_hparams *h = pv_model_hparams(model);
     json_t *object = json_object();
-    char fingerprint[24];
-    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)pv_model_fingerprint(model));
+    char fingerprint[24] = "";
+    if (app->options.verbose) /* it reads every feed-forward weight */
+        snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)pv_model_fingerprint(model));
     json_put(object, "kind", json_string("model"));
     json_put_string(object, "file", app->options.argument);
     json_put_string(object, "name", h->name);
@@ -57,7 +63,8 @@ static int model_json(struct app *app, const struct pv_model *model)
     json_put(object, "ffn_act", json_string(act_name(h->act)));
     json_put(object, "gated", json_boolean(h->gated));
     json_put(object, "tied_output", json_boolean(h->tied_output));
-    json_put(object, "fingerprint", json_string(fingerprint));
+    if (fingerprint[0])
+        json_put(object, "fingerprint", json_string(fingerprint));
     return json_finish(&app->console, object);
 }
 
@@ -143,30 +150,34 @@ static int info_model(struct app *app, const struct pv_model *model)
     return EXIT_GOOD;
 }
 
+/* The first bytes of a regular file; 0 of anything else. A pipe must not hang. */
+static size_t read_head(const char *path, char *head, size_t room)
+{
+    struct stat info;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK);
+    ssize_t n = 0;
+    if (fd >= 0 && !fstat(fd, &info) && S_ISREG(info.st_mode))
+        n = read(fd, head, room);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 ? (size_t)n : 0;
+}
+
 /* The key general.architecture comes early in a GGUF file, and its value tells the two kinds apart: only then
  * is the reason that the right reader gives the one that the user sees. */
-static bool looks_like_clusters(const char *path)
+static bool looks_like_clusters(const char *head, size_t n)
 {
     static const char sign[] = "parvin-clusters";
-    char head[4096];
-    FILE *file = fopen(path, "rb");
-    const size_t n = file ? fread(head, 1, sizeof head, file) : 0;
-    if (file)
-        fclose(file);
     for (size_t i = 0; i + sizeof sign - 1 <= n; i++)
         if (!memcmp(head + i, sign, sizeof sign - 1))
             return true;
     return false;
 }
 
-static bool looks_like_capture(const char *path)
+static bool looks_like_capture(const char *head, size_t n)
 {
-    char head[8] = {0};
-    FILE *file = fopen(path, "rb");
-    const size_t n = file ? fread(head, 1, sizeof head, file) : 0;
-    if (file)
-        fclose(file);
-    return n == sizeof head && !memcmp(head, "PVRESUM1", sizeof head);
+    static const char sign[] = "PVRESUM1";
+    return n >= sizeof sign - 1 && !memcmp(head, sign, sizeof sign - 1);
 }
 
 static int capture_json(struct app *app, const struct pv_capture_info *c)
@@ -223,9 +234,11 @@ int cmd_info(struct app *app)
     struct pv_log log = console_log(&app->console);
     enum pv_status status;
     int code;
-    if (looks_like_capture(app->options.argument))
+    char head[4096];
+    const size_t n = read_head(app->options.argument, head, sizeof head);
+    if (looks_like_capture(head, n))
         return info_capture(app, &log);
-    if (looks_like_clusters(app->options.argument)) {
+    if (looks_like_clusters(head, n)) {
         status = pv_clusters_open(app->options.argument, &log, &setup.clusters);
         code = status ? app_fail(app, status) : info_clusters(app, setup.clusters);
     } else {

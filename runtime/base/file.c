@@ -1,14 +1,18 @@
-/* Reading is by map or whole; writing goes to a temporary beside the target that takes the target's name only
- * when every byte is on the disk. Messages name the path, the system's reason and what the user can do about
- * it. */
-#ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
+/* Reading is by map or whole. Writing goes to a temporary beside the target, which takes the target's name only
+ * when every byte is on the disk. Messages name the path, the system's reason and what the user can do.
+ *
+ * A temporary carries its own inode number in its name, so that a later run can tell what Parvin made from a
+ * foreign file of a similar name. Until the rename only its owner may read it. */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
 #endif
 #include "base/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,12 +28,12 @@ static const char *advice(int error)
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
-        return ": free space or choose another folder with -o";
+        return ": free space or choose another folder";
     case EACCES:
     case EPERM:
         return ": check the permissions of the file and its folder";
     case EROFS:
-        return ": choose a folder that can be written with -o";
+        return ": choose a folder that can be written";
     case ENOENT:
     case ENOTDIR:
         return ": check the path";
@@ -60,6 +64,52 @@ static int open_retry(const char *path, int flags, mode_t mode)
     return fd;
 }
 
+/* The open maps, for pv_map_path_at. A signal handler reads the table, so it is fixed and its entries are atomic:
+ * the path is set last and cleared first. Maps beyond its size are not listed. */
+enum { MAX_LISTED_MAPS = 256 };
+static struct {
+    atomic_bool taken;
+    _Atomic(const uint8_t *) data;
+    atomic_size_t size_bytes;
+    _Atomic(const char *) path;
+} listed_maps[MAX_LISTED_MAPS];
+
+static void list_map(struct pv_map *map)
+{
+    map->listed = -1;
+    for (int i = 0; i < MAX_LISTED_MAPS && map->listed < 0; i++) {
+        bool expected = false;
+
+        if (!atomic_compare_exchange_strong(&listed_maps[i].taken, &expected, true))
+            continue;
+        atomic_store(&listed_maps[i].data, map->data);
+        atomic_store(&listed_maps[i].size_bytes, map->size_bytes);
+        atomic_store(&listed_maps[i].path, map->path);
+        map->listed = i;
+    }
+}
+
+static void unlist_map(const struct pv_map *map)
+{
+    if (map->listed < 0)
+        return;
+    atomic_store(&listed_maps[map->listed].path, NULL);
+    atomic_store(&listed_maps[map->listed].taken, false);
+}
+
+const char *pv_map_path_at(const void *address)
+{
+    for (int i = 0; i < MAX_LISTED_MAPS; i++) {
+        const char *path = atomic_load(&listed_maps[i].path);
+        const uint8_t *data = atomic_load(&listed_maps[i].data);
+
+        if (path && (uintptr_t)address >= (uintptr_t)data &&
+            (uintptr_t)address - (uintptr_t)data < atomic_load(&listed_maps[i].size_bytes))
+            return path;
+    }
+    return NULL;
+}
+
 enum pv_status pv_map_open(struct pv_map *map, const char *path, const struct pv_log *log)
 {
     enum pv_status status = PV_OK;
@@ -84,9 +134,18 @@ enum pv_status pv_map_open(struct pv_map *map, const char *path, const struct pv
         if (data == MAP_FAILED)
             status = fail_io(log, path, "map", errno);
         else
-            *map = (struct pv_map){.data = data, .size_bytes = (size_t)info.st_size};
+            *map = (struct pv_map){.data = data, .size_bytes = (size_t)info.st_size, .listed = -1};
     }
     close(fd);
+    if (status == PV_OK) {
+        map->path = pv_strndup(path, strlen(path));
+        if (map->path)
+            list_map(map);
+        else
+            pv_map_close(map);
+        if (!map->path)
+            return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to read it", path);
+    }
     return status;
 }
 
@@ -97,8 +156,11 @@ void pv_map_close(struct pv_map *map)
         void *out;
     } address = {.in = map->data}; /* munmap takes no const */
 
-    if (map->data)
+    if (map->data) {
+        unlist_map(map);
         munmap(address.out, map->size_bytes);
+    }
+    free(map->path);
     *map = (struct pv_map){0};
 }
 
@@ -143,40 +205,85 @@ fail:
     return status;
 }
 
-/* Opens PATH.<pid>-<n>.tmp; plain open rather than mkstemp, so that the file gets the user's usual
- * permissions. */
+/* Creates a temporary that nobody else has, PATH.<pid>-<n>.tmp, and gives it the name PATH.<inode>.tmp. Where a
+ * file system has no links the first name stays. */
 static int open_temp(const char *path, char *temp_path, size_t room)
 {
+    char *own_name = pv_calloc(room, 1);
+    struct stat info;
     int fd = -1;
 
-    for (int n = 0; n < 100 && fd < 0; n++) {
+    for (int n = 0; n < 100 && fd < 0 && own_name; n++) {
         snprintf(temp_path, room, "%s.%ld-%d.tmp", path, (long)getpid(), n);
-        fd = open_retry(temp_path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        fd = open_retry(temp_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (fd < 0 && errno != EEXIST)
-            return -1;
+            break;
     }
+    if (fd >= 0 && fstat(fd, &info) == 0) {
+        snprintf(own_name, room, "%s.%ju.tmp", path, (uintmax_t)info.st_ino);
+        if (link(temp_path, own_name) == 0) {
+            unlink(temp_path);
+            snprintf(temp_path, room, "%s", own_name);
+        }
+    }
+    free(own_name);
     return fd;
+}
+
+/* The permissions the finished file gets: those of the file it replaces, else the user's usual ones. */
+static mode_t final_mode(const char *path)
+{
+    struct stat info;
+    mode_t mask;
+
+    if (stat(path, &info) == 0)
+        return info.st_mode & 0777;
+    mask = umask(077);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* malloc'ed: `path`, or what it links to, so that a symbolic link stays one. */
+static enum pv_status resolve_target(const char *path, const struct pv_log *log, char **out)
+{
+    struct stat info;
+
+    *out = NULL;
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode)) {
+        *out = realpath(path, NULL);
+        if (!*out)
+            return pv_fail(log, PV_ERR_IO, "%s: is a symbolic link that leads nowhere: choose another name",
+                           path);
+    } else {
+        *out = pv_strndup(path, strlen(path));
+    }
+    if (!*out)
+        return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to write it", path);
+    if (stat(*out, &info) == 0 && !S_ISREG(info.st_mode)) {
+        free(*out);
+        *out = NULL;
+        return pv_fail(log, PV_ERR_IO, "%s: exists and is not a regular file: choose another name", path);
+    }
+    return PV_OK;
 }
 
 enum pv_status pv_writer_open(struct pv_writer *w, const char *path, const struct pv_log *log)
 {
-    const size_t room = strlen(path) + 48;
-    struct stat info;
+    size_t room;
     int fd;
 
     *w = (struct pv_writer){0};
     if (log)
         w->log = *log;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return pv_fail(log, PV_ERR_IO, "%s: is there already and is no regular file: choose another name",
-                       path);
-    w->path = pv_strndup(path, strlen(path));
+    PV_TRY(resolve_target(path, log, &w->path));
+    room = strlen(w->path) + 48;
     w->temp_path = pv_calloc(room, 1);
-    if (!w->path || !w->temp_path) {
+    if (!w->temp_path) {
         pv_writer_abort(w);
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to write it", path);
     }
-    fd = open_temp(path, w->temp_path, room);
+    errno = ENOMEM;
+    fd = open_temp(w->path, w->temp_path, room);
     if (fd >= 0)
         w->file = fdopen(fd, "wb");
     if (!w->file) {
@@ -231,7 +338,8 @@ enum pv_status pv_writer_commit(struct pv_writer *w)
     enum pv_status status = PV_OK;
     int error = w->error;
 
-    if (error == 0 && (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0))
+    if (error == 0 && (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0 ||
+                       fchmod(fileno(w->file), final_mode(w->path)) != 0))
         error = errno;
     if (fclose(w->file) != 0 && error == 0)
         error = errno;
@@ -259,20 +367,18 @@ void pv_writer_abort(struct pv_writer *w)
     *w = (struct pv_writer){0};
 }
 
-/* Whether `name` is `stem` + ".<digits>-<digits>.tmp", as open_temp makes them. */
-static bool is_temp_of(const char *name, const char *stem)
+/* Is `name` in this folder a temporary of `stem` that this user's Parvin made: a regular file called `stem` +
+ * ".<its own inode>.tmp"? */
+static bool is_temp_of(int folder, const char *name, const char *stem)
 {
-    size_t n = strlen(stem), digits;
+    const size_t n = strlen(stem);
+    struct stat info;
+    char ending[32];
 
-    if (strncmp(name, stem, n) != 0 || name[n] != '.')
+    if (strncmp(name, stem, n) != 0 || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
-    name += n + 1;
-    digits = strspn(name, "0123456789");
-    if (digits == 0 || name[digits] != '-')
-        return false;
-    name += digits + 1;
-    digits = strspn(name, "0123456789");
-    return digits > 0 && strcmp(name + digits, ".tmp") == 0;
+    snprintf(ending, sizeof ending, ".%ju.tmp", (uintmax_t)info.st_ino);
+    return S_ISREG(info.st_mode) && info.st_uid == geteuid() && strcmp(name + n, ending) == 0;
 }
 
 void pv_writer_clean(const char *path)
@@ -283,7 +389,7 @@ void pv_writer_clean(const char *path)
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        if (is_temp_of(entry->d_name, stem))
+        if (is_temp_of(dirfd(dir), entry->d_name, stem))
             unlinkat(dirfd(dir), entry->d_name, 0);
     }
     if (dir)

@@ -1,5 +1,5 @@
-#ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
 #endif
 #include "base/file.h"
 
@@ -153,7 +153,7 @@ START_TEST(a_full_disk_is_reported_with_advice)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     ck_assert_uint_eq(captured.n_messages, 1);
     ck_assert(pv_test_logged(&captured, path));
-    ck_assert(pv_test_logged(&captured, "free space or choose another folder with -o"));
+    ck_assert(pv_test_logged(&captured, "free space or choose another folder"));
     ck_assert_int_ne(access(temp, F_OK), 0);
     check_text(path, "old");
     remove(path);
@@ -189,25 +189,111 @@ START_TEST(what_is_no_file_is_refused)
 }
 END_TEST
 
-START_TEST(clean_removes_what_killed_writers_left)
+/* A killed writer: its temporary stays, nobody closes it. */
+static void leave_temporary(const char *path, char temp[PV_TEST_PATH_ROOM])
 {
-    static const char *const endings[] = {".12-0.tmp", ".7-13.tmp",  ".tmp", ".12.tmp",
+    struct pv_writer w;
+
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    snprintf(temp, PV_TEST_PATH_ROOM, "%s", w.temp_path);
+    fclose(w.file);
+    w.file = NULL;
+    pv_writer_abort(&w);
+    ck_assert_int_eq(access(temp, F_OK), 0);
+}
+
+START_TEST(clean_removes_what_killed_writers_left_and_nothing_else)
+{
+    static const char *const foreign[] = {".12-0.tmp", ".7.tmp",     ".tmp", ".12.tmp",
                                           ".a-0.tmp",  ".12-0.tmpx", ""};
-    char path[PV_TEST_PATH_ROOM], name[PV_TEST_PATH_ROOM + 16];
+    char path[PV_TEST_PATH_ROOM], temp[PV_TEST_PATH_ROOM], name[PV_TEST_PATH_ROOM + 16];
+    char link_name[PV_TEST_PATH_ROOM + 48];
+    struct stat info;
 
     pv_test_temp("clean", path);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        snprintf(name, sizeof name, "%s%s", path, endings[i]);
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, foreign[i]);
         FILE *file = fopen(name, "w");
         ck_assert_ptr_nonnull(file);
         fclose(file);
     }
+    /* a link with the inode of what it leads to */
+    ck_assert_int_eq(stat(path, &info), 0);
+    snprintf(link_name, sizeof link_name, "%s.%ju.tmp", path, (uintmax_t)info.st_ino);
+    ck_assert_int_eq(symlink(path, link_name), 0);
+    leave_temporary(path, temp);
     pv_writer_clean(path);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        snprintf(name, sizeof name, "%s%s", path, endings[i]);
-        ck_assert_msg((remove(name) == 0) == (i >= 2), "%s", name);
+    ck_assert_int_ne(access(temp, F_OK), 0);
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        snprintf(name, sizeof name, "%s%s", path, foreign[i]);
+        ck_assert_msg(remove(name) == 0, "%s", name);
     }
+    ck_assert_int_eq(remove(link_name), 0);
     pv_writer_clean("no-such-folder/file"); /* nothing to do */
+}
+END_TEST
+
+START_TEST(temporaries_are_private_and_the_file_gets_the_usual_permissions)
+{
+    char path[PV_TEST_PATH_ROOM];
+    struct pv_writer w;
+    struct stat info;
+    const mode_t old = umask(027);
+
+    pv_test_temp("mode", path);
+    ck_assert_int_eq(pv_writer_open(&w, path, NULL), PV_OK);
+    ck_assert_int_eq(stat(w.temp_path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0600);
+    ck_assert_int_eq(pv_writer_commit(&w), PV_OK);
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0640);
+    ck_assert_int_eq(chmod(path, 0604), 0);
+    write_text(path, "again");
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0604);
+    umask(old);
+    remove(path);
+}
+END_TEST
+
+START_TEST(a_symbolic_link_stays_one)
+{
+    char path[PV_TEST_PATH_ROOM], link_name[PV_TEST_PATH_ROOM + 8];
+    struct pv_test_log captured;
+    struct pv_log log = pv_test_log(&captured);
+    struct pv_writer w;
+    struct stat info;
+
+    pv_test_temp("target", path);
+    snprintf(link_name, sizeof link_name, "%s.link", path);
+    ck_assert_int_eq(symlink(path, link_name), 0);
+    ck_assert_int_eq(pv_writer_open(&w, link_name, &log), PV_ERR_IO);
+    ck_assert(pv_test_logged(&captured, "leads nowhere: choose another name"));
+    write_text(path, "old");
+    write_text(link_name, "new");
+    check_text(path, "new");
+    ck_assert_int_eq(lstat(link_name, &info), 0);
+    ck_assert(S_ISLNK(info.st_mode));
+    remove(link_name);
+    remove(path);
+}
+END_TEST
+
+START_TEST(an_address_leads_to_its_file)
+{
+    char path[PV_TEST_PATH_ROOM];
+    struct pv_map map;
+
+    pv_test_temp("address", path);
+    write_text(path, "hello");
+    ck_assert_int_eq(pv_map_open(&map, path, NULL), PV_OK);
+    ck_assert_str_eq(pv_map_path_at(map.data + 4), path);
+    ck_assert_ptr_null(pv_map_path_at(map.data + 5));
+    ck_assert_ptr_null(pv_map_path_at(&map));
+    const uint8_t *data = map.data;
+    pv_map_close(&map);
+    ck_assert_ptr_null(pv_map_path_at(data));
+    remove(path);
 }
 END_TEST
 
@@ -223,7 +309,10 @@ int main(void)
     tcase_add_test(tcase, padding_fills_up_to_a_multiple);
     tcase_add_test(tcase, a_full_disk_is_reported_with_advice);
     tcase_add_test(tcase, what_is_no_file_is_refused);
-    tcase_add_test(tcase, clean_removes_what_killed_writers_left);
+    tcase_add_test(tcase, clean_removes_what_killed_writers_left_and_nothing_else);
+    tcase_add_test(tcase, temporaries_are_private_and_the_file_gets_the_usual_permissions);
+    tcase_add_test(tcase, a_symbolic_link_stays_one);
+    tcase_add_test(tcase, an_address_leads_to_its_file);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

@@ -1,8 +1,12 @@
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
 #include "format/clusters/cluster_file.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "format/model/model.h"
 #include "harness.h"
 #include "tiny_model.h"
@@ -88,6 +92,35 @@ START_TEST(what_is_written_is_read)
     ck_assert_uint_eq(pv_clusters_mask_size(c, 1, 1), 0);
     pv_clusters_close(c);
     pv_clusters_close(NULL);
+}
+END_TEST
+
+START_TEST(a_file_that_changes_later_changes_no_index)
+{
+    struct pv_clusters *c;
+    char path[PV_TEST_PATH_ROOM];
+    struct small s;
+    struct stat info;
+    FILE *file;
+
+    make_small(&s);
+    pv_test_temp("changed.gguf", path);
+    ck_assert_int_eq(pv_clusters_write(&s.c, path, NULL), PV_OK);
+    ck_assert_int_eq(pv_clusters_open(path, NULL, &c), PV_OK);
+    ck_assert_int_eq(stat(path, &info), 0);
+    file = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(file);
+    for (off_t i = 0; i < info.st_size; i++)
+        fputc(0xff, file);
+    ck_assert_int_eq(fclose(file), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(c->layers[i].router_bias[0] == s.bias[i][0], false); /* the map did change */
+        ck_assert_mem_eq(c->layers[i].offset, s.offset[i], sizeof s.offset[i]);
+        ck_assert_mem_eq(c->layers[i].neurons, s.neurons[i], 5 * 2);
+        ck_assert_mem_eq(c->layers[i].hot, s.hot[i], c->layers[i].n_hot * 2);
+    }
+    pv_clusters_close(c);
+    remove(path);
 }
 END_TEST
 
@@ -384,6 +417,7 @@ int main(void)
     TCase *tcase = tcase_create("clusters");
 
     tcase_add_test(tcase, what_is_written_is_read);
+    tcase_add_test(tcase, a_file_that_changes_later_changes_no_index);
     tcase_add_test(tcase, a_low_rank_router_is_read);
     tcase_add_test(tcase, wrong_shapes_of_a_low_rank_router_are_refused);
     tcase_add_test(tcase, every_rule_is_held);

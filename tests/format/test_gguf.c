@@ -373,6 +373,88 @@ START_TEST(the_writer_refuses_impossible_tensors)
 }
 END_TEST
 
+/* Part `number` (from 1) of `n_parts`, with one tensor "t<tensor>" of two floats. */
+static void write_part(const char *stem, uint32_t number, uint32_t n_parts, uint32_t said_number,
+                       uint32_t tensor)
+{
+    const float values[2] = {(float)tensor, 1.0f};
+    const uint64_t dims[1] = {2};
+    char path[PV_TEST_PATH_ROOM + 32], name[8];
+    struct pv_gguf_writer *w;
+
+    snprintf(path, sizeof path, "%s-%05u-of-%05u.gguf", stem, (unsigned)number, (unsigned)n_parts);
+    snprintf(name, sizeof name, "t%u", (unsigned)tensor);
+    ck_assert_int_eq(pv_gguf_writer_create(&w), PV_OK);
+    if (number == 1)
+        pv_gguf_add_str(w, "general.name", "whole");
+    pv_gguf_add_u32(w, "split.no", said_number - 1);
+    pv_gguf_add_u32(w, "split.count", n_parts);
+    pv_gguf_add_u32(w, "split.tensors.count", n_parts);
+    pv_gguf_add_tensor(w, name, PV_F32, 1, dims, values);
+    ck_assert_int_eq(pv_gguf_write(w, path, NULL), PV_OK);
+    pv_gguf_writer_destroy(w);
+}
+
+/* Opens one of three parts; the log must say `part` where it fails. */
+static void open_part(const char *stem, uint32_t number, enum pv_status expected, const char *part)
+{
+    char path[PV_TEST_PATH_ROOM + 32];
+    struct pv_test_log captured;
+    struct pv_log log = pv_test_log(&captured);
+    struct pv_gguf g;
+    struct pv_str name;
+
+    snprintf(path, sizeof path, "%s-%05u-of-00003.gguf", stem, (unsigned)number);
+    ck_assert_int_eq(pv_gguf_open(&g, path, &log), expected);
+    if (expected != PV_OK) {
+        ck_assert_msg(pv_test_logged(&captured, part), "%s", part);
+        return;
+    }
+    ck_assert(pv_gguf_str(&g, "general.name", &name));
+    ck_assert_uint_eq(g.n_tensors, 3);
+    for (uint32_t i = 1; i <= 3; i++) {
+        char tensor[8];
+
+        snprintf(tensor, sizeof tensor, "t%u", (unsigned)i);
+        ck_assert_ptr_nonnull(pv_gguf_tensor(&g, tensor));
+        ck_assert_float_eq(((const float *)(const void *)pv_gguf_tensor(&g, tensor)->data)[0], (float)i);
+    }
+    pv_gguf_close(&g);
+}
+
+START_TEST(a_model_in_parts_is_one_model)
+{
+    char stem[PV_TEST_PATH_ROOM], path[PV_TEST_PATH_ROOM + 32];
+
+    pv_test_temp("parts", stem);
+    for (uint32_t i = 1; i <= 3; i++)
+        write_part(stem, i, 3, i, i);
+    for (uint32_t i = 1; i <= 3; i++)
+        open_part(stem, i, PV_OK, NULL);
+    write_part(stem, 3, 3, 3, 2);
+    open_part(stem, 1, PV_ERR_FORMAT, "tensor t2 is in two of its parts");
+    write_part(stem, 3, 3, 2, 3);
+    open_part(stem, 1, PV_ERR_FORMAT, "is not part 3 of 3, as its name says");
+    snprintf(path, sizeof path, "%s-00003-of-00003.gguf", stem);
+    remove(path);
+    open_part(stem, 2, PV_ERR_IO, "the model is in 3 files, and 1 of them is missing (part 3)");
+    snprintf(path, sizeof path, "%s-00001-of-00003.gguf", stem);
+    remove(path);
+    open_part(stem, 2, PV_ERR_IO, "2 of them are missing (part 1, 3)");
+    snprintf(path, sizeof path, "%s-00002-of-00003.gguf", stem);
+    ck_assert_int_eq(rename(path, stem), 0);
+    {
+        struct pv_test_log captured;
+        struct pv_log log = pv_test_log(&captured);
+        struct pv_gguf g;
+
+        ck_assert_int_eq(pv_gguf_open(&g, stem, &log), PV_ERR_FORMAT);
+        ck_assert(pv_test_logged(&captured, "is one of 3 parts, but not named NAME-00001-of-00003.gguf"));
+    }
+    remove(stem);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("format/gguf");
@@ -387,6 +469,7 @@ int main(void)
     tcase_add_test(tcase, bad_tensors_are_refused);
     tcase_add_test(tcase, unaligned_memory_is_refused);
     tcase_add_test(tcase, the_writer_refuses_impossible_tensors);
+    tcase_add_test(tcase, a_model_in_parts_is_one_model);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

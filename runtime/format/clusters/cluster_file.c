@@ -1,5 +1,6 @@
-/* The cluster file is read in place: lists, router and centroids stay in the map, after every number in them
- * was checked once. Little-endian hosts, as with every tensor. Specified in docs/cluster-file.md. */
+/* The cluster file is read in place: router and centroids stay in the map. What indexes something else is copied
+ * first and checked then, so that a file that changes while it is in use cannot lead past an end. Little-endian
+ * hosts, as with every tensor. Specified in docs/cluster-file.md. */
 #include "format/clusters/cluster_file.h"
 
 #include <inttypes.h>
@@ -119,6 +120,23 @@ static enum pv_status find_tensor(const struct pv_clusters *c, uint32_t layer, c
     return PV_OK;
 }
 
+/* As find_tensor, of indices [n_cols], copied. */
+static enum pv_status copy_indices(struct pv_clusters *c, uint32_t layer, const char *name, enum pv_type type,
+                                   uint64_t n_cols, const void **out)
+{
+    const size_t item_bytes = type == PV_I32 ? 4 : 2;
+    const void *in_file = NULL;
+    void *copy;
+
+    PV_TRY(find_tensor(c, layer, name, type, 0, n_cols, false, &in_file));
+    copy = pv_arena_alloc(&c->arena, (size_t)n_cols, item_bytes);
+    if (!copy)
+        return pv_fail(&c->log, PV_ERR_NOMEM, "%s: no memory to read it", c->gguf.path);
+    memcpy(copy, in_file, (size_t)n_cols * item_bytes);
+    *out = copy;
+    return PV_OK;
+}
+
 /* What comes before a low-rank router, if the file has it; its rows are the rank. */
 static enum pv_status read_narrow(struct pv_clusters *c, uint32_t layer)
 {
@@ -141,12 +159,12 @@ static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
     const struct pv_clusters_info *info = &c->info;
     struct pv_cluster_layer *l = &c->layers[layer];
     uint64_t n_clusters = info->n_clusters, n_listed;
-    const void *data;
+    const void *data = NULL;
 
-    PV_TRY(find_tensor(c, layer, "cluster.offset", PV_I32, 0, n_clusters + 1, false, &data));
+    PV_TRY(copy_indices(c, layer, "cluster.offset", PV_I32, n_clusters + 1, &data));
     l->offset = data;
     n_listed = l->offset[n_clusters] != 0 ? l->offset[n_clusters] : 1;
-    PV_TRY(find_tensor(c, layer, "cluster.neurons", PV_I16, 0, n_listed, false, &data));
+    PV_TRY(copy_indices(c, layer, "cluster.neurons", PV_I16, n_listed, &data));
     l->neurons = data;
     PV_TRY(read_narrow(c, layer));
     PV_TRY(find_tensor(c, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer),
@@ -156,7 +174,7 @@ static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
     l->router_bias = data;
     PV_TRY(find_tensor(c, layer, "cluster.centroids", PV_F16, n_clusters, info->d_ffn, true, &data));
     l->centroids = data;
-    PV_TRY(find_tensor(c, layer, "cluster.hot", PV_I16, 0, l->n_hot != 0 ? l->n_hot : 1, false, &data));
+    PV_TRY(copy_indices(c, layer, "cluster.hot", PV_I16, l->n_hot != 0 ? l->n_hot : 1, &data));
     l->hot = data;
     return pv_clusters_check_layer(c, layer, c->gguf.path, &c->log);
 }
@@ -249,11 +267,12 @@ enum pv_status pv_clusters_check(const struct pv_clusters *clusters, const struc
                        ": use its own cluster file, or make one with parvin fit",
                        path, info->n_layers, info->d_model, info->d_ffn, pv_model_path(model), hp->n_layers,
                        hp->d_model, hp->d_ffn);
-    if (info->fingerprint != pv_model_fingerprint(model))
+    const uint64_t fingerprint = pv_model_fingerprint(model);
+    if (info->fingerprint != fingerprint)
         return pv_fail(&clusters->log, PV_ERR_MISMATCH,
                        "%s: made for other weights (fingerprint %016" PRIx64 ") than %s (%016" PRIx64
                        "): use its own cluster file, or make one with parvin fit",
-                       path, info->fingerprint, pv_model_path(model), pv_model_fingerprint(model));
+                       path, info->fingerprint, pv_model_path(model), fingerprint);
     return PV_OK;
 }
 

@@ -50,9 +50,13 @@ struct pv_gguf {
     const struct pv_gguf_kv **kv_by_name; /* the same, sorted for look-ups */
     const struct pv_gguf_tensor **tensors_by_name;
     struct pv_arena arena;
-    char *path; /* "GGUF data" when parsed from memory */
+    char *path; /* "GGUF data" when parsed from memory; of several files the first */
+    struct pv_gguf
+        *parts; /* [n_parts] the other files of a model that lies in several; tensors are joined here */
+    uint32_t n_parts;
 };
-/* On failure `*g` is left empty and the log says what is wrong and at which byte or key. Duplicate keys or
+/* Opens a model of one file or of several (NAME-00001-of-00003.gguf; `path` is any of them, and all must be in one
+ * folder). On failure `*g` is left empty and the log says what is wrong and at which byte or key. Duplicate keys or
  * tensor names, dimensions that overflow, data past the end, overlapping tensors: PV_ERR_FORMAT. Unknown
  * tensor type, GGUF v1, big-endian, arrays of arrays: PV_ERR_UNSUPPORTED. Host memory stays within a small
  * multiple of the file's size, whatever the file claims. */

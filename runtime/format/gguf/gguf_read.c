@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/reader.h"
+#include "format/gguf/gguf_split.h"
 
 enum {
     MAGIC = 0x46554747, /* "GGUF" */
@@ -340,7 +341,7 @@ enum pv_status pv_gguf_parse(struct pv_gguf *g, const void *data, size_t size_by
     return parse_all(g, data, size_bytes, "GGUF data", log);
 }
 
-enum pv_status pv_gguf_open(struct pv_gguf *g, const char *path, const struct pv_log *log)
+enum pv_status pv_gguf_open_one(struct pv_gguf *g, const char *path, const struct pv_log *log)
 {
     *g = (struct pv_gguf){0};
     PV_TRY(pv_map_open(&g->map, path, log));
@@ -349,6 +350,9 @@ enum pv_status pv_gguf_open(struct pv_gguf *g, const char *path, const struct pv
 
 void pv_gguf_close(struct pv_gguf *g)
 {
+    for (uint32_t i = 0; i < g->n_parts; i++)
+        pv_gguf_close(&g->parts[i]);
+    free(g->parts);
     pv_arena_free(&g->arena);
     pv_map_close(&g->map);
     *g = (struct pv_gguf){0};

@@ -1,5 +1,5 @@
-/* Opening goes from the outside in: the GGUF file, the hyper-parameters, the tensors, the tokenizer, and last
- * the fingerprint, which reads every feed-forward weight once. */
+/* Opening goes from the outside in: the GGUF file, the hyper-parameters, the tensors, the tokenizer. No weight is
+ * read; the fingerprint, which reads every feed-forward weight, is taken when somebody asks for it. */
 #include "format/model/model_impl.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include "base/log.h"
 
 /* Source of the definition: docs/cluster-file.md. */
-static uint64_t fingerprint(const struct pv_model *m)
+uint64_t pv_model_fingerprint(const struct pv_model *m)
 {
     const struct pv_hparams *hp = &m->hp;
     uint8_t shape[16];
@@ -39,7 +39,6 @@ static enum pv_status model_read(struct pv_model *m, const char *ffn_act)
         return pv_fail(&m->log, PV_ERR_FORMAT,
                        "%s: the tokenizer has %u tokens, but token_embd.weight %u rows", m->gguf.path,
                        pv_tokenizer_n_vocab(m->tokenizer), m->hp.n_vocab);
-    m->fingerprint = fingerprint(m);
     return PV_OK;
 }
 
@@ -90,6 +89,11 @@ void pv_model_close(struct pv_model *model)
     free(model);
 }
 
+const char *pv_mapped_file(const void *address)
+{
+    return pv_map_path_at(address);
+}
+
 const struct pv_hparams *pv_model_hparams(const struct pv_model *model)
 {
     return &model->hp;
@@ -119,11 +123,6 @@ uint64_t pv_model_n_params(const struct pv_model *model)
         n += t->size_bytes / pv_type_block_bytes(t->type) * pv_type_block(t->type);
     }
     return n;
-}
-
-uint64_t pv_model_fingerprint(const struct pv_model *model)
-{
-    return model->fingerprint;
 }
 
 static const char *act_name(enum pv_act act)
@@ -160,7 +159,7 @@ void pv_model_describe(const struct pv_model *model, void (*line)(void *user, co
                  hp->gated ? "gated" : "ungated", act_name(hp->act));
     pv_lines_add(&lines, "vocabulary    %" PRIu32 " tokens, output %s", hp->n_vocab,
                  hp->tied_output ? "tied to the embedding" : "of its own");
-    pv_lines_add(&lines, "fingerprint   %016" PRIx64, model->fingerprint);
+    pv_lines_add(&lines, "fingerprint   %016" PRIx64, pv_model_fingerprint(model));
     pv_gguf_describe(&model->gguf, &lines);
 }
 

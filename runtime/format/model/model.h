@@ -26,7 +26,6 @@ struct pv_model {
     const struct pv_gguf_tensor *output;      /* [n_vocab][d]; == token_embd when tied */
     struct pv_model_layer *layers;            /* [n_layers], all shapes and types checked */
     struct pv_tokenizer *tokenizer;
-    uint64_t fingerprint;
 };
 /* pv_model_open over memory the caller keeps (fuzzing, tests). */
 PV_MUST_USE enum pv_status pv_model_parse(const void *data, size_t size_bytes,

@@ -42,12 +42,17 @@ PV_MUST_USE enum pv_status pv_model_open(const char *path, const struct pv_model
                                          struct pv_model **out);
 void pv_model_close(struct pv_model *model);
 
+/* The path of the open model or cluster file whose mapped bytes hold `address`, or NULL. For a handler of SIGBUS,
+ * which reading a file raises that was cut short after it was opened. Async-signal-safe. */
+const char *pv_mapped_file(const void *address);
+
 const struct pv_hparams *pv_model_hparams(const struct pv_model *model);
 const char *pv_model_path(const struct pv_model *model);
 /* Total bytes of tensor data in the file. */
 uint64_t pv_model_weight_bytes(const struct pv_model *model);
 uint64_t pv_model_n_params(const struct pv_model *model);
-/* Hash of the feed-forward weights; ties a cluster file to them. */
+/* Hash of the feed-forward weights; ties a cluster file to them. Every call reads all of these weights: keep the
+ * result. */
 uint64_t pv_model_fingerprint(const struct pv_model *model);
 /* Number of tensors and key-values, and a text dump of them through `line` (used by `parvin info`). */
 void pv_model_describe(const struct pv_model *model, void (*line)(void *user, const char *text), void *user);
