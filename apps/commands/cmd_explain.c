@@ -55,7 +55,7 @@ static enum pv_status make_tables(void *user, const struct pv_trace_header *h)
 
 static double share(double part, double whole)
 {
-    return whole > 0 ? part / whole : NAN;
+    return whole > 0 ? part / whole : 1.0;
 }
 
 static enum pv_status write_page(struct app *app, struct explain *e, const char *path)

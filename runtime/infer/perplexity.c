@@ -9,10 +9,12 @@
 
 #include "base/bits.h"
 #include "base/log.h"
+#include "base/mask_score.h"
 #include "infer/session.h"
 
 struct layer_counts {
-    double n_tokens, mask, active, both, energy, energy_kept, agree;
+    struct pv_mask_score score;
+    double agree; /* tokens that the router sends to their pattern's own cluster */
 };
 struct eval {
     struct pv_engine *engine;
@@ -42,23 +44,6 @@ static enum pv_status build_masks(struct eval *ev)
     return ok ? PV_OK : pv_fail(ev->engine->log, PV_ERR_NOMEM, "no memory for the evaluation's masks");
 }
 
-/* One token: its routed mask against its true pattern. */
-static void count_token(struct layer_counts *n, const uint32_t *mask, const uint32_t *bits, const float *c,
-                        uint32_t d_ffn)
-{
-    const size_t words = pv_bit_words(d_ffn);
-    n->n_tokens += 1.0;
-    n->mask += (double)pv_bit_count(mask, words);
-    n->active += (double)pv_bit_count(bits, words);
-    n->both += (double)pv_bit_count_and(mask, bits, words);
-    for (uint32_t j = 0; j < d_ffn; j++) {
-        const double e = (double)c[j] * (double)c[j];
-        n->energy += e;
-        if (pv_bit_get(mask, j))
-            n->energy_kept += e;
-    }
-}
-
 static enum pv_status on_capture(void *user, const struct pv_capture *c)
 {
     struct eval *ev = user;
@@ -70,7 +55,7 @@ static enum pv_status on_capture(void *user, const struct pv_capture *c)
         PV_TRY(pv_oracle_assign(ev->session, c->layer, c->contribution, c->n_tokens, ev->own));
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         const uint32_t *mask = c->mask ? c->mask + t * words : ev->masks[c->layer] + c->cluster[t] * words;
-        count_token(n, mask, c->bits + t * words, c->contribution + (size_t)t * d_ffn, d_ffn);
+        pv_mask_score_add(&n->score, mask, c->bits + t * words, c->contribution + (size_t)t * d_ffn, d_ffn);
         n->agree += routed && ev->own[t] == c->cluster[t];
     }
     return PV_OK;
@@ -84,8 +69,8 @@ static enum pv_status on_mask(void *user, const struct pv_capture *c, uint32_t *
     const size_t words = pv_bit_words(d_ffn);
     PV_TRY(ev->params->mask(ev->params->mask_user, c, bits));
     for (uint32_t t = 0; t < c->n_tokens; t++)
-        count_token(&ev->counts[c->layer], bits + t * words, c->bits + t * words,
-                    c->contribution + (size_t)t * d_ffn, d_ffn);
+        pv_mask_score_add(&ev->counts[c->layer].score, bits + t * words, c->bits + t * words,
+                          c->contribution + (size_t)t * d_ffn, d_ffn);
     return PV_OK;
 }
 
@@ -102,13 +87,15 @@ static double fixed_density(const struct pv_clusters *clusters, enum pv_ffn_mode
 
 static struct pv_eval_layer layer_result(const struct layer_counts *n, uint32_t d_ffn, bool has_centroids)
 {
+    const struct pv_mask_score *s = &n->score;
+
     return (struct pv_eval_layer){
-        .density = n->mask / (n->n_tokens * d_ffn),
-        .active = n->active / (n->n_tokens * d_ffn),
-        .precision = n->mask > 0.0 ? n->both / n->mask : 0.0,
-        .recall = n->active > 0.0 ? n->both / n->active : 1.0,
-        .weighted_recall = n->energy > 0.0 ? n->energy_kept / n->energy : 1.0,
-        .router_accuracy = has_centroids ? n->agree / n->n_tokens : (double)NAN,
+        .density = s->computed / (s->n_tokens * d_ffn),
+        .active = s->active / (s->n_tokens * d_ffn),
+        .precision = pv_mask_precision(s),
+        .recall = pv_mask_recall(s),
+        .weighted_recall = pv_mask_weighted_recall(s),
+        .router_accuracy = has_centroids ? n->agree / s->n_tokens : (double)NAN,
     };
 }
 
@@ -121,11 +108,8 @@ static struct pv_eval_layer mean_result(const struct eval *ev)
     double weighted_recall = 0.0;
     for (uint32_t l = 0; l < n_layers; l++) {
         const struct layer_counts *n = &ev->counts[l];
-        weighted_recall += layer_result(n, d_ffn, ev->has_centroids).weighted_recall / n_layers;
-        all.n_tokens += n->n_tokens;
-        all.mask += n->mask;
-        all.active += n->active;
-        all.both += n->both;
+        weighted_recall += pv_mask_weighted_recall(&n->score) / n_layers;
+        pv_mask_score_merge(&all.score, &n->score);
         all.agree += n->agree;
     }
     struct pv_eval_layer mean = layer_result(&all, d_ffn, ev->has_centroids);

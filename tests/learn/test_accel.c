@@ -1,7 +1,7 @@
 /* label: gpu
  * Learning on the device: as good as on the host on planted truth, near it step by step, the same every time.
  */
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 #include "base/half.h"
 #include "harness.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans.h"
-#include "learn/algo/router.h"
+#include "learn/algo/kmeans/kmeans.h"
+#include "learn/algo/router/router.h"
 #include "learn/lab/synthetic.h"
 #include "parvin/device.h"
 #include "vk/device.h"

@@ -151,7 +151,7 @@ START_TEST(energy_masks_keep_more_energy_and_frequent_ones_more_neurons)
 {
     struct toy *t = toy_new(3);
     struct pv_grouping *g = grouped(t, PV_GROUP_CONTRIBUTION, 1);
-    struct pv_mask_counts energy = {0}, active = {0}, modes = {0};
+    struct pv_mask_score energy = {0}, active = {0}, modes = {0};
     struct pv_predictor *p;
 
     for (uint32_t i = 0; i < pv_n_cluster_kinds; i++) {
@@ -170,8 +170,8 @@ START_TEST(energy_masks_keep_more_energy_and_frequent_ones_more_neurons)
         p->ops->destroy(p);
     }
     ck_assert_double_gt(energy.energy_kept, active.energy_kept);
-    ck_assert_double_gt(active.both / active.computed, energy.both / energy.computed);
-    ck_assert_double_gt(modes.both / modes.computed, 0.5);
+    ck_assert_double_gt(active.hit / active.computed, energy.hit / energy.computed);
+    ck_assert_double_gt(modes.hit / modes.computed, 0.5);
     pv_grouping_destroy(g);
     free(t);
 }

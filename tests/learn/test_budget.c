@@ -2,7 +2,7 @@
  * The search for a density, against a source whose loss is planted: the rise it reports is recomputed from
  * the file that it wrote, nothing cheaper was within the bound, and the text it measured on taught nothing.
  */
-#include "learn/fit/budget.h"
+#include "learn/fit/density_search.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "harness.h"
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 #include "planted.h"
 
 enum { N = 3000, COLS = 60, GROUPS = 6, D = 12 };

@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/algo/kmeans.h"
+#include "learn/algo/kmeans/kmeans.h"
 
 #include <math.h>
 #include <string.h>

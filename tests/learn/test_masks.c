@@ -221,19 +221,19 @@ START_TEST(judging_counts)
     uint32_t list_offset[] = {0, 2, 5}, rows[] = {0, 1};
     uint16_t neurons[] = {1, 2, 0, 3, 4};
     struct pv_mask_lists lists = {.n_clusters = 2, .n_cols = 5, .offset = list_offset, .neurons = neurons};
-    struct pv_mask_counts c = {0};
+    struct pv_mask_score c = {0};
 
     for (size_t i = 0; i < 5; i++)
         root[i] = pv_float_to_half((float)(i + 1));
     ck_assert_int_eq(pv_mask_lists_judge(&lists, &x, rows, 2, cluster, &c), PV_OK);
-    ck_assert_double_eq(c.rows, 2.0);
+    ck_assert_double_eq(c.n_tokens, 2.0);
     ck_assert_double_eq(c.computed, 5.0);
     ck_assert_double_eq(c.active, 5.0);
-    ck_assert_double_eq(c.both, 3.0);
+    ck_assert_double_eq(c.hit, 3.0);
     ck_assert_double_eq_tol(c.energy, 1 + 16 + 81 + 256 + 625, 1e-9);
     ck_assert_double_eq_tol(c.energy_kept, 1 + 16 + 81, 1e-9);
     ck_assert_int_eq(pv_mask_lists_judge(&lists, &x, NULL, 3, cluster, &c), PV_OK); /* adds up */
-    ck_assert_double_eq(c.rows, 5.0);
+    ck_assert_double_eq(c.n_tokens, 5.0);
     ck_assert_double_eq(c.computed, 13.0);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* label: unit
  * The methods that score neurons, and the low-rank map, on a toy layer. */
-#include "learn/algo/predict_lowrank.h"
+#include "learn/algo/router/lowrank_map.h"
 
 #include <string.h>
 #include "toy.h"

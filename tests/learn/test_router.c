@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* label: unit */
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/router/router_centroid.h"
 
 #include <math.h>
 #include <stdlib.h>

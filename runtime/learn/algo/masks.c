@@ -4,7 +4,6 @@
 #include "learn/algo/masks.h"
 
 #include <stdlib.h>
-#include "base/bits.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -292,7 +291,7 @@ void pv_mask_lists_free(struct pv_mask_lists *lists)
 
 enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_sparse *x,
                                    const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
-                                   struct pv_mask_counts *counts)
+                                   struct pv_mask_score *score)
 {
     const size_t words = pv_bit_words(lists->n_cols);
     uint32_t *bits = pv_calloc(words * lists->n_clusters, sizeof *bits);
@@ -306,16 +305,16 @@ enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const stru
     for (size_t i = 0; i < n_rows; i++) {
         const size_t row = rows ? rows[i] : i, k = cluster[row];
 
-        counts->rows += 1.0;
-        counts->computed += lists->offset[k + 1] - lists->offset[k];
-        counts->active += (double)(x->offset[row + 1] - x->offset[row]);
+        score->n_tokens += 1.0;
+        score->computed += lists->offset[k + 1] - lists->offset[k];
+        score->active += (double)(x->offset[row + 1] - x->offset[row]);
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++) {
             const bool kept = pv_bit_get(bits + k * words, x->col[p]);
             const double energy = (double)energy_of(x->root[p]);
 
-            counts->both += kept;
-            counts->energy += energy;
-            counts->energy_kept += kept ? energy : 0.0;
+            score->hit += kept;
+            score->energy += energy;
+            score->energy_kept += kept ? energy : 0.0;
         }
     }
     free(bits);

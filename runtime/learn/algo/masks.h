@@ -8,6 +8,7 @@
 #ifndef PV_LEARN_ALGO_MASKS_H
 #define PV_LEARN_ALGO_MASKS_H
 
+#include "base/mask_score.h"
 #include "learn/algo/sparse.h"
 #include "parvin/status.h"
 
@@ -49,14 +50,9 @@ PV_MUST_USE enum pv_status pv_mask_lists_top(struct pv_mask_lists *lists, const 
                                              uint32_t n);
 void pv_mask_lists_free(struct pv_mask_lists *lists); /* safe on a zeroed struct */
 
-/* How masks do on rows: sums over them, so that layers and blocks of rows can be added up. */
-struct pv_mask_counts {
-    double rows;
-    double computed, active, both; /* neurons: in the mask, in the pattern, in both */
-    double energy, energy_kept;    /* sum c_j^2 over the pattern, and over what the mask has of it */
-};
+/* Adds to `score` how the masks do on rows[0..n_rows); energies are those of the patterns. */
 PV_MUST_USE enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_sparse *x,
                                                const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
-                                               struct pv_mask_counts *counts);
+                                               struct pv_mask_score *score);
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "learn/algo/kmeans.h"
+#include "learn/algo/kmeans/kmeans.h"
 
 enum {
     RECORD_TRY = 19,
@@ -167,16 +167,16 @@ static enum pv_status judge(struct attempt *a, struct pv_fit_try *out)
         pv_energy_threshold(energies, a->n_layers, out->density, ln->params.n_threads, &threshold, &reached));
     for (uint32_t i = 0; i < a->n_layers; i++) {
         struct try_layer *t = &a->layers[i];
-        struct pv_mask_counts counts = {0};
+        struct pv_mask_score score = {0};
         struct pv_layer_data data;
         enum pv_status status;
 
         PV_TRY(pv_mask_lists_choose(&t->lists, &energies[i], threshold));
         PV_TRY(pv_learner_load(ln, t->layer, false, &data));
-        status = pv_mask_lists_judge(&t->lists, &data.x, ln->held_out, ln->n_held_out, t->routed, &counts);
+        status = pv_mask_lists_judge(&t->lists, &data.x, ln->held_out, ln->n_held_out, t->routed, &score);
         pv_layer_data_free(&data);
         PV_TRY(status);
-        out->energy_kept += (counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0) / a->n_layers;
+        out->energy_kept += pv_mask_weighted_recall(&score) / a->n_layers;
         out->router_accuracy += t->accuracy / a->n_layers;
     }
     return PV_OK;

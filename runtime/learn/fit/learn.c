@@ -21,7 +21,7 @@
 #include "base/threads.h"
 #include "format/clusters/cluster_file.h"
 #include "learn/fit/auto_k.h"
-#include "learn/fit/budget.h"
+#include "learn/fit/density_search.h"
 #include "vk/device.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include "learn/capture/capture_file.h"
 #include "learn/fit/learn.h"
 #include "learn/algo/masks.h"
-#include "learn/algo/router_lowrank.h"
+#include "learn/algo/router/router_lowrank.h"
 
 struct learned_layer {
     uint16_t *centroids;     /* [K][F] float16 */

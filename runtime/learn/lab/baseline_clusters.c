@@ -259,10 +259,10 @@ enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p, enum pv_sw
 }
 
 enum pv_status pv_predict_clusters_judge_own(const struct pv_predictor *p, uint32_t layer,
-                                             const struct pv_sparse *test_x, struct pv_mask_counts *counts)
+                                             const struct pv_sparse *test_x, struct pv_mask_score *score)
 {
     const struct clustered *c = (const struct clustered *)p;
 
     return pv_mask_lists_judge(&c->own[layer], test_x, NULL, test_x->n_rows, c->g->layers[layer].own_test,
-                               counts);
+                               score);
 }

@@ -105,6 +105,6 @@ PV_MUST_USE enum pv_status pv_predict_clusters_choose_own(struct pv_predictor *p
                                                           double density);
 PV_MUST_USE enum pv_status pv_predict_clusters_judge_own(const struct pv_predictor *p, uint32_t layer,
                                                          const struct pv_sparse *test_x,
-                                                         struct pv_mask_counts *counts);
+                                                         struct pv_mask_score *score);
 
 #endif

@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "learn/lab/baseline_kmodes.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans.h"
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/kmeans/kmeans.h"
+#include "learn/algo/router/router_centroid.h"
 
 enum { ONE = 0x3c00 };
 

@@ -3,7 +3,7 @@
 #define PV_LEARN_LAB_BASELINE_GROUP_H
 
 #include "learn/lab/baseline_clusters.h"
-#include "learn/algo/router_lowrank.h"
+#include "learn/algo/router/router_lowrank.h"
 
 struct pv_group_router {
     float *weight_t;         /* [width][K] */

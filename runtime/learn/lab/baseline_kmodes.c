@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "learn/algo/kmeans.h"
+#include "learn/algo/kmeans/kmeans.h"
 
 enum { ONE = 0x3c00, SETTLED_SHARE = 1000 };
 

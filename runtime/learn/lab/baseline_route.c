@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/router/router_centroid.h"
 
 enum { PAIR_ROWS = 1024, ROW_CHUNK = 64, ROUND_SEEDS = 1000 };
 

@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans.h"
+#include "learn/algo/kmeans/kmeans.h"
 #include "learn/algo/masks.h"
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 #include "learn/lab/synthetic.h"
 #include "vk/device.h"
 
@@ -169,7 +169,7 @@ static enum pv_status refine(struct layer *l)
 static enum pv_status mask(struct layer *l)
 {
     struct pv_energy energy = {0};
-    struct pv_mask_counts counts = {0};
+    struct pv_mask_score score = {0};
     double begin = pv_now_s(), reached;
     float threshold;
     enum pv_status status;
@@ -184,9 +184,9 @@ static enum pv_status mask(struct layer *l)
     if (status == PV_OK)
         status = pv_mask_lists_choose(&l->lists, &energy, threshold);
     if (status == PV_OK)
-        status = pv_mask_lists_judge(&l->lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &counts);
+        status = pv_mask_lists_judge(&l->lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &score);
     l->row.s_masks = pv_now_s() - begin;
-    l->row.energy_kept = counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0;
+    l->row.energy_kept = pv_mask_weighted_recall(&score);
     pv_energy_free(&energy);
     return status;
 }

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/mem.h"
-#include "learn/algo/predict_lowrank.h"
+#include "learn/algo/router/lowrank_map.h"
 
 enum { ERROR_ROWS = 2048 };
 

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "learn/lab/baseline_clusters.h"
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 #include "learn/lab/sweep_run.h"
 
 enum { MAX_CTX = 512, N_SCORES = 6 };
@@ -177,29 +177,25 @@ static enum pv_status judge_own(struct sweep *s, struct pv_predictor *p, double 
                                 struct pv_sweep_row *row)
 {
     const uint32_t n_layers = s->data.shape.n_layers;
-    struct pv_mask_counts all = {0};
+    struct pv_mask_score all = {0};
 
     row->own_weighted_recall = 0.0;
     PV_TRY(pv_predict_clusters_choose_own(p, (enum pv_sweep_own)row->own_masks, density));
     for (uint32_t l = 0; l < n_layers; l++) {
-        struct pv_mask_counts counts = {0};
+        struct pv_mask_score score = {0};
         struct pv_layer_data test;
         enum pv_status status;
 
         PV_TRY(pv_sweep_test_load(&s->data, l, &test));
-        status = pv_predict_clusters_judge_own(p, l, &test.x, &counts);
+        status = pv_predict_clusters_judge_own(p, l, &test.x, &score);
         pv_layer_data_free(&test);
         PV_TRY(status);
-        row->own_weighted_recall +=
-            (counts.energy > 0.0 ? counts.energy_kept / counts.energy : 1.0) / n_layers;
-        all.rows += counts.rows;
-        all.computed += counts.computed;
-        all.active += counts.active;
-        all.both += counts.both;
+        row->own_weighted_recall += pv_mask_weighted_recall(&score) / n_layers;
+        pv_mask_score_merge(&all, &score);
     }
-    row->own_density = all.computed / (all.rows * s->data.shape.d_ffn);
-    row->own_precision = all.computed > 0.0 ? all.both / all.computed : 0.0;
-    row->own_recall = all.active > 0.0 ? all.both / all.active : 1.0;
+    row->own_density = all.computed / (all.n_tokens * s->data.shape.d_ffn);
+    row->own_precision = pv_mask_precision(&all);
+    row->own_recall = pv_mask_recall(&all);
     return PV_OK;
 }
 

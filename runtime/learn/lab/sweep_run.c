@@ -4,20 +4,19 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include "base/bits.h"
+#include <string.h>
 #include "base/log.h"
+#include "base/mask_score.h"
 #include "base/mem.h"
 #include "parvin/eval.h"
 
-struct tally {
-    double n_tokens, computed, active, both, energy, energy_kept;
-};
 struct run {
     const struct pv_sweep_data *data;
     struct pv_predictor *method; /* NULL: every neuron */
     struct pv_sweep_progress *progress;
     double before; /* progress at the start */
-    struct tally *layers;
+    struct pv_mask_score *layers;
+    uint32_t *pattern; /* [words] of a token */
 };
 
 bool pv_sweep_report(const struct pv_sweep_progress *p, const char *stage, double more)
@@ -30,19 +29,14 @@ double pv_sweep_run_tokens(const struct pv_sweep_data *data)
     return (double)data->test.windows.n_tokens;
 }
 
-static void count_token(struct tally *n, const uint32_t *mask, const float *c, float tau, uint32_t d_ffn)
+/* A token's pattern, at the thresholds of the calibration text. */
+static void find_pattern(const float *c, float tau, uint32_t d_ffn, uint32_t *pattern)
 {
+    memset(pattern, 0, pv_bit_words(d_ffn) * sizeof *pattern);
     for (uint32_t j = 0; j < d_ffn; j++) {
-        const bool kept = pv_bit_get(mask, j), active = c[j] > tau;
-        const double energy = (double)c[j] * (double)c[j];
-
-        n->active += active;
-        n->both += active && kept;
-        n->energy += energy;
-        n->energy_kept += kept ? energy : 0.0;
+        if (c[j] > tau)
+            pv_bit_set(pattern, j);
     }
-    n->computed += (double)pv_bit_count(mask, pv_bit_words(d_ffn));
-    n->n_tokens += 1.0;
 }
 
 static enum pv_status on_mask(void *user, const struct pv_capture *tokens, uint32_t *bits)
@@ -61,9 +55,12 @@ static enum pv_status on_mask(void *user, const struct pv_capture *tokens, uint3
     if (status != PV_OK)
         return pv_fail(run->data->engine->log, status, "sweep: no memory for the masks of %u tokens",
                        tokens->n_tokens);
-    for (uint32_t t = 0; t < tokens->n_tokens; t++)
-        count_token(&run->layers[tokens->layer], bits + t * words, tokens->contribution + (size_t)t * d_ffn,
-                    run->data->fit.tau[tokens->layer], d_ffn);
+    for (uint32_t t = 0; t < tokens->n_tokens; t++) {
+        const float *c = tokens->contribution + (size_t)t * d_ffn;
+
+        find_pattern(c, run->data->fit.tau[tokens->layer], d_ffn, run->pattern);
+        pv_mask_score_add(&run->layers[tokens->layer], bits + t * words, run->pattern, c, d_ffn);
+    }
     return PV_OK;
 }
 
@@ -101,23 +98,20 @@ static void summarise(const struct run *run, struct pv_sweep_row *row, double *l
                       double *layer_density)
 {
     const uint32_t n_layers = run->data->shape.n_layers;
-    struct tally all = {0};
+    struct pv_mask_score all = {0};
 
     row->weighted_recall = 0.0;
     for (uint32_t l = 0; l < n_layers; l++) {
-        const struct tally *n = &run->layers[l];
+        const struct pv_mask_score *n = &run->layers[l];
 
-        layer_energy[l] = n->energy > 0.0 ? n->energy_kept / n->energy : 1.0;
+        layer_energy[l] = pv_mask_weighted_recall(n);
         layer_density[l] = n->computed / (n->n_tokens * run->data->shape.d_ffn);
         row->weighted_recall += layer_energy[l] / n_layers;
-        all.n_tokens += n->n_tokens;
-        all.computed += n->computed;
-        all.active += n->active;
-        all.both += n->both;
+        pv_mask_score_merge(&all, n);
     }
     row->density = all.computed / (all.n_tokens * run->data->shape.d_ffn);
-    row->precision = all.computed > 0.0 ? all.both / all.computed : 0.0;
-    row->recall = all.active > 0.0 ? all.both / all.active : 1.0;
+    row->precision = pv_mask_precision(&all);
+    row->recall = pv_mask_recall(&all);
     row->predictor_bytes = run->method->ops->predictor_bytes(run->method);
     row->bytes = row->predictor_bytes + run->method->ops->neuron_bytes(run->method, row->density);
     row->layer_energy = layer_energy;
@@ -132,13 +126,16 @@ enum pv_status pv_sweep_run(const struct pv_sweep_data *data, const struct pv_sw
     enum pv_status status;
 
     run.layers = pv_calloc(data->shape.n_layers, sizeof *run.layers);
-    if (!run.layers)
-        return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for the counts");
-    status = evaluate(&run, params, &row->ppl);
+    run.pattern = pv_calloc(pv_bit_words(data->shape.d_ffn), sizeof *run.pattern);
+    if (run.layers && run.pattern)
+        status = evaluate(&run, params, &row->ppl);
+    else
+        status = pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for the counts");
     if (status == PV_OK) {
         row->rise = row->ppl / ppl_dense - 1.0;
         summarise(&run, row, layer_energy, layer_density);
     }
     free(run.layers);
+    free(run.pattern);
     return status;
 }

@@ -1,6 +1,6 @@
 /* Epochs, the best of them, and the file's form of a router. The arithmetic of a batch is in router_step.c.
  */
-#include "learn/algo/router_impl.h"
+#include "learn/algo/router/router_train.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 enum {
     TILE = PV_ROUTER_TILE,

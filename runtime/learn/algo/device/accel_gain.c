@@ -1,5 +1,5 @@
 /* Zeros and ones are exact in float16, so that the product sums energies as they are. */
-#include "learn/algo/accel_gain.h"
+#include "learn/algo/device/accel_gain.h"
 
 #include <stdlib.h>
 #include "base/log.h"

@@ -1,12 +1,12 @@
 /* Seeds, iterations, and a pass in batches; the arithmetic of one assignment is in kmeans_step.c. */
-#include "learn/algo/kmeans_impl.h"
+#include "learn/algo/kmeans/kmeans_impl.h"
 
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 enum {
     SEED_ROWS = 32,       /* rows sampled per cluster for seeding */

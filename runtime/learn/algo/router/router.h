@@ -7,8 +7,8 @@
  * is what its mask loses. Minibatch Adam (Kingma and Ba, 2015) with a cosine schedule and decoupled weight
  * decay; the weights of the best epoch on held-out rows are kept. Results depend on the data, the parameters,
  * the seed and the device, never on the number of threads. */
-#ifndef PV_LEARN_ALGO_ROUTER_H
-#define PV_LEARN_ALGO_ROUTER_H
+#ifndef PV_LEARN_ALGO_ROUTER_ROUTER_H
+#define PV_LEARN_ALGO_ROUTER_ROUTER_H
 
 #include <stddef.h>
 #include <stdint.h>

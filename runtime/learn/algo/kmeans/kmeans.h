@@ -7,8 +7,8 @@
  * Features are f_j = sqrt(c_j) divided by the row's Euclidean length (contribution space), or the normalised
  * bit pattern (bit space). A row belongs to argmax_k f . centroid_k, ties to the lowest k. Results depend on
  * the rows, the parameters, the seed and the device, never on the number of threads. */
-#ifndef PV_LEARN_ALGO_KMEANS_H
-#define PV_LEARN_ALGO_KMEANS_H
+#ifndef PV_LEARN_ALGO_KMEANS_KMEANS_H
+#define PV_LEARN_ALGO_KMEANS_KMEANS_H
 
 #include "learn/algo/sparse.h"
 #include "learn/algo/steps.h"

@@ -2,14 +2,14 @@
  * The weights are a float32 matrix that matmul reads, Adam updates in place and matmul_t's output (the
  * gradient, from the transposed softmax gradient and the batch itself as a matrix) has the layout of. A
  * router that is trained on starts with its biases among those never trained; the trained ones are added. */
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "kernel/kernels.h"
-#include "learn/algo/accel_gain.h"
+#include "learn/algo/device/accel_gain.h"
 #include "vk/recorder.h"
 
 struct pv_accel_router {

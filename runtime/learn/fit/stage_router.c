@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/router/router_centroid.h"
 
 enum { ROUND_SEEDS = 1000 /* more than layers */ };
 

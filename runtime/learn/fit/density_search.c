@@ -3,7 +3,7 @@
  * Every neuron has no rise at all, so there is always an answer; whether it gains anything is the caller's to
  * say. A window's score with the masks of one density is a record of the journal, so a killed search loses
  * one window. */
-#include "learn/fit/budget.h"
+#include "learn/fit/density_search.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -79,13 +79,12 @@ double pv_learner_neuron_bytes(const struct pv_source *source)
     return neuron * source->d_ffn;
 }
 
-static struct pv_fit_layer layer_result(const struct pv_mask_counts *counts, uint32_t d_ffn,
+static struct pv_fit_layer layer_result(const struct pv_mask_score *score, uint32_t d_ffn,
                                         const struct learned_layer *layer)
 {
-    return (struct pv_fit_layer){.density = counts->computed / (counts->rows * d_ffn),
-                                 .active = counts->active / (counts->rows * d_ffn),
-                                 .energy_kept =
-                                     counts->energy > 0.0 ? counts->energy_kept / counts->energy : 1.0,
+    return (struct pv_fit_layer){.density = score->computed / (score->n_tokens * d_ffn),
+                                 .active = score->active / (score->n_tokens * d_ffn),
+                                 .energy_kept = pv_mask_weighted_recall(score),
                                  .router_accuracy = layer->router.accuracy,
                                  .router_rank = layer->narrow.rank};
 }
@@ -96,7 +95,7 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
     const uint32_t *rows = held_out ? ln->held_out : ln->train;
     const size_t n_rows = held_out ? ln->n_held_out : ln->n_train;
     const uint32_t n_layers = ln->source->n_layers;
-    struct pv_mask_counts all = {0};
+    struct pv_mask_score all = {0};
     double router_bytes = 0.0, linear_bytes = pv_learner_router_bytes(ln->source, ln->params.n_clusters, 0);
 
     out->layers = pv_calloc(n_layers, sizeof *out->layers);
@@ -104,7 +103,7 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %u layers' results", n_layers);
     out->n_layers = n_layers;
     for (uint32_t l = 0; l < n_layers; l++) {
-        struct pv_mask_counts counts = {0};
+        struct pv_mask_score score = {0};
         struct pv_layer_data data;
         enum pv_status status;
 
@@ -113,23 +112,20 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
             return PV_ERR_INTERRUPTED;
         PV_TRY(pv_learner_load(ln, l, false, &data));
         status =
-            pv_mask_lists_judge(&ln->layers[l].lists, &data.x, rows, n_rows, ln->layers[l].routed, &counts);
+            pv_mask_lists_judge(&ln->layers[l].lists, &data.x, rows, n_rows, ln->layers[l].routed, &score);
         pv_layer_data_free(&data);
         if (status != PV_OK)
             return pv_fail(&ln->log, status, "fit: no memory to judge the masks of layer %u", l);
-        out->layers[l] = layer_result(&counts, ln->source->d_ffn, &ln->layers[l]);
+        out->layers[l] = layer_result(&score, ln->source->d_ffn, &ln->layers[l]);
         pv_info(&ln->log, "layer %u: computes %.3f of its neurons, %.3f active, keeps %.4f of the energy", l,
                 out->layers[l].density, out->layers[l].active, out->layers[l].energy_kept);
         out->energy_kept += out->layers[l].energy_kept / n_layers;
         out->router_accuracy += out->layers[l].router_accuracy / n_layers;
         router_bytes +=
             pv_learner_router_bytes(ln->source, ln->params.n_clusters, out->layers[l].router_rank);
-        all.rows += counts.rows;
-        all.computed += counts.computed;
-        all.active += counts.active;
-        all.both += counts.both;
+        pv_mask_score_merge(&all, &score);
     }
-    out->density = all.computed / (all.rows * ln->source->d_ffn);
+    out->density = all.computed / (all.n_tokens * ln->source->d_ffn);
     out->router_bytes = (uint64_t)router_bytes;
     if (out->layers[0].router_rank > 0 && router_bytes >= linear_bytes * n_layers)
         pv_warn(&ln->log,
@@ -137,7 +133,7 @@ enum pv_status pv_learner_judge(struct learner *ln, struct pv_steps *steps, stru
                 "clusters",
                 router_bytes, linear_bytes * n_layers);
     out->bytes_share = out->density + router_bytes / (pv_learner_neuron_bytes(ln->source) * n_layers);
-    out->precision = all.computed > 0.0 ? all.both / all.computed : 1.0;
-    out->recall = all.active > 0.0 ? all.both / all.active : 1.0;
+    out->precision = pv_mask_precision(&all);
+    out->recall = pv_mask_recall(&all);
     return PV_OK;
 }

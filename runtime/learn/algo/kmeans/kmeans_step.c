@@ -2,12 +2,12 @@
  * scaled, to TILE running scores that stay in registers, and the loop over a tile vectorises. A block of rows
  * visits all tiles before the next block, so its patterns stay in the cache. Every output element is computed
  * by one chunk in a fixed order, which is what makes the result independent of the number of threads. */
-#include "learn/algo/kmeans_impl.h"
+#include "learn/algo/kmeans/kmeans_impl.h"
 
 #include <math.h>
 #include "base/log.h"
 #include "base/threads.h"
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 enum { TILE = PV_KMEANS_TILE };
 

@@ -1,9 +1,9 @@
 /* Inside of k-means, shared by kmeans.c, which seeds, iterates and passes, and kmeans_step.c, which assigns
  * and averages. */
-#ifndef PV_LEARN_ALGO_KMEANS_IMPL_H
-#define PV_LEARN_ALGO_KMEANS_IMPL_H
+#ifndef PV_LEARN_ALGO_KMEANS_KMEANS_IMPL_H
+#define PV_LEARN_ALGO_KMEANS_KMEANS_IMPL_H
 
-#include "learn/algo/kmeans.h"
+#include "learn/algo/kmeans/kmeans.h"
 
 enum {
     PV_KMEANS_TILE = 32,

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "learn/lab/baseline_kmodes.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans.h"
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/kmeans/kmeans.h"
+#include "learn/algo/router/router_centroid.h"
 
 enum { SAMPLE = 128 /* tokens a cluster are iterated over */ };
 

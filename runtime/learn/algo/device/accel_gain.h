@@ -1,10 +1,10 @@
 /* Gains of gain.h on the device: a batch's energies, spread out, times the masks as a matrix of zeros and
  * ones. Errors as in accel.h. */
-#ifndef PV_LEARN_ALGO_ACCEL_GAIN_H
-#define PV_LEARN_ALGO_ACCEL_GAIN_H
+#ifndef PV_LEARN_ALGO_DEVICE_ACCEL_GAIN_H
+#define PV_LEARN_ALGO_DEVICE_ACCEL_GAIN_H
 
 #include "kernel/tensor.h"
-#include "learn/algo/accel_batch.h"
+#include "learn/algo/device/accel_batch.h"
 
 struct pv_gain;
 

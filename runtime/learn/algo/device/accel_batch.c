@@ -1,6 +1,6 @@
 /* Threads pack the rows' entries one behind the other into an image that is sent in one piece. There is room
  * for as many of the longest row as a batch has rows, so any rows may come. */
-#include "learn/algo/accel_batch.h"
+#include "learn/algo/device/accel_batch.h"
 
 #include <stdlib.h>
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* A rank costs a training of its own, so the smallest come first and the first that is good enough ends the
  * search. The scores' map is taken without what all clusters share, which no argmax sees. */
-#include "learn/algo/router_lowrank.h"
+#include "learn/algo/router/router_lowrank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "learn/algo/predict_lowrank.h"
+#include "learn/algo/router/lowrank_map.h"
 
 enum { FIRST_DIVISOR = 16, LAST_DIVISOR = 4, N_TRIES = 3, ROW_CHUNK = 64, MAX_CHUNKS = 256 };
 static const double MOST_LOST = 0.01; /* of held-out accuracy */

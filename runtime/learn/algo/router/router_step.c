@@ -2,14 +2,14 @@
  * TILE][d][TILE], scores and their gradient [K / TILE][batch][TILE]. Scores are Z W and the weights' gradient
  * is Z^T G, so both are one product, "rows times a tile", whose inner loop vectorises; Adam runs on a tile
  * while it is in the cache. Tiles and row blocks are the parallel chunks, each summed in a fixed order. */
-#include "learn/algo/router_impl.h"
+#include "learn/algo/router/router_train.h"
 
 #include <math.h>
 #include <string.h>
 #include "base/half.h"
 #include "base/log.h"
 #include "base/threads.h"
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 enum {
     TILE = PV_ROUTER_TILE,

@@ -4,8 +4,8 @@
  * differs from the host's in rounding alone.
  *
  * All return PV_ERR_NOMEM or what the device failed with, logged by the layer below. One thread at a time. */
-#ifndef PV_LEARN_ALGO_ACCEL_H
-#define PV_LEARN_ALGO_ACCEL_H
+#ifndef PV_LEARN_ALGO_DEVICE_ACCEL_H
+#define PV_LEARN_ALGO_DEVICE_ACCEL_H
 
 #include "learn/algo/sparse.h"
 #include "parvin/status.h"

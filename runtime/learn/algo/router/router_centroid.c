@@ -1,5 +1,5 @@
 /* An iteration of k-means is a router of the means, applied: the product is the router's own. */
-#include "learn/algo/router_centroid.h"
+#include "learn/algo/router/router_centroid.h"
 
 #include <stdlib.h>
 #include <string.h>

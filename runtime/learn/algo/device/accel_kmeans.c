@@ -1,13 +1,13 @@
 /* Rows go to the device as sparse entries, a batch at a time, and are spread out there, so that memory does
  * not grow with the tokens. A batch's clusters come back before the next batch goes out; the host sorts a
  * batch by cluster for the sums. */
-#include "learn/algo/accel.h"
+#include "learn/algo/device/accel.h"
 
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "kernel/kernels.h"
-#include "learn/algo/accel_batch.h"
+#include "learn/algo/device/accel_batch.h"
 #include "vk/recorder.h"
 
 enum { MOST_ROWS = 1024, MOST_BYTES = 64 << 20 };

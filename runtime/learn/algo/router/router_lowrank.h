@@ -1,10 +1,10 @@
 /* The low-rank router: scores = W (B z) + b, B [rank][d], W [K][rank]. B is the best map of its rank for the
  * scores of a trained linear router over the z there are (predict_lowrank.h), its rows scaled to unit length
  * and rounded to float16; W and b are trained on B z as the linear router was on z. */
-#ifndef PV_LEARN_ALGO_ROUTER_LOWRANK_H
-#define PV_LEARN_ALGO_ROUTER_LOWRANK_H
+#ifndef PV_LEARN_ALGO_ROUTER_ROUTER_LOWRANK_H
+#define PV_LEARN_ALGO_ROUTER_ROUTER_LOWRANK_H
 
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 
 /* B. Zeroed: there is none. */
 struct pv_narrow {

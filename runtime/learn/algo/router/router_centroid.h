@@ -3,10 +3,10 @@
  *
  * argmin_k |z - m_k|^2 = argmax_k (m_k . z - |m_k|^2 / 2), m_k the mean z of cluster k. Results depend on the
  * data, the parameters and the seed, never on the number of threads. */
-#ifndef PV_LEARN_ALGO_ROUTER_CENTROID_H
-#define PV_LEARN_ALGO_ROUTER_CENTROID_H
+#ifndef PV_LEARN_ALGO_ROUTER_ROUTER_CENTROID_H
+#define PV_LEARN_ALGO_ROUTER_ROUTER_CENTROID_H
 
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 
 /* z [n][d] float16; the means are over rows[0..n_rows), row r is in label[r] < K. A cluster without a row is
  * never chosen. PV_ERR_NOMEM. `accuracy` is left at 0. */

@@ -1,6 +1,6 @@
 /* All products are sums of scaled rows, so that the inner loops vectorise without reordering any sum: results
  * are the same for every number of threads. */
-#include "learn/algo/predict_lowrank.h"
+#include "learn/algo/router/lowrank_map.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* A batch of sparse rows on its way to the device, where a kernel spreads them out: the entries are a tenth
  * of the bytes of dense rows. Used by one thread at a time; errors as in accel.h. */
-#ifndef PV_LEARN_ALGO_ACCEL_BATCH_H
-#define PV_LEARN_ALGO_ACCEL_BATCH_H
+#ifndef PV_LEARN_ALGO_DEVICE_ACCEL_BATCH_H
+#define PV_LEARN_ALGO_DEVICE_ACCEL_BATCH_H
 
 #include <stdbool.h>
 #include "learn/algo/sparse.h"

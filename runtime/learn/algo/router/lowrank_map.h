@@ -2,8 +2,8 @@
  * C. A holds the first r eigenvectors of W C W^T and B = A^T W (C = 1 gives the truncated SVD: Eckart and
  * Young, 1936). Found by subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061, algorithm 4.4), in
  * float32. */
-#ifndef PV_LEARN_ALGO_PREDICT_LOWRANK_H
-#define PV_LEARN_ALGO_PREDICT_LOWRANK_H
+#ifndef PV_LEARN_ALGO_ROUTER_LOWRANK_MAP_H
+#define PV_LEARN_ALGO_ROUTER_LOWRANK_MAP_H
 
 #include <stddef.h>
 #include <stdint.h>

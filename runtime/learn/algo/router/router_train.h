@@ -1,10 +1,10 @@
 /* Inside of the router's training, shared by router.c, which runs epochs, and router_step.c, which does the
  * arithmetic of a batch. */
-#ifndef PV_LEARN_ALGO_ROUTER_IMPL_H
-#define PV_LEARN_ALGO_ROUTER_IMPL_H
+#ifndef PV_LEARN_ALGO_ROUTER_ROUTER_TRAIN_H
+#define PV_LEARN_ALGO_ROUTER_ROUTER_TRAIN_H
 
 #include "learn/algo/gain.h"
-#include "learn/algo/router.h"
+#include "learn/algo/router/router.h"
 
 enum {
     PV_ROUTER_TILE = PV_GAIN_TILE,
