@@ -230,8 +230,7 @@ static int open_temp(const char *path, char *temp_path, size_t room)
     return fd;
 }
 
-/* The permissions the finished file gets: those of the file it replaces, else the user's usual ones. */
-static mode_t final_mode(const char *path)
+mode_t pv_file_final_mode(const char *path)
 {
     struct stat info;
     mode_t mask;
@@ -339,7 +338,7 @@ enum pv_status pv_writer_commit(struct pv_writer *w)
     int error = w->error;
 
     if (error == 0 && (fflush(w->file) != 0 || fsync(fileno(w->file)) != 0 ||
-                       fchmod(fileno(w->file), final_mode(w->path)) != 0))
+                       fchmod(fileno(w->file), pv_file_final_mode(w->path)) != 0))
         error = errno;
     if (fclose(w->file) != 0 && error == 0)
         error = errno;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include "parvin/status.h"
 
 struct pv_map {
@@ -40,6 +41,9 @@ void pv_writer_put(struct pv_writer *w, const void *data, size_t size_bytes);
 void pv_writer_pad(struct pv_writer *w, size_t alignment); /* zeros up to a multiple */
 PV_MUST_USE enum pv_status pv_writer_commit(struct pv_writer *w);
 void pv_writer_abort(struct pv_writer *w); /* safe after commit and on a zeroed struct */
+/* The permissions that a finished file gets: those of the file it replaces, else what the user's umask leaves. Looks
+ * at the umask by setting it for a moment. */
+mode_t pv_file_final_mode(const char *path);
 /* Removes the temporaries that killed writers of `path` have left, and no other file: a temporary's name holds
  * its own inode. For a caller who knows (by a lock) that nobody else is writing it. */
 void pv_writer_clean(const char *path);

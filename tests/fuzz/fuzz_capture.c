@@ -67,7 +67,8 @@ static bool forge(struct input in, const char *path)
         for (uint32_t w = 0; w < MOST_WINDOWS && put(&in, &j, PV_RECORD_WINDOW, w, key); w++)
             continue;
     }
-    pv_journal_close(&j, false);
+    if (pv_journal_finish(&j, path) != PV_OK)
+        abort();
     return true;
 }
 

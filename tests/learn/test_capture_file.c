@@ -309,16 +309,21 @@ START_TEST(damage_is_told)
 END_TEST
 
 /* A file with a head of the attacker's choice and sound checksums. */
+static void forge_head(struct pv_journal *j, struct pv_capture_head head, uint64_t key)
+{
+    remove(paths[0]);
+    ck_assert_int_eq(pv_journal_open(j, paths[0], key, NULL), PV_OK);
+    pv_journal_begin(j, PV_RECORD_HEAD, 0, key);
+    pv_journal_put(j, &head, sizeof head);
+    ck_assert_int_eq(pv_journal_commit(j), PV_OK);
+}
+
 static void forge(struct pv_capture_head head, uint64_t key)
 {
     struct pv_journal j;
 
-    remove(paths[0]);
-    ck_assert_int_eq(pv_journal_open(&j, paths[0], key, NULL), PV_OK);
-    pv_journal_begin(&j, PV_RECORD_HEAD, 0, key);
-    pv_journal_put(&j, &head, sizeof head);
-    ck_assert_int_eq(pv_journal_commit(&j), PV_OK);
-    pv_journal_close(&j, false);
+    forge_head(&j, head, key);
+    ck_assert_int_eq(pv_journal_finish(&j, paths[0]), PV_OK);
 }
 
 START_TEST(hostile_heads)
@@ -377,8 +382,7 @@ START_TEST(hostile_records)
     for (int what = 0; what < 5; what++) {
         float tau[FAKE_LAYERS] = {0};
 
-        forge(whole.head, whole.key);
-        ck_assert_int_eq(pv_journal_open(&j, paths[0], whole.key, NULL), PV_OK);
+        forge_head(&j, whole.head, whole.key);
         if (what == 1)
             tau[1] = -1.0f;
         if (what == 2)
@@ -398,7 +402,7 @@ START_TEST(hostile_records)
             ck_assert_int_eq(pv_journal_commit(&j), PV_OK);
             free(bytes);
         }
-        pv_journal_close(&j, false);
+        ck_assert_int_eq(pv_journal_finish(&j, paths[0]), PV_OK);
         ck_assert_int_eq(learn_status(paths[0], false), PV_ERR_FORMAT);
         ck_assert_uint_ge(captured.n_messages, 1);
     }

@@ -1,6 +1,6 @@
 /* label: unit */
-#ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
 #endif
 #include "learn/capture/journal.h"
 
@@ -132,6 +132,25 @@ START_TEST(large_and_empty_records)
 }
 END_TEST
 
+/* Refused, and the bytes stay what they were. */
+static void check_left_alone(void)
+{
+    struct pv_log log = pv_test_log(&captured);
+    struct pv_journal j;
+    char *before, *after;
+    size_t n_before, n_after;
+
+    ck_assert_int_eq(pv_file_read(path, NULL, &before, &n_before), PV_OK);
+    ck_assert_int_eq(pv_journal_open(&j, path, 9, &log), PV_ERR_IO);
+    ck_assert(pv_test_logged(&captured, "was not made here by you, so it is neither used nor changed"));
+    pv_journal_close(&j, true);
+    ck_assert_int_eq(pv_file_read(path, NULL, &after, &n_after), PV_OK);
+    ck_assert_uint_eq(n_before, n_after);
+    ck_assert_mem_eq(before, after, n_before);
+    free(before);
+    free(after);
+}
+
 /* However short the file was cut: the records before the cut are there, appending works, and the cut is
  * mentioned. */
 START_TEST(cut_anywhere)
@@ -178,6 +197,10 @@ START_TEST(damaged_anywhere)
         data[at] = (char)(data[at] ^ 0x40);
         write_bytes(data, size_bytes);
         data[at] = (char)(data[at] ^ 0x40);
+        if (at < 8) { /* no longer a journal that was made here: not used, and not touched */
+            check_left_alone();
+            continue;
+        }
         open_journal(&j, 9);
         for (uint32_t i = 0; i < j.n_records; i++) {
             ck_assert_uint_eq(j.records[i].index, i);
@@ -225,6 +248,41 @@ START_TEST(what_is_no_file_is_refused)
     ck_assert_int_eq(pv_journal_open(&j, "no-such-folder/x", 1, &log), PV_ERR_IO);
     ck_assert_uint_eq(captured.n_messages, 3);
     pv_journal_close(&j, true);
+}
+END_TEST
+
+/* A copy is another file: sent along with a model it is not used, whatever its checksums say. */
+START_TEST(a_foreign_journal_is_left_alone)
+{
+    struct pv_log log = pv_test_log(&captured);
+    char link_name[PV_TEST_PATH_ROOM + 8];
+    struct pv_journal j;
+    struct stat info;
+    size_t size_bytes;
+    char *data = make_file(&size_bytes);
+
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_uint_eq(info.st_mode & 0777, 0600);
+    snprintf(link_name, sizeof link_name, "%s.old", path);
+    ck_assert_int_eq(rename(path, link_name), 0); /* keeps the inode in use */
+    write_bytes(data, size_bytes);
+    check_left_alone();
+    write_bytes("my diary", 8);
+    check_left_alone();
+    remove(path);
+    ck_assert_int_eq(symlink(link_name, path), 0);
+    ck_assert_int_eq(pv_journal_open(&j, path, 9, &log), PV_ERR_IO);
+    ck_assert(pv_test_logged(&captured, "is a symbolic link"));
+    remove(path);
+    ck_assert_int_eq(rename(link_name, path), 0);
+    open_journal(&j, 9); /* moved, it is still the same file */
+    ck_assert_uint_eq(j.n_records, 3);
+    remove(path);
+    write_bytes("new", 3); /* somebody else's by now */
+    pv_journal_close(&j, true);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    remove(path);
+    free(data);
 }
 END_TEST
 
@@ -279,6 +337,7 @@ int main(void)
     tcase_add_test(tcase, damaged_anywhere);
     tcase_add_test(tcase, another_key_starts_over);
     tcase_add_test(tcase, what_is_no_file_is_refused);
+    tcase_add_test(tcase, a_foreign_journal_is_left_alone);
     tcase_add_test(tcase, two_processes_do_not_share_it);
     tcase_add_test(tcase, a_full_disk_is_reported);
     suite_add_tcase(suite, tcase);

@@ -1,6 +1,10 @@
 /* A record is written behind the end of the last one, its header last, so that a cut-off write leaves no
  * valid header; the checksum covers header fields and bytes, taken block by block so that no record need fit
- * in memory. */
+ * in memory.
+ *
+ * The checksum has no secret, so it does not say who made a file. While a journal is under way its magic therefore
+ * holds a hash of the file's own inode and owner: a file that somebody sends along with a model has another inode
+ * here. Such a file is neither used nor touched. */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -14,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,7 +33,7 @@ struct record_header {
     uint32_t magic, kind, index, reserved;
     uint64_t key, size_bytes, checksum;
 };
-static const struct file_header EMPTY = {.magic = "PVRESUM1"};
+static const unsigned char FINISHED_MAGIC[8] = "PVRESUM1", OPEN_MAGIC[4] = "PVR2";
 static const uint32_t RECORD_MAGIC = 0x44524356u; /* "VCRD" */
 
 static const char *reason(int error, char room[static 128])
@@ -128,36 +133,61 @@ static enum pv_status fail_io(const struct pv_journal *j, const char *action, in
                    reason(error, room));
 }
 
-/* Takes over the sound records of an existing file, or starts it. */
+/* The magic of a journal under way: OPEN_MAGIC, then what ties it to this file and user. */
+static void own_magic(const struct stat *info, unsigned char magic[8])
+{
+    const uint64_t made_by[2] = {(uint64_t)info->st_ino, (uint64_t)info->st_uid};
+    const uint64_t hash = pv_hash64(made_by, sizeof made_by, 2);
+
+    memcpy(magic, OPEN_MAGIC, 4);
+    for (size_t i = 0; i < 4; i++)
+        magic[4 + i] = (unsigned char)(hash >> (8 * i));
+}
+
+static enum pv_status start_over(struct pv_journal *j, const struct file_header *header)
+{
+    if (ftruncate(j->fd, 0) != 0 || !write_at(j->fd, 0, header, sizeof *header))
+        return fail_io(j, "start", errno);
+    return PV_OK;
+}
+
+/* Takes over the sound records of an existing file, or starts it. A file that this user did not make here is left
+ * as it is. */
 static enum pv_status take_over(struct pv_journal *j, uint64_t key)
 {
-    struct file_header header = EMPTY, found;
+    struct file_header header, found;
     struct pv_journal_record record;
     struct stat info;
     uint64_t file_bytes;
+    size_t n_magic;
 
     if (fstat(j->fd, &info) != 0)
         return fail_io(j, "read the size of", errno);
     if (!S_ISREG(info.st_mode))
-        return pv_fail(&j->log, PV_ERR_IO, "%s: is no regular file: choose another resume file", j->path);
+        return pv_fail(&j->log, PV_ERR_IO, "%s: is not a regular file: choose another resume file", j->path);
     file_bytes = (uint64_t)info.st_size;
     j->end = sizeof header;
+    own_magic(&info, header.magic);
     j->key = header.key = key;
-    if (file_bytes >= sizeof found && read_at(j->fd, 0, &found, sizeof found) &&
-        memcmp(&found, &header, sizeof header) == 0) {
-        while (scan_record(j, file_bytes, &record))
-            PV_TRY(remember(j, &record));
-        if (j->end < file_bytes)
-            pv_warn(&j->log,
-                    "%s: its last %llu bytes are incomplete or damaged; going on from the record before",
-                    j->path, (unsigned long long)(file_bytes - j->end));
-    } else {
-        if (file_bytes > 0)
-            pv_warn(&j->log, "%s: not the resume file of this model, text and arguments; starting over",
-                    j->path);
-        if (ftruncate(j->fd, 0) != 0 || !write_at(j->fd, 0, &header, sizeof header))
-            return fail_io(j, "start", errno);
+    n_magic = file_bytes < sizeof header.magic ? (size_t)file_bytes : sizeof header.magic;
+    if (info.st_uid != geteuid() || !read_at(j->fd, 0, &found, n_magic) ||
+        memcmp(found.magic, header.magic, n_magic) != 0)
+        return pv_fail(
+            &j->log, PV_ERR_IO,
+            "%s: was not made here by you, so it is neither used nor changed: move it away to start over, "
+            "or choose another resume file",
+            j->path);
+    if (file_bytes == 0)
+        return start_over(j, &header);
+    if (file_bytes < sizeof found || !read_at(j->fd, 0, &found, sizeof found) || found.key != key) {
+        pv_warn(&j->log, "%s: not the resume file of this model, text and arguments; starting over", j->path);
+        return start_over(j, &header);
     }
+    while (scan_record(j, file_bytes, &record))
+        PV_TRY(remember(j, &record));
+    if (j->end < file_bytes)
+        pv_warn(&j->log, "%s: its last %llu bytes are incomplete or damaged; going on from the record before",
+                j->path, (unsigned long long)(file_bytes - j->end));
     if (ftruncate(j->fd, (off_t)j->end) != 0)
         return fail_io(j, "shorten", errno);
     return PV_OK;
@@ -176,22 +206,57 @@ static enum pv_status prepare(struct pv_journal *j, const char *path, const stru
     return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to open it", path);
 }
 
+/* Is the open file still the one of that name? */
+static bool is_still_there(int fd, const char *path)
+{
+    struct stat open_file, named;
+
+    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0 && open_file.st_ino == named.st_ino &&
+           open_file.st_dev == named.st_dev;
+}
+
+/* Opens `path`, or creates it for its owner alone. Never follows a link. */
+static int open_own(const char *path)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
+    int fd;
+
+    do {
+        fd = open(path, flags);
+        if (fd < 0 && errno == ENOENT)
+            fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+    } while (fd < 0 && (errno == EINTR || errno == EEXIST));
+    return fd;
+}
+
 enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key, const struct pv_log *log)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    enum pv_status status;
+    enum pv_status status = PV_OK;
 
     PV_TRY(prepare(j, path, log));
-    do
-        j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
-    while (j->fd < 0 && errno == EINTR);
-    if (j->fd < 0) {
-        status = fail_io(j, "open", errno);
-    } else if (fcntl(j->fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
-        status = pv_fail(log, PV_ERR_IO,
-                         "%s: another process is fitting with it: wait, or choose another name", path);
-    } else {
-        status = take_over(j, key);
+    for (;;) {
+        j->fd = open_own(path);
+        if (j->fd < 0) {
+            status = errno == ELOOP
+                         ? pv_fail(log, PV_ERR_IO,
+                                   "%s: is a symbolic link, which a resume file must not be: remove it, or "
+                                   "choose another resume file",
+                                   path)
+                         : fail_io(j, "open", errno);
+            break;
+        }
+        if (fcntl(j->fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
+            status =
+                pv_fail(log, PV_ERR_IO,
+                        "%s: another process is writing it: wait for that one, or choose another name", path);
+            break;
+        }
+        if (is_still_there(j->fd, path)) {
+            status = take_over(j, key);
+            break;
+        }
+        close(j->fd); /* the process that had it locked has finished it in the meantime */
     }
     if (status != PV_OK)
         pv_journal_close(j, false);
@@ -209,8 +274,9 @@ static enum pv_status read_all(struct pv_journal *j)
         return fail_io(j, "read the size of", errno);
     file_bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
     if (file_bytes < sizeof header || !read_at(j->fd, 0, &header, sizeof header) ||
-        memcmp(header.magic, EMPTY.magic, sizeof header.magic) != 0)
-        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is no capture file: parvin capture makes one", j->path);
+        memcmp(header.magic, FINISHED_MAGIC, sizeof header.magic) != 0)
+        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is not a capture file: parvin capture makes one",
+                       j->path);
     j->key = header.key;
     j->end = sizeof header;
     while (scan_record(j, file_bytes, &record))
@@ -240,9 +306,12 @@ enum pv_status pv_journal_open_read(struct pv_journal *j, const char *path, cons
 
 enum pv_status pv_journal_finish(struct pv_journal *j, const char *final_path)
 {
+    struct file_header header = {.key = j->key};
     enum pv_status status = PV_OK;
 
-    if (fsync(j->fd) != 0 || rename(j->path, final_path) != 0)
+    memcpy(header.magic, FINISHED_MAGIC, sizeof header.magic);
+    if (!write_at(j->fd, 0, &header, sizeof header) || fchmod(j->fd, pv_file_final_mode(final_path)) != 0 ||
+        fsync(j->fd) != 0 || rename(j->path, final_path) != 0)
         status = fail_io(j, "finish", errno);
     pv_journal_close(j, false);
     return status;
@@ -333,7 +402,7 @@ void pv_journal_close(struct pv_journal *j, bool remove_file)
     if (!j->path)
         return;
     assert(!(remove_file && j->read_only));
-    if (remove_file && j->fd >= 0)
+    if (remove_file && j->fd >= 0 && is_still_there(j->fd, j->path))
         unlink(j->path);
     if (j->fd >= 0)
         close(j->fd);

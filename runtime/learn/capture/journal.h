@@ -1,9 +1,11 @@
 /* The resume file: an append-only journal of checksummed records, so that a long fit that is stopped, even
  * killed, goes on from its last complete record. Opening checks every record and cuts the file at the first
- * that is incomplete or damaged; a file for another key, or no journal at all, is started over. Both are
- * logged as warnings, never errors.
+ * that is incomplete or damaged; a file for another key is started over. Both are logged as warnings, never
+ * errors. A file that this user did not make under this name here is refused and left as it is; so is a symbolic
+ * link.
  *
- * Layout, little-endian: header {magic, key}, then records {magic, kind, index, reserved, key, size,
+ * Layout, little-endian: header {magic, key} (the magic names the file's inode and owner until
+ * pv_journal_finish), then records {magic, kind, index, reserved, key, size,
  * checksum} each followed by its bytes. Capture files have the same layout: docs/capture-file.md. Not
  * thread-safe. */
 #ifndef PV_LEARN_CAPTURE_JOURNAL_H
@@ -37,7 +39,8 @@ struct pv_journal {
     int error; /* errno of its first failed write */
 };
 
-/* Opens or creates. PV_ERR_IO if that fails or another process has it open. */
+/* Opens or creates, for its owner alone. PV_ERR_IO if that fails, another process has it open, or the file there is
+ * not this user's own journal. The records' bytes are whatever was put: readers check them. */
 PV_MUST_USE enum pv_status pv_journal_open(struct pv_journal *j, const char *path, uint64_t key,
                                            const struct pv_log *log);
 /* Opens a finished one to read, whatever its key. Here anything unsound is an error: PV_ERR_FORMAT. */
@@ -56,7 +59,7 @@ PV_MUST_USE enum pv_status pv_journal_read(const struct pv_journal *j, const str
 void pv_journal_begin(struct pv_journal *j, uint32_t kind, uint32_t index, uint64_t key);
 void pv_journal_put(struct pv_journal *j, const void *data, size_t n_bytes);
 PV_MUST_USE enum pv_status pv_journal_commit(struct pv_journal *j);
-/* Closes; the file stays unless `remove_file`. Safe on a closed one. */
+/* Closes; the file stays unless `remove_file`, and also then if another now has its name. Safe on a closed one. */
 void pv_journal_close(struct pv_journal *j, bool remove_file);
 
 #endif
