@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 c_files() { find "$@" \( -name '*.c' -o -name '*.h' \) 2>/dev/null | sort; }
 scripts() { printf '%s\n' bootstrap .ci/run && find docs tests -name '*.sh' | sort; }
 sources() {
-	find apps runtime shaders tests viz cmake CMakeLists.txt bootstrap .ci -type f \( -name '*.c' -o -name '*.h' \
+	find apps examples lab runtime shaders tests viz cmake CMakeLists.txt bootstrap .ci -type f \( -name '*.c' -o -name '*.h' \
 		-o -name '*.comp' -o -name '*.glsl' -o -name '*.sh' -o -name '*.cmake' -o -name CMakeLists.txt \
 		-o -name bootstrap -o -name run \) 2>/dev/null
 }
@@ -53,7 +53,7 @@ library() {
 
 # shaders/iface.h is GLSL too, and not among these.
 format() {
-	c_files apps runtime tests viz | xargs "$tool" --dry-run -Werror 2>&1 | grep 'error:'
+	c_files apps examples/[!r]*.c lab runtime tests viz | xargs "$tool" --dry-run -Werror 2>&1 | grep 'error:'
 }
 
 long() {

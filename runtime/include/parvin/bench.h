@@ -5,6 +5,8 @@
 
 #include "parvin/fit.h"
 
+PV_API_BEGIN
+
 struct pv_bench_params {
     uint32_t d_model, d_ffn; /* synthetic FFN shape; 0: 1024, 8192 */
     uint32_t n_clusters;     /* 0: 256 */
@@ -72,5 +74,7 @@ struct pv_learn_bench_growth pv_learn_bench_fit(const struct pv_learn_bench_row 
 PV_MUST_USE enum pv_status pv_bench_learn(const struct pv_learn_bench_params *params,
                                           void (*row)(void *user, const struct pv_learn_bench_row *row),
                                           void *user);
+
+PV_API_END
 
 #endif

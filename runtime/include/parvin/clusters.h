@@ -5,6 +5,8 @@
 
 #include "parvin/model.h"
 
+PV_API_BEGIN
+
 struct pv_clusters;
 
 struct pv_clusters_info {
@@ -34,5 +36,7 @@ const uint16_t *pv_clusters_mask(const struct pv_clusters *clusters, uint32_t la
 /* A text dump through `line` (used by `parvin info`). */
 void pv_clusters_describe(const struct pv_clusters *clusters, void (*line)(void *user, const char *text),
                           void *user);
+
+PV_API_END
 
 #endif

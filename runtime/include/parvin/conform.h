@@ -5,6 +5,8 @@
 
 #include "parvin/device.h"
 
+PV_API_BEGIN
+
 struct pv_conform_params {
     const char *filter;  /* substring of "kernel/case [variant]"; NULL: all */
     const char *variant; /* only this one (see pv_conform_variants); NULL: all that run */
@@ -76,5 +78,7 @@ struct pv_conform_variant {
 PV_MUST_USE enum pv_status
 pv_conform_variants(struct pv_context *context, uint32_t device,
                     void (*variant)(void *user, const struct pv_conform_variant *variant), void *user);
+
+PV_API_END
 
 #endif

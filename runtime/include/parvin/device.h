@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "parvin/status.h"
 
+PV_API_BEGIN
+
 struct pv_context;
 
 struct pv_context_params {
@@ -55,5 +57,7 @@ PV_MUST_USE enum pv_status pv_plan_for_caps(const char *caps_json, const char *p
                                             const struct pv_log *log, char **out);
 /* Messages (warnings and errors) the validation layers have sent so far. */
 uint64_t pv_context_validation_messages(const struct pv_context *context);
+
+PV_API_END
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "parvin/session.h"
 
+PV_API_BEGIN
+
 struct pv_eval_params {
     uint32_t n_ctx;     /* window T; 0: the model's context length */
     uint32_t n_windows; /* 0: as many as the text has */
@@ -38,5 +40,7 @@ struct pv_eval_result {
 PV_MUST_USE enum pv_status pv_eval(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                    const struct pv_eval_params *params, struct pv_eval_result *out);
 void pv_eval_result_free(struct pv_eval_result *result);
+
+PV_API_END
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "parvin/session.h"
 
+PV_API_BEGIN
+
 /* Where clustering and router training run. */
 enum pv_learn_on {
     PV_LEARN_AUTO, /* as the plan of the engine's first device says */
@@ -144,5 +146,7 @@ struct pv_capture_info {
 /* Reads and checks the whole file. PV_ERR_IO, PV_ERR_FORMAT. */
 PV_MUST_USE enum pv_status pv_capture_read_info(const char *path, const struct pv_log *log,
                                                 struct pv_capture_info *out);
+
+PV_API_END
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "parvin/status.h"
 
+PV_API_BEGIN
+
 struct pv_model;
 
 enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU };
@@ -83,5 +85,7 @@ uint32_t pv_token_eos(const struct pv_model *model);
 bool pv_token_is_end(const struct pv_model *model, uint32_t token);
 /* True if the model asks for BOS at the start of a prompt. */
 bool pv_model_wants_bos(const struct pv_model *model);
+
+PV_API_END
 
 #endif

@@ -12,6 +12,7 @@
 #include "parvin/fit.h"
 #include "parvin/bench.h"
 #include "parvin/conform.h"
+#include "parvin/trace.h"
 
 #define PV_VERSION "0.1.0"
 

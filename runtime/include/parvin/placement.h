@@ -9,6 +9,8 @@
 
 #include "parvin/session.h"
 
+PV_API_BEGIN
+
 enum { PV_PLACEMENT_MAX = 16 };
 
 struct pv_placement_device {
@@ -36,5 +38,7 @@ struct pv_placement {
  * fit is no failure: see `fits`. */
 PV_MUST_USE enum pv_status pv_place(struct pv_context *context, const struct pv_model *model,
                                     const struct pv_engine_params *params, struct pv_placement *out);
+
+PV_API_END
 
 #endif

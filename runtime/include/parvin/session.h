@@ -10,6 +10,8 @@
 #include "parvin/device.h"
 #include "parvin/model.h"
 
+PV_API_BEGIN
+
 struct pv_engine;
 struct pv_session;
 
@@ -143,5 +145,7 @@ void pv_sampler_destroy(struct pv_sampler *sampler);
 void pv_sampler_accept(struct pv_sampler *sampler, uint32_t token);
 /* Picks a token from logits [n_vocab] (not modified). NaN logits: PV_ERR_CHECK. */
 PV_MUST_USE enum pv_status pv_sampler_pick(struct pv_sampler *sampler, const float *logits, uint32_t *out);
+
+PV_API_END
 
 #endif

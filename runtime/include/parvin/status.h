@@ -16,6 +16,29 @@
 #define PV_PRINTF(f, a)
 #endif
 
+/* Around the declarations of every public header: C linkage in C++, and the functions are what the shared
+ * library exports; it is compiled with everything else hidden. */
+#ifdef __GNUC__
+#define PV_VISIBLE _Pragma("GCC visibility push(default)")
+#define PV_RESTORE _Pragma("GCC visibility pop")
+#else
+#define PV_VISIBLE
+#define PV_RESTORE
+#endif
+#ifdef __cplusplus
+#define PV_API_BEGIN                                                                                         \
+    extern "C" {                                                                                             \
+    PV_VISIBLE
+#define PV_API_END                                                                                           \
+    PV_RESTORE                                                                                               \
+    }
+#else
+#define PV_API_BEGIN PV_VISIBLE
+#define PV_API_END   PV_RESTORE
+#endif
+
+PV_API_BEGIN
+
 enum pv_status {
     PV_OK = 0,
     PV_ERR_ARG,           /* the caller's arguments are off (wrong usage) */
@@ -50,5 +73,7 @@ struct pv_progress {
     bool (*fn)(void *user, const char *stage, double done, double total); /* NULL: no reports */
     void *user;
 };
+
+PV_API_END
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "parvin/session.h"
 
+PV_API_BEGIN
+
 struct pv_sweep_params {
     const uint32_t *clusters; /* [n_clusters] values of K, in the order to be measured */
     uint32_t n_clusters;
@@ -75,5 +77,7 @@ PV_MUST_USE enum pv_status pv_sweep(struct pv_engine *engine, const uint32_t *fi
                                     const struct pv_sweep_params *params, pv_sweep_fn fn, void *user);
 /* Names of all methods, in the order of the table; NULL beyond the last. */
 const char *pv_sweep_method_name(uint32_t index);
+
+PV_API_END
 
 #endif

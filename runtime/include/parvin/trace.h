@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "parvin/status.h"
 
+PV_API_BEGIN
+
 #define PV_TRACE_VERSION    1
 #define PV_TRACE_NO_CLUSTER UINT32_MAX /* the layer ran dense */
 
@@ -74,5 +76,7 @@ const struct pv_trace_header *pv_trace_reader_header(const struct pv_trace_reade
  * later). */
 PV_MUST_USE enum pv_status pv_trace_next(struct pv_trace_reader *reader, const struct pv_trace_token **out);
 void pv_trace_close(struct pv_trace_reader *reader);
+
+PV_API_END
 
 #endif
