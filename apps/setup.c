@@ -155,7 +155,7 @@ struct pv_engine_params setup_engine_params(const struct app *app, const struct 
         .n_ctx = ctx                   ? ctx
                  : own < SETUP_CTX_MAX ? own
                                        : SETUP_CTX_MAX,
-        .go_on = app->options.on_lost && !strcmp(app->options.on_lost, "continue"),
+        .failover = app->options.on_lost && !strcmp(app->options.on_lost, "continue"),
     };
 }
 

@@ -1,22 +1,16 @@
 /* A text through all stages, in chunks that follow each other like a pipeline: while stage 1 works on chunk
  * k, stage 0 works on chunk k + 1 and has chunk k + 2 in its queue. A chunk is one submit per stage, recorded
- * once per shape and mode. Where the host looks at the activations (capture, evaluation modes), the recording
+ * once per shape and mode. Where the host observes the activations (capture, evaluation modes), the recording
  * is cut in two at every layer: activations are computed, the host reads them and decides on masks, the rest
  * of the layer runs. */
-#include <stdlib.h>
-#include <string.h>
+#include "infer/batch.h"
 
-#include "base/bits.h"
 #include "base/log.h"
 #include "base/threads.h"
 #include "iface.h"
-#include "infer/session.h"
-
-bool pv_session_looks(const struct pv_session *s)
-{
-    return s->params.capture || s->params.ffn == PV_FFN_ORACLE_CLUSTER ||
-           s->params.ffn == PV_FFN_ORACLE_MASK || s->params.ffn == PV_FFN_CALLBACK;
-}
+#include "infer/observe.h"
+#include "infer/score.h"
+#include "infer/submit.h"
 
 static uint32_t budget(const struct pv_stage_state *st)
 {
@@ -37,93 +31,25 @@ enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch
     return s->params.prefill_dense && !batch->targets ? PV_FFN_DENSE : s->params.ffn;
 }
 
-/* Rows of a device buffer into a dense host array [n][width]. */
-static enum pv_status read_rows(struct pv_session *s, struct pv_buffer *src, uint32_t n, uint32_t width,
-                                float *dst)
-{
-    const size_t stride = pv_row_stride(width);
-    PV_TRY(pv_buffer_read(src, 0, s->host_rows, pv_rows_bytes(n, width)));
-    for (uint32_t t = 0; t < n; t++)
-        memcpy(dst + (size_t)t * width, s->host_rows + t * stride, width * sizeof *dst);
-    return PV_OK;
-}
-
-/* Masks that are one per row: the token's own top neurons, or what the callback says. */
-static enum pv_status host_masks(struct pv_session *s, struct pv_stage_state *st, const struct pv_capture *c,
-                                 enum pv_ffn_mode mode)
-{
-    const uint32_t d_ffn = s->engine->hp.d_ffn;
-    const size_t n_words = c->n_tokens * pv_bit_words(d_ffn);
-    enum pv_status status;
-    if (mode == PV_FFN_ORACLE_MASK) {
-        const double density = (double)s->engine->clusters->layers[c->layer].density;
-        status = pv_oracle_top(c->contribution, c->n_tokens, d_ffn, (uint32_t)(density * d_ffn + 0.5),
-                               s->host_bits);
-    } else {
-        memset(s->host_masks, 0, n_words * sizeof *s->host_masks);
-        PV_TRY(s->params.mask(s->params.mask_user, c, s->host_masks));
-        return pv_buffer_write(st->work.bits, 0, s->host_masks, n_words * sizeof *s->host_masks);
-    }
-    if (status != PV_OK)
-        return pv_fail(s->engine->log, status, "no memory to find the top neurons of layer %u", c->layer);
-    return pv_buffer_write(st->work.bits, 0, s->host_bits, n_words * sizeof *s->host_bits);
-}
-
-/* Activations of one layer are on the device: fetch what is wanted, call back, set the masks only the host
- * can know. */
-static enum pv_status look(struct pv_session *s, struct pv_stage_state *st, uint32_t local,
-                           const struct pv_batch *batch, enum pv_ffn_mode mode)
-{
-    const uint32_t n = batch->n;
-    const struct pv_hparams *hp = &s->engine->hp;
-    const uint32_t layer = st->stage->first_layer + local;
-    const size_t words = pv_bit_words(hp->d_ffn);
-    struct pv_capture c = {.layer = layer,
-                           .n_tokens = n,
-                           .first_pos = batch->first_pos,
-                           .z = s->host_z,
-                           .contribution = s->host_contribution,
-                           .bits = s->host_bits};
-    PV_TRY(read_rows(s, st->work.contribution, n, hp->d_ffn, s->host_contribution));
-    if (s->params.capture || mode == PV_FFN_CALLBACK) {
-        PV_TRY(read_rows(s, st->work.h, n, hp->d_model, s->host_z));
-        PV_TRY(pv_buffer_read(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
-    }
-    if (mode == PV_FFN_ROUTED) {
-        PV_TRY(pv_buffer_read(st->work.cluster, 0, s->host_cluster, n * sizeof(uint32_t)));
-        PV_TRY(pv_buffer_read(st->work.margin, 0, s->host_margin, n * sizeof(float)));
-        c.cluster = s->host_cluster;
-        c.margin = s->host_margin;
-        if (s->engine->n_best > 1) {
-            PV_TRY(pv_buffer_read(st->work.mask_bits, 0, s->host_masks, n * words * sizeof(uint32_t)));
-            c.mask = s->host_masks;
-        }
-    } else if (mode == PV_FFN_ORACLE_CLUSTER) {
-        PV_TRY(pv_oracle_assign(s, layer, s->host_contribution, n, s->host_cluster));
-        PV_TRY(pv_buffer_write(st->work.cluster, 0, s->host_cluster, n * sizeof(uint32_t)));
-        c.cluster = s->host_cluster;
-    }
-    if (s->params.capture)
-        PV_TRY(s->params.capture(s->params.capture_user, &c));
-    return mode == PV_FFN_ORACLE_MASK || mode == PV_FFN_CALLBACK ? host_masks(s, st, &c, mode) : PV_OK;
-}
-
 static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot,
                                    uint32_t layer, const struct pv_batch *batch, enum pv_ffn_mode mode)
 {
     const uint32_t n = batch->n;
-    PV_TRY(pv_forward_attention(st->batch, s, st, layer, n));
-    PV_TRY(pv_forward_ffn_up(st->batch, s, st, layer, n, mode == PV_FFN_ROUTED));
-    if (pv_session_looks(s)) {
+    struct pv_layer_pass pass = pv_layer_pass(s, st, layer, n);
+    PV_TRY(pv_forward_attention(&pass));
+    PV_TRY(pv_forward_ffn_up(&pass, mode == PV_FFN_ROUTED));
+    if (pv_session_observes(s)) {
         PV_TRY(pv_kernel_capture(st->batch, st->work.up, st->stage->layers[layer].down_norm,
                                  st->work.contribution, st->work.bits, n, s->engine->hp.d_ffn,
                                  s->tau[st->stage->first_layer + layer]));
         PV_TRY(pv_slot_end(st, slot));
         PV_TRY(pv_device_wait(st->stage->device, slot->value));
-        PV_TRY(look(s, st, layer, batch, mode));
+        PV_TRY(pv_session_observe(
+            s, st, layer, &(struct pv_observed_rows){.n = n, .first_pos = batch->first_pos, .mode = mode}));
         PV_TRY(pv_slot_begin(st, slot, 0));
+        pass.recorder = st->batch;
     }
-    return pv_forward_ffn_down(st->batch, s, st, layer, n, mode);
+    return pv_forward_ffn_down(&pass, mode);
 }
 
 /* All layers of a stage for the n rows that come from the stage before (or the tokens), submitted but not
@@ -133,15 +59,15 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
 {
     struct pv_slot *slot = &st->slots[index];
     const enum pv_ffn_mode mode = pv_batch_mode(s, batch);
-    const bool reusable = !pv_session_looks(s) && !batch->targets && (st->row_ms > 0.0 || !budget(st));
+    const bool reusable = !pv_session_observes(s) && !batch->targets && (st->row_ms > 0.0 || !budget(st));
     if (reusable && slot->n == batch->n && slot->mode == mode && slot->logits == batch->last_logits)
-        return pv_slot_again(slot);
+        return pv_slot_resubmit(slot);
     const uint32_t each =
         pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->row_ms * batch->n);
     PV_TRY(pv_slot_begin(st, slot, 0));
     PV_TRY(pv_stage_take(s, st, index, batch->n));
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
-        if (i > 0 && i % each == 0 && !pv_session_looks(s))
+        if (i > 0 && i % each == 0 && !pv_session_observes(s))
             PV_TRY(pv_slot_cut(st, slot, 0));
         PV_TRY(record_layer(s, st, slot, i, batch, mode));
     }
@@ -149,7 +75,7 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
         const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
         PV_TRY(
             pv_recorder_copy(st->batch, st->work.x, (batch->n - 1) * row_bytes, st->work.last, 0, row_bytes));
-        PV_TRY(pv_forward_output(st->batch, s, st, st->work.last));
+        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.last));
     }
     PV_TRY(pv_stage_give(s, st, index, batch->n));
     PV_TRY(pv_slot_end(st, slot));
@@ -178,7 +104,7 @@ static enum pv_status start_stage(struct pv_session *s, uint32_t i, uint32_t k, 
         PV_TRY(pv_buffer_write(slot->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
     const double started = pv_now_s();
     PV_TRY(submit_stage(s, st, index, batch));
-    if (!budget(st) || st->row_ms > 0.0 || pv_session_looks(s))
+    if (!budget(st) || st->row_ms > 0.0 || pv_session_observes(s))
         return PV_OK;
     PV_TRY(pv_device_wait(st->stage->device, slot->value)); /* the first batch is the measurement */
     st->row_ms = 1e3 * (pv_now_s() - started) / ((double)batch->n * st->stage->n_layers) + 1e-6;
@@ -215,7 +141,9 @@ static enum pv_status finish_chunk(struct pv_session *s, const struct pv_batch *
         return PV_OK;
     st->batch = st->slots[k % PV_SLOTS].parts[0];
     st->slots[k % PV_SLOTS].n = 0;
-    return pv_session_score_batch(s, &c);
+    return pv_session_score_rows(
+        s,
+        &(struct pv_scored_rows){.targets = c.targets, .nll = c.nll, .logits_rows = c.logits_rows, .n = c.n});
 }
 
 /* One tick of the pipeline: stage 0 gets chunk `tick`, and every stage i behind it chunk tick - i as soon as
@@ -251,9 +179,9 @@ static enum pv_status run_chunks_of(struct pv_session *s, const struct pv_batch 
 static enum pv_status run_chunks(struct pv_session *s, const struct pv_batch *text)
 {
     const uint32_t n_stages = s->engine->n_stages, n_batch = s->engine->n_batch;
-    /* several stages: smaller chunks, so that all of them have work; what the host looks at stays in whole
+    /* several stages: smaller chunks, so that all of them have work; what the host observes stays in whole
      * batches */
-    uint32_t size = n_stages == 1 || pv_session_looks(s) ? n_batch : (n_batch + n_stages - 1) / n_stages;
+    uint32_t size = n_stages == 1 || pv_session_observes(s) ? n_batch : (n_batch + n_stages - 1) / n_stages;
     if (size < PV_MIN_CHUNK)
         size = PV_MIN_CHUNK < n_batch ? PV_MIN_CHUNK : n_batch;
     return run_chunks_of(s, text, pv_rows_per_submit(s, size));
@@ -261,7 +189,7 @@ static enum pv_status run_chunks(struct pv_session *s, const struct pv_batch *te
 
 enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
 {
-    PV_TRY(pv_session_prepare_look(s));
+    PV_TRY(pv_session_prepare_observing(s));
     struct pv_batch rest = *text;
     const uint32_t first =
         pv_rows_per_submit(s, text->n); /* rows a first submit may have; all without a budget */

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "infer/failover.h"
 #include "infer/place.h"
+#include "infer/weights.h"
 
 static enum pv_status check_params(const struct pv_engine *e, const struct pv_engine_params *params)
 {
@@ -77,7 +79,7 @@ static enum pv_status open_engine(struct pv_context *context, const struct pv_mo
     e->n_ctx = params->n_ctx ? params->n_ctx : e->hp.n_ctx;
     e->n_batch = params->n_batch;
     e->n_best = params->n_best ? params->n_best : 1;
-    e->go_on = params->go_on;
+    e->failover = params->failover;
     e->has_split = params->split != NULL;
     enum pv_status status = PV_OK;
     PV_TRY_GOTO(check_params(e, params));
@@ -101,42 +103,15 @@ enum pv_status pv_place(struct pv_context *context, const struct pv_model *model
     return status;
 }
 
-static enum pv_status fail_room(const struct pv_engine *e, const struct pv_placement *p)
-{
-    uint32_t room = 0;
-    for (uint32_t i = 0; i < p->n_devices; i++)
-        room += p->devices[i].room;
-    return pv_fail(
-        e->log, PV_ERR_DEVICE_MEMORY,
-        "the chosen devices have room for %u layers of %.1f MB, each one for at least one; the model "
-        "has %u: add a device, lower --ctx, or use a model quantised to fewer bits ('parvin devices "
-        "--fit MODEL' shows what takes the memory)",
-        room, (double)(p->layer_bytes + p->kv_layer_bytes) * 1e-6, p->n_layers);
-}
-
-enum pv_status pv_engine_settle(struct pv_engine *e, struct pv_placement *placement)
-{
-    e->settled = false;
-    PV_TRY(pv_place_stages(e, placement));
-    if (!placement->fits)
-        return fail_room(e, placement);
-    for (uint32_t i = 0; i < e->n_stages; i++)
-        PV_TRY(pv_stage_trim(&e->stages[i], e));
-    for (uint32_t i = 0; i < e->n_stages; i++)
-        PV_TRY(pv_stage_load(&e->stages[i], e));
-    e->settled = true;
-    return PV_OK;
-}
-
 enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,
                                 const struct pv_engine_params *params, struct pv_engine **out)
 {
     struct pv_engine *e = NULL;
     struct pv_placement placement;
     PV_TRY(open_engine(context, model, params, &e));
-    enum pv_status status = pv_engine_settle(e, &placement);
+    enum pv_status status = pv_engine_place(e, &placement);
     if (status != PV_OK)
-        status = pv_engine_go_on(e, status, "while the model was loaded");
+        status = pv_engine_failover(e, status, "while the model was loaded");
     if (status != PV_OK)
         pv_engine_destroy(e);
     else

@@ -44,29 +44,11 @@ struct pv_engine {
     uint32_t n_best; /* clusters whose neurons a routed token computes: 1 or 2 */
     uint32_t n_stages;
     struct pv_stage *stages;
-    bool go_on;   /* without devices that fail: recover.c */
-    bool settled; /* every layer is on a device */
+    bool failover; /* go on without devices that fail: failover.c */
+    bool placed;   /* every layer is on a device */
     bool has_split;
     double split[PV_PLACEMENT_MAX]; /* share of each stage */
     struct pv_session *sessions;    /* those there are */
 };
-
-/* The type ffn_down has on the device, where its rows are d long. */
-enum pv_type pv_transposed_type(enum pv_type type, uint32_t d);
-/* Makes `layers` those of the stage's new range: unloads what it no longer has, keeps what it has and leaves
- * the rest to be loaded. */
-PV_MUST_USE enum pv_status pv_stage_trim(struct pv_stage *stage, const struct pv_engine *engine);
-/* Loads what is missing of the stage's share of the weights. After a failure it may be called again. */
-PV_MUST_USE enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine);
-void pv_stage_unload(struct pv_stage *stage); /* safe on a zeroed struct; leaves the device open */
-/* Splits the layers over the stages there are and loads what they have not; PV_ERR_DEVICE_MEMORY if they do
- * not fit. */
-PV_MUST_USE enum pv_status pv_engine_settle(struct pv_engine *engine, struct pv_placement *placement);
-/* recover.c: after `failure`: closes the device that has failed and gives its layers to the others. Every
- * session loses its states and makes them anew at its next call. Returns `failure` (said, where it adds
- * anything) if the engine may not go on, no device has failed, or none is left. `done` says what had been
- * done by then: "at token 12". */
-PV_MUST_USE enum pv_status pv_engine_go_on(struct pv_engine *engine, enum pv_status failure,
-                                           const char *done);
 
 #endif

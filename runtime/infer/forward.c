@@ -6,8 +6,9 @@
  * Decode computes the mask's neurons only (indirect dispatch, the router's choice never leaves the device). A
  * batch computes all neurons as one matrix product and clears those outside each row's mask: the same
  * numbers, since a row of tokens rarely agrees on a cluster. */
+#include "infer/forward.h"
+
 #include "base/log.h"
-#include "infer/session.h"
 
 static struct pv_linear linear(const struct pv_tensor *w, struct pv_buffer *x, struct pv_buffer *y,
                                uint32_t n)
@@ -15,24 +16,26 @@ static struct pv_linear linear(const struct pv_tensor *w, struct pv_buffer *x, s
     return (struct pv_linear){.w = w, .x = x, .y = y, .n_tokens = n};
 }
 
-enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                    uint32_t layer, uint32_t n)
+enum pv_status pv_forward_attention(const struct pv_layer_pass *p)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    const struct pv_layer *w = &st->stage->layers[layer];
-    struct pv_work *b = &st->work;
-    struct pv_linear q = linear(&w->q, b->h, b->q, n), k = linear(&w->k, b->h, b->k, n);
-    struct pv_linear v = linear(&w->v, b->h, b->v, n), o = linear(&w->o, b->attn, b->x, n);
+    struct pv_recorder *r = p->recorder;
+    const struct pv_hparams *hp = p->hp;
+    const struct pv_layer *w = p->weights;
+    const struct pv_work *b = p->work;
+    const uint32_t n = p->n;
+    const struct pv_linear q = linear(&w->q, b->h, b->q, n), k = linear(&w->k, b->h, b->k, n);
+    const struct pv_linear v = linear(&w->v, b->h, b->v, n);
+    struct pv_linear o = linear(&w->o, b->attn, b->x, n);
     o.accumulate = true;
     struct pv_rope_args rope = {.x = b->q,
-                                .step = st->step,
+                                .step = p->step,
                                 .n_tokens = n,
                                 .n_heads = hp->n_heads,
                                 .head_dim = hp->head_dim,
                                 .rope_dim = hp->rope_dim,
                                 .freq_base = hp->rope_freq_base,
                                 .kind = hp->rope,
-                                .sequences = s->n_seqs > 0};
+                                .sequences = p->sequences};
 
     PV_TRY(pv_kernel_rmsnorm(r, b->x, w->attn_norm, b->h, n, hp->d_model, hp->norm_eps));
     PV_TRY(pv_kernel_linear(r, &q));
@@ -44,108 +47,113 @@ enum pv_status pv_forward_attention(struct pv_recorder *r, struct pv_session *s,
     PV_TRY(pv_kernel_rope(r, &rope));
     PV_TRY(pv_kernel_kv_write(r, &(struct pv_kv_write_args){.k = b->k,
                                                             .v = b->v,
-                                                            .cache_k = st->cache_k[layer],
-                                                            .cache_v = st->cache_v[layer],
-                                                            .step = st->step,
+                                                            .cache_k = p->cache_k,
+                                                            .cache_v = p->cache_v,
+                                                            .step = p->step,
                                                             .n_tokens = n,
                                                             .n_kv_heads = hp->n_kv_heads,
                                                             .head_dim = hp->head_dim,
-                                                            .n_ctx = s->n_ctx,
-                                                            .sequences = s->n_seqs > 0}));
+                                                            .n_ctx = p->n_ctx,
+                                                            .sequences = p->sequences}));
     PV_TRY(pv_kernel_attention(r, &(struct pv_attention_args){.q = b->q,
-                                                              .cache_k = st->cache_k[layer],
-                                                              .cache_v = st->cache_v[layer],
+                                                              .cache_k = p->cache_k,
+                                                              .cache_v = p->cache_v,
                                                               .out = b->attn,
-                                                              .step = st->step,
+                                                              .step = p->step,
                                                               .n_tokens = n,
                                                               .n_heads = hp->n_heads,
                                                               .n_kv_heads = hp->n_kv_heads,
                                                               .head_dim = hp->head_dim,
-                                                              .n_ctx = s->n_ctx,
-                                                              .sequences = s->n_seqs > 0}));
+                                                              .n_ctx = p->n_ctx,
+                                                              .sequences = p->sequences}));
     return pv_kernel_linear(r, &o);
 }
 
-static struct pv_union_args union_args(const struct pv_session *s, const struct pv_work *b,
-                                       const struct pv_masks *m, uint32_t n)
+static struct pv_union_args union_args(const struct pv_layer_pass *p)
 {
-    return (struct pv_union_args){.masks = m,
+    const struct pv_work *b = p->work;
+    return (struct pv_union_args){.masks = &p->weights->masks,
                                   .scores = b->scores,
                                   .cluster = b->cluster,
                                   .margin = b->margin,
                                   .bits = b->mask_bits,
-                                  .n_tokens = n,
-                                  .d_ffn = s->engine->hp.d_ffn};
+                                  .n_tokens = p->n,
+                                  .d_ffn = p->hp->d_ffn};
 }
 
 /* A low-rank router is two products: R = W B. */
-static enum pv_status router_scores(struct pv_recorder *r, struct pv_work *b, const struct pv_masks *m,
-                                    uint32_t n)
+static enum pv_status router_scores(const struct pv_layer_pass *p)
 {
+    const struct pv_masks *m = &p->weights->masks;
+    const struct pv_work *b = p->work;
     const bool low_rank = m->narrow.n_parts > 0;
-    const struct pv_linear narrow = linear(&m->narrow, b->h, b->narrow, n);
-    struct pv_linear scores = linear(&m->router, low_rank ? b->narrow : b->h, b->scores, n);
+    const struct pv_linear down = linear(&m->narrow, b->h, b->down_projection, p->n);
+    struct pv_linear scores = linear(&m->router, low_rank ? b->down_projection : b->h, b->scores, p->n);
     if (low_rank)
-        PV_TRY(pv_kernel_linear(r, &narrow));
+        PV_TRY(pv_kernel_linear(p->recorder, &down));
     scores.bias = m->router_bias;
-    return pv_kernel_linear(r, &scores);
+    return pv_kernel_linear(p->recorder, &scores);
 }
 
 /* Of one or two clusters: the router's answer for one token. */
-static enum pv_status route_token(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                  uint32_t layer)
+static enum pv_status route_token(const struct pv_layer_pass *p)
 {
-    const struct pv_masks *m = &st->stage->layers[layer].masks;
-    const uint32_t d = s->engine->hp.d_model;
-    struct pv_work *b = &st->work;
-    const struct pv_union_args both = union_args(s, b, m, 1);
-    if (s->engine->n_best < 2)
-        return pv_kernel_route(r, m, b->scores, st->route[layer], d);
-    PV_TRY(pv_kernel_union_rows(r, &both));
-    return pv_kernel_union_list(r, &both, st->route[layer], b->list, d);
+    const uint32_t d = p->hp->d_model;
+    const struct pv_union_args both = union_args(p);
+    if (p->n_best < 2)
+        return pv_kernel_route(p->recorder, both.masks, both.scores, p->route, d);
+    PV_TRY(pv_kernel_union_rows(p->recorder, &both));
+    return pv_kernel_union_list(p->recorder, &both, p->route, p->work->list, d);
 }
 
-enum pv_status pv_forward_ffn_decode(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                     uint32_t layer, bool routed)
+static enum pv_status norm_ffn_input(const struct pv_layer_pass *p)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    const struct pv_layer *w = &st->stage->layers[layer];
-    struct pv_work *b = &st->work;
+    const struct pv_work *b = p->work;
+    return pv_kernel_rmsnorm(p->recorder, b->x, p->weights->ffn_norm, b->h, p->n, p->hp->d_model,
+                             p->hp->norm_eps);
+}
+
+enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed)
+{
+    const struct pv_hparams *hp = p->hp;
+    const struct pv_layer *w = p->weights;
+    const struct pv_work *b = p->work;
     struct pv_masks masks = w->masks; /* with the list of two clusters, if there are two */
-    if (s->engine->n_best > 1)
+    if (p->n_best > 1)
         masks.neurons = b->list;
     const struct pv_ffn_args ffn = {.up = &w->up,
                                     .gate = hp->gated ? &w->gate : NULL,
                                     .down_t = &w->down_t,
                                     .masks = routed ? &masks : NULL,
-                                    .route = routed ? st->route[layer] : NULL,
+                                    .route = routed ? p->route : NULL,
                                     .z = b->h,
                                     .a = b->up,
                                     .partial = b->partial,
                                     .y = b->x,
                                     .accumulate = true,
                                     .act = hp->act};
-    PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, 1, hp->d_model, hp->norm_eps));
+    PV_TRY(norm_ffn_input(p));
     if (routed) {
-        PV_TRY(router_scores(r, b, &w->masks, 1));
-        PV_TRY(route_token(r, s, st, layer));
+        PV_TRY(router_scores(p));
+        PV_TRY(route_token(p));
     }
-    PV_TRY(pv_kernel_ffn_up(r, &ffn));
-    return pv_kernel_ffn_down(r, &ffn);
+    PV_TRY(pv_kernel_ffn_up(p->recorder, &ffn));
+    return pv_kernel_ffn_down(p->recorder, &ffn);
 }
 
-enum pv_status pv_forward_ffn_up(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                 uint32_t layer, uint32_t n, bool routed)
+enum pv_status pv_forward_ffn_up(const struct pv_layer_pass *p, bool routed)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    const struct pv_layer *w = &st->stage->layers[layer];
-    struct pv_work *b = &st->work;
-    struct pv_linear up = linear(&w->up, b->h, b->up, n), gate = linear(&w->gate, b->h, b->gate, n);
-    PV_TRY(pv_kernel_rmsnorm(r, b->x, w->ffn_norm, b->h, n, hp->d_model, hp->norm_eps));
+    struct pv_recorder *r = p->recorder;
+    const struct pv_hparams *hp = p->hp;
+    const struct pv_layer *w = p->weights;
+    const struct pv_work *b = p->work;
+    const uint32_t n = p->n;
+    const struct pv_linear up = linear(&w->up, b->h, b->up, n), gate = linear(&w->gate, b->h, b->gate, n);
+    PV_TRY(norm_ffn_input(p));
     if (routed) {
-        PV_TRY(router_scores(r, b, &w->masks, n));
-        const struct pv_union_args both = union_args(s, b, &w->masks, n);
-        PV_TRY(s->engine->n_best > 1
+        const struct pv_union_args both = union_args(p);
+        PV_TRY(router_scores(p));
+        PV_TRY(p->n_best > 1
                    ? pv_kernel_union_rows(r, &both)
                    : pv_kernel_route_rows(r, b->scores, b->cluster, b->margin, n, w->masks.n_clusters));
     }
@@ -155,13 +163,13 @@ enum pv_status pv_forward_ffn_up(struct pv_recorder *r, struct pv_session *s, st
     return pv_kernel_act_rows(r, b->up, hp->gated ? b->gate : NULL, n, hp->d_ffn, hp->act);
 }
 
-enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                   uint32_t layer, uint32_t n, enum pv_ffn_mode mode)
+enum pv_status pv_forward_ffn_down(const struct pv_layer_pass *p, enum pv_ffn_mode mode)
 {
-    const struct pv_layer *w = &st->stage->layers[layer];
-    const uint32_t d_ffn = s->engine->hp.d_ffn;
-    const bool two = mode == PV_FFN_ROUTED && s->engine->n_best > 1;
-    struct pv_work *b = &st->work;
+    struct pv_recorder *r = p->recorder;
+    const struct pv_layer *w = p->weights;
+    const struct pv_work *b = p->work;
+    const uint32_t n = p->n, d_ffn = p->hp->d_ffn;
+    const bool two = mode == PV_FFN_ROUTED && p->n_best > 1;
     struct pv_linear down = linear(&w->down_t, b->up, b->x, n);
     down.accumulate = true;
     switch (mode) {
@@ -183,15 +191,13 @@ enum pv_status pv_forward_ffn_down(struct pv_recorder *r, struct pv_session *s, 
     return pv_kernel_linear_t(r, &down);
 }
 
-enum pv_status pv_forward_output(struct pv_recorder *r, struct pv_session *s, struct pv_stage_state *st,
-                                 struct pv_buffer *x)
+enum pv_status pv_forward_output(struct pv_recorder *r, const struct pv_hparams *hp,
+                                 const struct pv_stage *stage, struct pv_work *b, struct pv_buffer *x)
 {
-    const struct pv_hparams *hp = &s->engine->hp;
-    struct pv_work *b = &st->work;
-    struct pv_linear output = linear(st->stage->output, b->h, b->logits, 1);
-    PV_TRY(pv_kernel_rmsnorm(r, x, st->stage->output_norm, b->h, 1, hp->d_model, hp->norm_eps));
+    const struct pv_linear output = linear(stage->output, b->h, b->logits, 1);
+    PV_TRY(pv_kernel_rmsnorm(r, x, stage->output_norm, b->h, 1, hp->d_model, hp->norm_eps));
     PV_TRY(pv_kernel_linear(r, &output));
     PV_TRY(pv_kernel_argmax(r, b->logits, b->argmax, hp->n_vocab));
-    PV_TRY(pv_recorder_copy(r, b->logits, 0, st->logits_host, 0, (uint64_t)hp->n_vocab * sizeof(float)));
-    return pv_recorder_copy(r, b->argmax, 0, st->argmax_host, 0, sizeof(uint32_t));
+    PV_TRY(pv_recorder_copy(r, b->logits, 0, b->logits_host, 0, (uint64_t)hp->n_vocab * sizeof(float)));
+    return pv_recorder_copy(r, b->argmax, 0, b->argmax_host, 0, sizeof(uint32_t));
 }

@@ -1,12 +1,13 @@
 /* The evaluation's references: a token's own cluster and its own top neurons, from contributions the run
  * cannot know before it has computed them. */
+#include "infer/oracle.h"
+
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/bits.h"
 #include "base/half.h"
 #include "base/log.h"
-#include "infer/session.h"
 
 /* Centroids [K][F] float16 of the file -> [F][K] float, so that one active neuron adds one contiguous row. */
 static enum pv_status transpose_centroids(struct pv_session *s, uint32_t layer, float **out)

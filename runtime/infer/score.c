@@ -1,46 +1,54 @@
 /* Scoring: the negative log-likelihood of every row of a batch that has come out of the last layer, a block
  * of logits at a time, so that a large vocabulary does not need room for all rows at once. */
+#include "infer/score.h"
+
 #include "base/log.h"
-#include "infer/session.h"
 
 /* nll of rows [first, first + n) of the last stage's `h`, a block of logits at a time. */
-static enum pv_status score_rows(struct pv_session *s, struct pv_stage_state *st,
-                                 const struct pv_batch *batch, uint32_t first, uint32_t n)
+static enum pv_status score_block(struct pv_session *s, struct pv_stage_state *st,
+                                  const struct pv_scored_rows *rows, uint32_t first, uint32_t n)
 {
     const struct pv_hparams *hp = &s->engine->hp;
     const uint64_t row_bytes = pv_rows_bytes(1, hp->d_model);
     struct pv_work *b = &st->work;
     struct pv_linear output = {.w = st->stage->output, .x = b->h_rows, .y = b->logits, .n_tokens = n};
-    PV_TRY(pv_buffer_write(b->targets, 0, batch->targets + first, n * sizeof(uint32_t)));
+    PV_TRY(pv_buffer_write(b->targets, 0, rows->targets + first, n * sizeof(uint32_t)));
     PV_TRY(pv_recorder_begin(st->batch, 0));
     PV_TRY(pv_recorder_copy(st->batch, b->h, first * row_bytes, b->h_rows, 0, n * row_bytes));
     PV_TRY(pv_kernel_linear(st->batch, &output));
     PV_TRY(pv_kernel_nll_rows(st->batch, b->logits, b->targets, b->nll, n, hp->n_vocab));
     PV_TRY(pv_recorder_end(st->batch));
     PV_TRY(pv_recorder_run(st->batch));
-    PV_TRY(pv_buffer_read(b->nll, 0, batch->nll + first, n * sizeof(float)));
-    if (!batch->logits_rows)
+    PV_TRY(pv_buffer_read(b->nll, 0, rows->nll + first, n * sizeof(float)));
+    if (!rows->logits_rows)
         return PV_OK;
     const size_t stride = pv_row_stride(hp->n_vocab);
     for (uint32_t t = 0; t < n; t++)
         PV_TRY(pv_buffer_read(b->logits, t * stride * sizeof(float),
-                              batch->logits_rows + (size_t)(first + t) * hp->n_vocab,
+                              rows->logits_rows + (size_t)(first + t) * hp->n_vocab,
                               hp->n_vocab * sizeof(float)));
     return PV_OK;
 }
 
-enum pv_status pv_session_score_batch(struct pv_session *s, const struct pv_batch *batch)
+enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_scored_rows *rows)
 {
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     const struct pv_hparams *hp = &s->engine->hp;
     PV_TRY(pv_recorder_begin(st->batch, 0));
-    PV_TRY(pv_kernel_rmsnorm(st->batch, st->work.x, st->stage->output_norm, st->work.h, batch->n, hp->d_model,
+    PV_TRY(pv_kernel_rmsnorm(st->batch, st->work.x, st->stage->output_norm, st->work.h, rows->n, hp->d_model,
                              hp->norm_eps));
     PV_TRY(pv_recorder_end(st->batch));
     PV_TRY(pv_recorder_run(st->batch));
-    for (uint32_t first = 0; first < batch->n; first += s->logit_rows) {
-        const uint32_t left = batch->n - first;
-        PV_TRY(score_rows(s, st, batch, first, left < s->logit_rows ? left : s->logit_rows));
+    for (uint32_t first = 0; first < rows->n; first += s->logit_rows) {
+        const uint32_t left = rows->n - first;
+        PV_TRY(score_block(s, st, rows, first, left < s->logit_rows ? left : s->logit_rows));
     }
     return PV_OK;
+}
+
+enum pv_status pv_session_fetch_logits(struct pv_session *s)
+{
+    struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
+    PV_TRY(pv_buffer_read(st->work.logits_host, 0, s->logits, s->engine->hp.n_vocab * sizeof *s->logits));
+    return pv_buffer_read(st->work.argmax_host, 0, &s->argmax, sizeof s->argmax);
 }

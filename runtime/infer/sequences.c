@@ -1,8 +1,10 @@
 /* Many texts side by side. A step is a batch like a prompt's, with one row a text instead of one row a
  * position: only positions and caches differ, and kernels take that as a flag. So every weight is read once
  * for all texts. */
+#include "infer/sequences.h"
+
 #include "base/log.h"
-#include "infer/session.h"
+#include "infer/batch.h"
 
 enum { MOST_SEQUENCES = 64 };
 static const uint64_t most_cache_bytes = (uint64_t)1 << 30;
@@ -19,6 +21,16 @@ uint32_t pv_sequences_best(const struct pv_engine *engine, uint32_t n_ctx)
             n /= 2;
     }
     return n;
+}
+
+enum pv_status pv_sequences_create(struct pv_engine *engine, uint32_t n_seqs, uint32_t n_ctx,
+                                   struct pv_session **out)
+{
+    if (n_seqs == 0 || n_seqs > engine->n_batch || n_ctx == 0 || n_ctx > engine->n_ctx)
+        return pv_fail(engine->log, PV_ERR_ARG,
+                       "%u sequences of %u tokens do not fit a batch of %u or a context of %u", n_seqs, n_ctx,
+                       engine->n_batch, engine->n_ctx);
+    return pv_session_open(engine, NULL, n_seqs, n_ctx, out);
 }
 
 enum pv_status pv_sequences_step(struct pv_session *s, const uint32_t *tokens, float *logits)

@@ -1,10 +1,11 @@
 /* Recordings in parts. A desktop resets a device whose submit runs for seconds, so where the plan has a
  * budget a recording is cut between layers: one layer a submit until a layer's time has been measured, then
  * as many as fit. Parts run in order, for each ends in a barrier. */
+#include "infer/submit.h"
+
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "infer/session.h"
 
 enum { UNMEASURED_ROWS = 32 }; /* of a first batch, before a row's time is known */
 
@@ -60,7 +61,7 @@ enum pv_status pv_slot_end(struct pv_stage_state *st, struct pv_slot *slot)
     return PV_OK;
 }
 
-enum pv_status pv_slot_again(struct pv_slot *slot)
+enum pv_status pv_slot_resubmit(struct pv_slot *slot)
 {
     for (uint32_t i = 0; i < slot->n_parts; i++)
         PV_TRY(pv_recorder_submit(slot->parts[i], &slot->value));
@@ -91,4 +92,21 @@ enum pv_status pv_stage_give(struct pv_session *s, struct pv_stage_state *st, ui
         return PV_OK;
     return pv_recorder_copy(st->batch, st->work.x, 0, st[1].from_last.out[slot % PV_SLOTS], 0,
                             pv_rows_bytes(n, s->engine->hp.d_model));
+}
+
+struct pv_layer_pass pv_layer_pass(const struct pv_session *s, struct pv_stage_state *st, uint32_t layer,
+                                   uint32_t n)
+{
+    return (struct pv_layer_pass){.recorder = st->batch,
+                                  .hp = &s->engine->hp,
+                                  .weights = &st->stage->layers[layer],
+                                  .work = &st->work,
+                                  .cache_k = st->cache_k[layer],
+                                  .cache_v = st->cache_v[layer],
+                                  .route = st->route[layer],
+                                  .step = st->step,
+                                  .n = n,
+                                  .n_ctx = s->n_ctx,
+                                  .n_best = s->engine->n_best,
+                                  .sequences = s->n_seqs > 0};
 }

@@ -2,12 +2,14 @@
  * contiguous row in every matrix (design: "neuron = row"). Float types transpose exactly; block-quantised
  * ffn_down is dequantised, transposed and quantised again along d, or kept as float16 where d is no whole
  * number of blocks. */
-#include "infer/engine.h"
+#include "infer/weights.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/bits.h"
 #include "base/log.h"
+#include "iface.h"
 
 /* A vector of the file as float32 on the device. */
 static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t,
@@ -148,6 +150,59 @@ static void unload_layer(struct pv_layer *layer)
     pv_masks_destroy(&layer->masks);
     pv_masks_destroy(&layer->hot);
     *layer = (struct pv_layer){0};
+}
+
+static uint64_t matrix_bytes(enum pv_type type, uint64_t n_rows, uint32_t n_cols)
+{
+    struct pv_packed_size size = {0};
+    (void)pv_packed_size(type, n_cols, &size); /* what no kernel takes is refused on loading */
+    return n_rows * ((uint64_t)size.row_words * 16 + (uint64_t)size.scale_words * 4);
+}
+
+static uint64_t tensor_bytes(const struct pv_gguf_tensor *t)
+{
+    return t ? matrix_bytes(t->type, t->dims[1], (uint32_t)t->dims[0]) : 0;
+}
+
+static uint64_t list_bytes(uint32_t n_clusters, uint32_t d_ffn, uint64_t n_neurons)
+{
+    const uint64_t bits = n_clusters * pv_bit_words(d_ffn) * sizeof(uint32_t);
+    return n_clusters * sizeof(struct pv_cluster_entry) + n_neurons * sizeof(uint32_t) + bits;
+}
+
+static uint64_t mask_bytes(const struct pv_clusters *clusters, uint32_t index)
+{
+    const struct pv_clusters_info *info = &clusters->info;
+    const struct pv_cluster_layer *c = &clusters->layers[index];
+    uint64_t n_neurons = 0;
+    for (uint32_t k = 0; k < info->n_clusters; k++)
+        n_neurons += pv_row_stride(c->offset[k + 1] - c->offset[k]);
+    return list_bytes(info->n_clusters, info->d_ffn, n_neurons) +
+           list_bytes(1, info->d_ffn, pv_row_stride(c->n_hot)) +
+           matrix_bytes(PV_F16, info->n_clusters, pv_cluster_router_width(clusters, index)) +
+           matrix_bytes(PV_F16, c->rank, info->d_model) + pv_rows_bytes(1, info->n_clusters);
+}
+
+uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
+{
+    const struct pv_model_layer *l = &e->model->layers[index];
+    const uint32_t d = e->hp.d_model, n_ffn = e->hp.d_ffn;
+    return 2 * pv_rows_bytes(1, d) + pv_rows_bytes(1, n_ffn) + tensor_bytes(l->attn_q) +
+           tensor_bytes(l->attn_k) + tensor_bytes(l->attn_v) + tensor_bytes(l->attn_output) +
+           tensor_bytes(l->ffn_up) + tensor_bytes(l->ffn_gate) +
+           matrix_bytes(pv_transposed_type(l->ffn_down->type, d), n_ffn, d) +
+           (e->clusters ? mask_bytes(e->clusters, index) : 0);
+}
+
+uint64_t pv_stage_other_bytes(const struct pv_engine *e, bool has_embed, bool has_output)
+{
+    const bool tied = e->model->output == e->model->token_embd;
+    uint64_t bytes = has_output ? pv_rows_bytes(1, e->hp.d_model) : 0;
+    if (has_embed || (has_output && tied))
+        bytes += tensor_bytes(e->model->token_embd);
+    if (has_output && !tied)
+        bytes += tensor_bytes(e->model->output);
+    return bytes;
 }
 
 static bool needs_embed(const struct pv_stage *stage, const struct pv_model *model)

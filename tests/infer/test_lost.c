@@ -64,7 +64,7 @@ static enum pv_status start(struct life *l)
                                             .split = split,
                                             .clusters = model.clusters,
                                             .n_batch = 16,
-                                            .go_on = !l->stops};
+                                            .failover = !l->stops};
     const struct pv_session_params routed = {.ffn = PV_FFN_ROUTED, .prefill_dense = l->prefill_dense};
     phase = LOAD;
     PV_TRY(pv_engine_create(rig_context(), model.model, &params, &l->engine));

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "infer/reference.h"
-#include "infer/session.h"
+#include "infer/sequences.h"
 #include "rig.h"
 
 enum { N_SEQS = 5, N_STEPS = 12 };

@@ -40,7 +40,7 @@ struct pv_engine_params {
      * as far as they have room, and sessions feed their tokens again, all within the call that met the
      * failure. Warnings say so. Not in sessions with a capture or an evaluation mode. The last device's
      * failure is reported as ever. */
-    bool go_on;
+    bool failover;
 };
 
 PV_MUST_USE enum pv_status pv_engine_create(struct pv_context *context, const struct pv_model *model,

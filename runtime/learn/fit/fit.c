@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "infer/session.h"
+#include "infer/sequences.h"
 #include "learn/capture/sample.h"
 
 enum { SAMPLED_TOKENS = 65536 }; /* where no number is asked for */

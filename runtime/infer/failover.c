@@ -2,11 +2,15 @@
  * on a device fails, every session gives up its states, the device is closed, its layers are loaded on those
  * that are left (which keep what they have), and the session that met the failure makes new states, feeds its
  * tokens again as one prompt and repeats the call. Other sessions do so at their next call. */
-#include <stdio.h>
+#include "infer/failover.h"
+
 #include <string.h>
 
 #include "base/log.h"
-#include "infer/session.h"
+#include "infer/batch.h"
+#include "infer/place.h"
+#include "infer/states.h"
+#include "infer/weights.h"
 
 /* A lost one before one that has merely failed: a failure that had a way around is remembered too. */
 static uint32_t find_failed(const struct pv_engine *e)
@@ -44,12 +48,12 @@ static void say_where(const struct pv_engine *e)
     }
 }
 
-enum pv_status pv_engine_go_on(struct pv_engine *e, enum pv_status failure, const char *done)
+enum pv_status pv_engine_failover(struct pv_engine *e, enum pv_status failure, const char *done)
 {
     struct pv_placement placement;
     while (failure != PV_OK) {
         const uint32_t failed = find_failed(e);
-        if (!e->go_on || failed == e->n_stages)
+        if (!e->failover || failed == e->n_stages)
             return failure;
         const struct pv_stage *stage = &e->stages[failed];
         if (e->n_stages == 1)
@@ -61,7 +65,7 @@ enum pv_status pv_engine_go_on(struct pv_engine *e, enum pv_status failure, cons
         for (struct pv_session *s = e->sessions; s; s = s->next)
             pv_session_drop_states(s);
         remove_stage(e, failed);
-        failure = pv_engine_settle(e, &placement);
+        failure = pv_engine_place(e, &placement);
     }
     say_where(e);
     return PV_OK;
@@ -92,12 +96,11 @@ static enum pv_status feed_again(struct pv_session *s)
     return status;
 }
 
-/* States that hold the tokens fed so far. */
-static enum pv_status make_ready(struct pv_session *s)
+enum pv_status pv_session_restore(struct pv_session *s)
 {
     if (s->states)
         return PV_OK;
-    if (!s->engine->settled) /* a call before has said why */
+    if (!s->engine->placed) /* a call before has said why */
         return pv_fail(s->engine->log, PV_ERR_DEVICE, "the model has no devices left to run on");
     PV_TRY(pv_session_make_states(s));
     const enum pv_status status = feed_again(s);
@@ -106,44 +109,10 @@ static enum pv_status make_ready(struct pv_session *s)
     return status;
 }
 
-enum pv_status pv_session_begin(struct pv_session *s)
-{
-    enum pv_status status;
-    do {
-        status = pv_session_make_states(s);
-        if (status == PV_OK)
-            return PV_OK;
-        status = pv_engine_go_on(s->engine, status, "before the first token");
-    } while (status == PV_OK);
-    return status;
-}
-
-static void remember(struct pv_session *s, const uint32_t *tokens, uint32_t n, enum pv_ffn_mode mode)
+void pv_session_remember(struct pv_session *s, const uint32_t *tokens, uint32_t n, enum pv_ffn_mode mode)
 {
     if (!s->fed)
         return;
     memcpy(s->fed + s->n_past - n, tokens, n * sizeof *tokens);
     memset(s->fed_ffn + s->n_past - n, (int)mode, n);
-}
-
-enum pv_status pv_session_feed(struct pv_session *s, struct pv_batch *text, uint32_t token)
-{
-    char done[48];
-    snprintf(done, sizeof done, "at token %u", s->n_past);
-    enum pv_status status;
-    for (;;) {
-        status = make_ready(s);
-        if (status == PV_OK)
-            status = text ? pv_session_text(s, text) : pv_session_step(s, token);
-        if (status == PV_OK)
-            break;
-        if (pv_session_looks(s)) /* its callbacks would be called twice */
-            return status;
-        PV_TRY(pv_engine_go_on(s->engine, status, done));
-    }
-    if (text)
-        remember(s, text->tokens, text->n, pv_batch_mode(s, text));
-    else
-        remember(s, &token, 1, s->params.ffn);
-    return PV_OK;
 }

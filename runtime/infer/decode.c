@@ -1,0 +1,103 @@
+/* The decode step: session -> decode -> forward -> kernels. */
+#include "infer/decode.h"
+
+#include "base/log.h"
+#include "base/threads.h"
+#include "iface.h"
+#include "infer/score.h"
+#include "infer/submit.h"
+
+enum { TIMED_A_LAYER = 32 }; /* dispatches of a layer, at most */
+
+/* Begins a part of the decode recording, or cuts it: timestamps 0 and 1 are its ends, the others its
+ * dispatches'. */
+static enum pv_status begin_decode_part(struct pv_session *s, struct pv_stage_state *st, bool first)
+{
+    const uint32_t n = s->params.time_dispatches ? 2 + TIMED_A_LAYER * (st->stage->n_layers + 1) : 2;
+    PV_TRY(first ? pv_slot_begin(st, &st->decode, n) : pv_slot_cut(st, &st->decode, n));
+    if (s->params.time_dispatches)
+        pv_recorder_time_dispatches(st->batch, 2);
+    pv_recorder_timestamp(st->batch, 0);
+    return PV_OK;
+}
+
+/* The decode step of one stage, recorded once and submitted: position and token are read from host memory at
+ * every submit. */
+static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state *st)
+{
+    const bool routed = s->params.ffn == PV_FFN_ROUTED;
+    struct pv_slot *slot = &st->decode;
+    const uint32_t each = pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->token_ms);
+    PV_TRY(begin_decode_part(s, st, true));
+    PV_TRY(pv_stage_take(s, st, PV_SLOTS, 1));
+    for (uint32_t i = 0; i < st->stage->n_layers; i++) {
+        if (i > 0 && i % each == 0) {
+            pv_recorder_timestamp(st->batch, 1);
+            PV_TRY(begin_decode_part(s, st, false));
+        }
+        const struct pv_layer_pass pass = pv_layer_pass(s, st, i, 1);
+        PV_TRY(pv_forward_attention(&pass));
+        PV_TRY(pv_forward_ffn_decode(&pass, routed));
+    }
+    if (st->stage->has_output)
+        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.x));
+    pv_recorder_timestamp(st->batch, 1);
+    PV_TRY(pv_stage_give(s, st, PV_SLOTS, 1));
+    for (uint32_t i = 0; routed && i < st->stage->n_layers; i++)
+        PV_TRY(pv_recorder_copy(st->batch, st->route[i], 0, st->route_host, i * pv_route_bytes(),
+                                pv_route_bytes()));
+    PV_TRY(pv_slot_end(st, slot));
+    slot->n =
+        st->stage->device->plan.submit_ms > 0 && !(st->token_ms > 0.0) ? 0 : 1; /* 0: measure, then again */
+    slot->mode = s->params.ffn;
+    return PV_OK;
+}
+
+/* One token through one stage, waited for. */
+static enum pv_status decode_stage(struct pv_session *s, struct pv_stage_state *st)
+{
+    const bool ready = st->decode.n > 0 && st->decode.mode == s->params.ffn;
+    PV_TRY(ready ? pv_slot_resubmit(&st->decode) : record_decode(s, st));
+    const double started = pv_now_s();
+    PV_TRY(pv_device_wait(st->stage->device, st->decode.value));
+    if (!(st->token_ms > 0.0))
+        st->token_ms = 1e3 * (pv_now_s() - started) / st->stage->n_layers + 1e-6;
+    return PV_OK;
+}
+
+static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *st)
+{
+    const bool routed = s->params.ffn == PV_FFN_ROUTED;
+    st->decode_ms = 0.0;
+    for (uint32_t i = 0; i < st->decode.n_parts; i++)
+        st->decode_ms += pv_recorder_ms(st->decode.parts[i], 0, 1);
+    for (uint32_t i = 0; i < st->stage->n_layers; i++) {
+        const uint32_t layer = st->stage->first_layer + i;
+        struct pv_route route = {.cluster = UINT32_MAX, .n_neurons = s->engine->hp.d_ffn};
+        if (routed)
+            PV_TRY(pv_buffer_read(st->route_host, i * pv_route_bytes(), &route, sizeof route));
+        s->stat_cluster[layer] = route.cluster;
+        s->stat_n[layer] = route.n_neurons;
+        s->stat_margin[layer] = route.margin;
+    }
+    return PV_OK;
+}
+
+enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token)
+{
+    struct pv_engine *e = session->engine;
+    const struct pv_step step = {.pos = session->n_past};
+    for (uint32_t i = 0; i < e->n_stages; i++) /* all of it now: nothing may hold up the hand-over */
+        PV_TRY(pv_buffer_write(session->states[i].decode.step, 0, &step, sizeof step));
+    PV_TRY(pv_buffer_write(session->states[0].decode.tokens, 0, &token, sizeof token));
+    for (uint32_t i = 0; i < e->n_stages; i++) {
+        if (i > 0)
+            PV_TRY(pv_link_pass(&session->states[i].from_last, 0, pv_rows_bytes(1, e->hp.d_model)));
+        PV_TRY(decode_stage(session, &session->states[i]));
+    }
+    for (uint32_t i = 0; i < e->n_stages; i++)
+        PV_TRY(fetch_stats(session, &session->states[i]));
+    session->n_past++;
+    session->decoded = true;
+    return pv_session_fetch_logits(session);
+}

@@ -1,0 +1,32 @@
+/* The network, top to bottom. Each function records for rows that are already in `x`. */
+#ifndef PV_INFER_FORWARD_H
+#define PV_INFER_FORWARD_H
+
+#include "infer/work.h"
+
+/* One layer for n rows, and where the recording goes. */
+struct pv_layer_pass {
+    struct pv_recorder *recorder;
+    const struct pv_hparams *hp;
+    const struct pv_layer *weights;
+    struct pv_work *work;
+    struct pv_buffer *cache_k, *cache_v;
+    struct pv_buffer *route; /* struct pv_route; NULL without clusters */
+    struct pv_buffer *step;
+    uint32_t n, n_ctx;
+    uint32_t n_best; /* clusters a routed token computes */
+    bool sequences;  /* the rows are of as many texts */
+};
+PV_MUST_USE enum pv_status pv_forward_attention(const struct pv_layer_pass *p);
+/* Feed-forward of one token, dense or routed on the device. */
+PV_MUST_USE enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed);
+/* Feed-forward of a batch in two halves: activations into `up` (router choices into `cluster`), then mask and
+ * down. */
+PV_MUST_USE enum pv_status pv_forward_ffn_up(const struct pv_layer_pass *p, bool routed);
+PV_MUST_USE enum pv_status pv_forward_ffn_down(const struct pv_layer_pass *p, enum pv_ffn_mode mode);
+/* Logits of the row in `x` (a buffer of one row or the first row of more). */
+PV_MUST_USE enum pv_status pv_forward_output(struct pv_recorder *r, const struct pv_hparams *hp,
+                                             const struct pv_stage *stage, struct pv_work *work,
+                                             struct pv_buffer *x);
+
+#endif
