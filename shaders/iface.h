@@ -4,13 +4,15 @@
    Shapes and strides. Activations are float32. A row stride of activations (`*_stride`) and an offset (`*_offset`) count
    floats and are multiples of 4; an activation buffer is a whole number of 16 bytes; what lies between a row's end and
    its stride is never used. Weights are read as uvec4: `w_stride` counts uvec4, a row is padded with zeros to a whole
-   uvec4. Block scales (Q8_0, Q4_0) are float16, one for 32 weights, flat [n_rows][s_stride] halves, two to a uint.
-   Elements in one uvec4, called W_E below: f32 4, f16 and bf16 8, q8_0 16, q4_0 32.
+   uvec4. Scales lie beside them, as runtime/format/gguf/types.h says: in q8_0 and q4_0 flat [n_rows][s_stride]
+   float16, two to a uint, in the other layouts of blocks [n_rows][s_stride] uvec4.
+   Elements in one uvec4, called W_E below: f32 4, f16 and bf16 8, q8_0 16, the others 32.
 
    Bindings. All are in set 0. The table PV_KERNELS gives one letter for each binding, in order of binding number:
      W  weights:      storage -> storage buffer of uvec4;  texel -> uniform texel buffer, R32G32B32A32_UINT
      X  float input:  storage -> storage buffer of vec4;   texel -> uniform texel buffer, R32G32B32A32_SFLOAT
-     S  block scales: storage -> storage buffer of uint;   texel -> uniform texel buffer, R32_UINT (q8_0 and q4_0 only)
+     S  scales:       storage -> storage buffer of uint (q8_0, q4_0) or uvec4;   texel -> uniform texel buffer, R32_UINT or
+                      R32G32B32A32_UINT (not in f32, f16, bf16)
      C  KV cache:     as X in the f32 variants, as W in the f16 variants
      B  always a storage buffer
    Scales come last, so that the types without them have bindings 0..n-1 with no hole.

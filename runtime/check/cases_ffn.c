@@ -63,11 +63,17 @@ static enum pv_status make_masks(struct pv_case_run *run, const struct pv_case *
     return pv_masks_create_lists(run->device, N_CLUSTERS, c->n, lists, counts, &run->masks);
 }
 
+/* ffn_down lies in the layouts that its kernels have; beside others it is float16. */
+static enum pv_type down_type(enum pv_type type)
+{
+    return pv_type_block(type) == 1 || type == PV_Q8_0 || type == PV_Q4_0 || type == PV_Q6_K ? type : PV_F16;
+}
+
 static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
 {
     const size_t partial_words = (size_t)pv_ffn_partial_bytes(&run->device->plan, c->k) / 4;
     PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->up, &f->up_ref));
-    PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->down_t, &f->down_ref));
+    PV_TRY(pv_case_matrix(run, down_type(c->type), c->n, c->k, &f->down_t, &f->down_ref));
     if (c->flags & GATED)
         PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->gate, &f->gate_ref));
     PV_TRY(pv_case_random(run, c->k, 1.0f, &f->z));
@@ -243,7 +249,14 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
     FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
 
-const struct pv_case pv_cases_ffn[] = {ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172)
-                                           FFNS(f16, 1, 31, 172) FFNS(bf16, 1, 31, 172)
-                                               FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160)};
+/* Layouts of chunks. */
+#define UPS(ty, k)                                                                                           \
+    FFN(ty, 31, k, SILU, GATED, DENSE, " gated dense")                                                       \
+    FFN(ty, 33, k, RELU2, 0, 17, " list=17")
+
+const struct pv_case pv_cases_ffn[] = {
+    ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172) FFNS(f16, 1, 31, 172)
+        FFNS(bf16, 1, 31, 172) FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160) FFNS(q6_k, 256, 256, 512)
+            UPS(q4_1, 96) UPS(q5_1, 96) UPS(q2_k, 256) UPS(q4_k, 512) UPS(q5_k, 256) UPS(iq4_nl, 96)
+                UPS(mxfp4, 96)};
 const uint32_t pv_n_cases_ffn = sizeof pv_cases_ffn / sizeof *pv_cases_ffn;

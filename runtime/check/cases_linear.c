@@ -125,6 +125,23 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     MATMUL_T(ty, 3, 31, 96, BIAS, " bias")                                                                   \
     MATMUL_T(ty, 33, 65, 160, BIAS | ACCUMULATE, " bias accumulate")
 
-const struct pv_case pv_cases_linear[] = {PLAIN(f32) PLAIN(f16) PLAIN(bf16) BLOCKS(q8_0) BLOCKS(q4_0)
-                                              LARGE(f32) LARGE(f16) LARGE(bf16) LARGE(q8_0) LARGE(q4_0)};
+/* Layouts of chunks, by rows that leave a group of chunks incomplete (k1, k2) or, of K blocks, several of them. */
+#define CHUNKS(ty, k1, k2)                                                                                   \
+    EMBED(ty, 5, 31, k1)                                                                                     \
+    MATVEC(ty, 31, k1, 0, "")                                                                                \
+    MATVEC(ty, 33, k2, BIAS | ACCUMULATE, " bias accumulate")                                                \
+    MATMUL(ty, 3, 31, k1, BIAS, " bias")                                                                     \
+    LINEAR_("matvec", ty, 1, 300, 1024, 0, "", PV_AXIS_ACCESS | PV_AXIS_REDUCE, true)
+/* Types that are repacked into the layout of another. */
+#define REPACKED(ty, k)                                                                                      \
+    EMBED(ty, 3, 7, k)                                                                                       \
+    MATVEC(ty, 5, k, 0, "")
+
+const struct pv_case pv_cases_linear[] = {
+    PLAIN(f32) PLAIN(f16) PLAIN(bf16) BLOCKS(q8_0) BLOCKS(q4_0) LARGE(f32) LARGE(f16) LARGE(bf16) LARGE(q8_0)
+        LARGE(q4_0) CHUNKS(q4_1, 96, 160) CHUNKS(q5_1, 96, 160) CHUNKS(q2_k, 256, 512) CHUNKS(q4_k, 256, 512)
+            CHUNKS(q5_k, 256, 512) CHUNKS(q6_k, 256, 512) CHUNKS(iq4_nl, 96, 160) CHUNKS(mxfp4, 96, 160)
+                REPACKED(q5_0, 96) REPACKED(q3_k, 256) REPACKED(iq4_xs, 256) REPACKED(tq1_0, 256)
+                    REPACKED(tq2_0, 256) MATMUL_T(q6_k, 3, 31, 256, BIAS, " bias")
+                        MATMUL_T(q6_k, 33, 65, 512, BIAS | ACCUMULATE, " bias accumulate")};
 const uint32_t pv_n_cases_linear = sizeof pv_cases_linear / sizeof *pv_cases_linear;

@@ -1,15 +1,13 @@
-/* Uploads weights. Matrices keep the file's type; ffn_down is transposed on the way, so that a neuron is one
- * contiguous row in every matrix (design: "neuron = row"). Float types transpose exactly; block-quantised
- * ffn_down is dequantised, transposed and quantised again along d, or kept as float16 where d is no whole
- * number of blocks. */
+/* Uploads weights. Matrices keep the file's values, in a device layout; ffn_down is transposed on the way
+ * (weights_down.c). */
 #include "infer/weights.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/bits.h"
 #include "base/log.h"
 #include "iface.h"
+#include "infer/weights_down.h"
 
 /* A vector of the file as float32 on the device. */
 static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t,
@@ -39,50 +37,6 @@ static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gg
     const enum pv_status status = pv_tensor_upload(out, t->data);
     if (status != PV_OK)
         pv_tensor_destroy(out);
-    return status;
-}
-
-enum pv_type pv_transposed_type(enum pv_type type, uint32_t d)
-{
-    return d % pv_type_block(type) == 0 ? type : PV_F16;
-}
-
-/* W_down [d][F] of the file -> [F][d] on the device, and the norms of its columns. */
-static enum pv_status upload_down(struct pv_stage *stage, const struct pv_gguf_tensor *t,
-                                  struct pv_layer *layer)
-{
-    const uint32_t n_ffn = (uint32_t)t->dims[0], d = (uint32_t)t->dims[1];
-    const size_t row_bytes = (size_t)pv_type_row_bytes(t->type, n_ffn);
-    enum pv_status status = PV_OK;
-    float *row = pv_calloc(n_ffn, sizeof *row);
-    float *transposed = pv_calloc((size_t)n_ffn * d, sizeof *transposed);
-    double *sum = pv_calloc(n_ffn, sizeof *sum);
-    float *norm = pv_calloc(pv_row_stride(n_ffn), sizeof *norm);
-    if (!row || !transposed || !sum || !norm) {
-        status = pv_fail(stage->device->log, PV_ERR_NOMEM, "no memory to transpose '%s' (%u x %u)", t->name,
-                         d, n_ffn);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < d; i++) {
-        pv_dequantize(t->type, (const uint8_t *)t->data + i * row_bytes, row, n_ffn);
-        for (uint32_t j = 0; j < n_ffn; j++) {
-            transposed[(size_t)j * d + i] = row[j];
-            sum[j] += (double)row[j] * (double)row[j];
-        }
-    }
-    for (uint32_t j = 0; j < n_ffn; j++)
-        norm[j] = (float)sqrt(sum[j]);
-    PV_TRY_GOTO(
-        pv_tensor_create(stage->device, pv_transposed_type(t->type, d), n_ffn, d, t->name, &layer->down_t));
-    PV_TRY_GOTO(pv_tensor_upload_f32(&layer->down_t, transposed));
-    PV_TRY_GOTO(pv_buffer_create(stage->device, pv_rows_bytes(1, n_ffn), PV_MEM_DEVICE, "ffn_down norms",
-                                 &layer->down_norm));
-    PV_TRY_GOTO(pv_buffer_write(layer->down_norm, 0, norm, pv_rows_bytes(1, n_ffn)));
-fail:
-    free(row);
-    free(transposed);
-    free(sum);
-    free(norm);
     return status;
 }
 
@@ -132,7 +86,7 @@ static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine 
     PV_TRY(upload_matrix(device, m->ffn_up, &layer->up));
     if (m->ffn_gate)
         PV_TRY(upload_matrix(device, m->ffn_gate, &layer->gate));
-    PV_TRY(upload_down(stage, m->ffn_down, layer));
+    PV_TRY(pv_down_upload(device, m->ffn_down, &layer->down_t, &layer->down_norm));
     if (engine->clusters)
         PV_TRY(upload_masks(stage, engine->clusters, index, layer));
     return PV_OK;
@@ -190,7 +144,7 @@ uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
     return 2 * pv_rows_bytes(1, d) + pv_rows_bytes(1, n_ffn) + tensor_bytes(l->attn_q) +
            tensor_bytes(l->attn_k) + tensor_bytes(l->attn_v) + tensor_bytes(l->attn_output) +
            tensor_bytes(l->ffn_up) + tensor_bytes(l->ffn_gate) +
-           matrix_bytes(pv_transposed_type(l->ffn_down->type, d), n_ffn, d) +
+           matrix_bytes(pv_down_type(&e->stages[0].device->plan, l->ffn_down->type, d), n_ffn, d) +
            (e->clusters ? mask_bytes(e->clusters, index) : 0);
 }
 

@@ -4,8 +4,6 @@
 
 #include "infer/engine.h"
 
-/* The type ffn_down has on the device, where its rows are d long. */
-enum pv_type pv_transposed_type(enum pv_type type, uint32_t d);
 /* Bytes of layer `index` on a device: weights and, with clusters, masks and router. */
 uint64_t pv_layer_bytes(const struct pv_engine *engine, uint32_t index);
 /* Embedding and output matrix and final norm, as far as a stage holds them. */

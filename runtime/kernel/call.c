@@ -24,15 +24,24 @@ static const struct kernel_desc *find_kernel(const char *name)
     return NULL;
 }
 
-/* Types without block scales have no S bindings; S always comes last. */
+/* Bytes that a texel of a layout's scales has; 0 for types without. */
+static uint32_t scale_texel_bytes(const char *type)
+{
+    enum pv_type layout;
+    if (!type || !pv_type_from_name(type, &layout) || pv_type_block(layout) == 1)
+        return 0;
+    return layout == PV_Q8_0 || layout == PV_Q4_0 ? 4 : 16;
+}
+
+/* Types without scales have no S bindings; S always comes last. */
 static uint32_t count_bindings(const struct kernel_desc *k, const char *type)
 {
     const char *scales = strchr(k->letters, 'S');
-    const bool scaled = type && (strcmp(type, "q8_0") == 0 || strcmp(type, "q4_0") == 0);
+    const bool scaled = scale_texel_bytes(type) != 0;
     return (uint32_t)(scales && !scaled ? (size_t)(scales - k->letters) : strlen(k->letters));
 }
 
-static VkFormat texel_format(char letter, bool cache_f16)
+static VkFormat texel_format(char letter, const char *type)
 {
     switch (letter) {
     case 'W':
@@ -40,9 +49,9 @@ static VkFormat texel_format(char letter, bool cache_f16)
     case 'X':
         return VK_FORMAT_R32G32B32A32_SFLOAT;
     case 'C':
-        return cache_f16 ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT;
+        return type && strcmp(type, "f16") == 0 ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT;
     case 'S':
-        return VK_FORMAT_R32_UINT;
+        return scale_texel_bytes(type) == 16 ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32_UINT;
     default:
         return VK_FORMAT_UNDEFINED;
     }
@@ -55,7 +64,7 @@ static bool use_texel(const struct pv_device *device, const struct kernel_desc *
     if (device->plan.access != PV_ACCESS_TEXEL)
         return false;
     for (uint32_t i = 0; i < n; i++) {
-        const uint64_t texel_bytes = k->letters[i] == 'S' ? 4 : 16;
+        const uint64_t texel_bytes = k->letters[i] == 'S' ? scale_texel_bytes(call->type) : 16;
         if (k->letters[i] != 'B' &&
             (call->buffers[i]->size_bytes + 15) / texel_bytes > device->caps.max_texel_elements)
             return false;
@@ -104,7 +113,6 @@ enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call)
     const uint32_t n = count_bindings(k, call->type);
     const bool has_access = strspn(k->letters, "B") != strlen(k->letters);
     const bool texel = has_access && use_texel(device, k, call, n);
-    const bool cache_f16 = call->type && strcmp(call->type, "f16") == 0;
     char name[64];
     snprintf(name, sizeof name, "%s%s%s%s%s", k->name, call->type ? "." : "", call->type ? call->type : "",
              !has_access ? "" : (texel ? ".texel" : ".storage"), call->subgroup ? ".sg" : "");
@@ -120,7 +128,7 @@ enum pv_status pv_call_record(struct pv_recorder *r, const struct pv_call *call)
         d.spec[i] = call->spec[i] ? call->spec[i] : pv_call_default(i);
     for (uint32_t i = 0; i < n; i++) {
         d.buffers[i] = call->buffers[i];
-        d.texel_format[i] = texel_format(k->letters[i], cache_f16);
+        d.texel_format[i] = texel_format(k->letters[i], call->type);
     }
     for (uint32_t i = 0; i < 3; i++)
         d.groups[i] = call->groups[i] ? call->groups[i] : 1;

@@ -31,8 +31,8 @@ uint word(uint first, uint c) {
 
 void add(uvec4 u, uint row, uint c, uint at, float av) {
 	vec4 wv[W_NV];
-	w_unpack(u, wv);
-	float f = av * W_SCALE(s, row * pc.s_stride, at);
+	W_UNPACK(u, s, row * pc.s_stride, at, wv, scale);
+	float f = av * scale;
 	[[unroll]] for (uint i = 0; i < W_NV; i++) acc[c * W_NV + i] += f * wv[i];
 }
 

@@ -3,6 +3,48 @@
 // lie anything, NaN included, and 0 * NaN is NaN.
 layout(constant_id = PV_SPEC_ROWS) const uint ROWS = 1;
 
+#ifdef W_CHUNK
+// A part of a chunk at a time, so that few of x lie in registers; minima are multiplied by the sum of x.
+#define DOT_ROWS(w, s, row, acc)                                                                          \
+	for (uint c = LANE; c < pc.n_cols / W_E; c += N_LANES) {                                              \
+		uvec4 u[ROWS];                                                                                    \
+		w_head h[ROWS];                                                                                   \
+		vec2 part[ROWS];                                                                                  \
+		vec4 sum = vec4(0.0);                                                                             \
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {                                                      \
+			u[r] = LOADU4(w, row[r] * pc.w_stride + c);                                                   \
+			h[r] = W_HEAD(s, row[r] * pc.s_stride, c);                                                    \
+			part[r] = vec2(0.0);                                                                          \
+		}                                                                                                 \
+		[[unroll]] for (uint i = 0; i < W_STEPS; i++) {                                                   \
+			vec4 xa = LOAD4(x, pc.x_offset / 4 + c * W_NV + i), xb = LOAD4(x, pc.x_offset / 4 + c * W_NV + 4 + i); \
+			DOT_SUM(sum, xa, xb)                                                                          \
+			[[unroll]] for (uint r = 0; r < ROWS; r++) {                                                  \
+				vec4 q[W_PART];                                                                           \
+				w_quants(u[r][i], h[r], i, q);                                                            \
+				DOT_PART(part[r], q, xa, xb)                                                              \
+			}                                                                                             \
+		}                                                                                                 \
+		[[unroll]] for (uint r = 0; r < ROWS; r++) acc[r] += DOT_CHUNK(part[r], h[r], sum);               \
+	}
+#ifdef W_HALVES
+#define DOT_PART(part, q, xa, xb) part += vec2(dot(q[0], xa), dot(q[1], xb));
+#define DOT_SCALED(part, h) dot(part, h.scale)
+#else
+#define DOT_PART(part, q, xa, xb) part.x += dot(q[0], xa) + dot(q[1], xb);
+#define DOT_SCALED(part, h) part.x * h.scale.x
+#endif
+#if defined(W_LOW) && defined(W_HALVES)
+#define DOT_SUM(sum, xa, xb) sum += vec4(xa.xy + xa.zw, xb.xy + xb.zw);
+#define DOT_CHUNK(part, h, sum) (DOT_SCALED(part, h) + dot(h.low, vec2(sum.x + sum.y, sum.z + sum.w)))
+#elif defined(W_LOW)
+#define DOT_SUM(sum, xa, xb) sum += xa + xb;
+#define DOT_CHUNK(part, h, sum) (DOT_SCALED(part, h) + h.low.x * (sum.x + sum.y + sum.z + sum.w))
+#else
+#define DOT_SUM(sum, xa, xb)
+#define DOT_CHUNK(part, h, sum) (DOT_SCALED(part, h))
+#endif
+#else
 void x_load(uint x_first, uint chunk, out vec4 xv[W_NV]) { // x_first in vec4
 	[[unroll]] for (uint i = 0; i < W_NV; i++) xv[i] = LOAD4(x, x_first + chunk * W_NV + i);
 }
@@ -39,3 +81,4 @@ float chunk_dot(uvec4 u, vec4 xv[W_NV]) {
 			DOT_CHUNK(w, s, row, n_full, acc)                                 \
 		}                                                                     \
 	}
+#endif

@@ -1,5 +1,9 @@
-// Weight formats. One uvec4 holds W_E weights; w_unpack gives them as W_NV vec4 in element order, without the block scale;
-// W_SCALED tells whether w_scale(s, row * s_stride, chunk) multiplies the chunk. Define WTYPE_* before including.
+// Weight formats: the device layouts of runtime/format/gguf/types.h. One uvec4 holds W_E weights. Define WTYPE_* before
+// including; with W_SCALED there are scales beside the weights (IN_SCALES declares them). What kernels use:
+//   W_UNPACK(u, s, first, chunk, w, f)      all of a chunk: W_NV vec4 w in element order, to be multiplied by f
+//   W_PART_OF(u, s, first, chunk, step, w, f)  one of its W_STEPS parts: W_PART vec4, the j-th is number W_PART_AT(step, j)
+//   dot.glsl                                their products with x
+// u is the chunk's uvec4, first = row * s_stride. W_CHUNK layouts have 32 weights a uvec4, and scales and minima in uvec4.
 #if defined(WTYPE_F32)
 #define W_NV 1
 #elif defined(WTYPE_F16) || defined(WTYPE_BF16)
@@ -12,9 +16,16 @@
 #define W_NV 8
 #define W_SCALED 1
 #define W_BLOCK_SHIFT 0
+#else
+#define W_NV 8
+#define W_SCALED 1
+#define W_CHUNK 1
 #endif
 #define W_E (W_NV * 4)
 
+#ifdef W_CHUNK
+#include "chunk.glsl"
+#else
 void w_unpack(uvec4 u, out vec4 w[W_NV]) {
 #if defined(WTYPE_F32)
 	w[0] = uintBitsToFloat(u);
@@ -78,4 +89,11 @@ float w_half(uint pair, uint index) {
 #else
 #define W_SCALE(name, row_first, chunk) 1.0
 #define IN_SCALES(b, name)
+#endif
+#define W_UNPACK(u, name, row_first, chunk, w, f) \
+	w_unpack(u, w);                               \
+	float f = W_SCALE(name, row_first, chunk)
+#define W_PART_OF(u, name, row_first, chunk, step, w, f) \
+	w_part(u, step, w);                                  \
+	float f = W_SCALE(name, row_first, chunk)
 #endif

@@ -23,10 +23,9 @@ void main() {
 	if (known && (token < pc.row_first || token - pc.row_first >= count)) return; // in another binding
 	uint row = known ? token - pc.row_first : 0;
 	vec4 wv[W_NV];
-	w_unpack(LOADU4(w, row * pc.w_stride + chunk), wv);
-	float f = pc.scale * W_SCALE(s, row * pc.s_stride, chunk);
+	W_UNPACK(LOADU4(w, row * pc.w_stride + chunk), s, row * pc.s_stride, chunk, wv, f);
 	[[unroll]] for (uint i = 0; i < W_E; i++) {
 		uint c = chunk * W_E + i;
-		if (c < pc.n_cols) y[t * pc.y_stride + c] = known ? f * wv[i / 4][i % 4] : 0.0;
+		if (c < pc.n_cols) y[t * pc.y_stride + c] = known ? pc.scale * f * wv[i / 4][i % 4] : 0.0;
 	}
 }

@@ -34,8 +34,7 @@ void main() {
 		vec4 wv[ROWS * W_PART];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			vec4 p[W_PART];
-			w_part(LOADU4(w, row[r] * pc.w_stride + c), part, p);
-			float f = W_SCALE(s, row[r] * pc.s_stride, c);
+			W_PART_OF(LOADU4(w, row[r] * pc.w_stride + c), s, row[r] * pc.s_stride, c, part, p, f);
 			[[unroll]] for (uint j = 0; j < W_PART; j++) wv[r * W_PART + j] = p[j] * f;
 		}
 		[[unroll]] for (uint j = 0; j < W_PART; j++) {

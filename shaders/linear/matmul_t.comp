@@ -1,6 +1,6 @@
 // Y[t] = sum_j X[t][j] Wt[j] for a batch of tokens, the weights stored transposed (ffn_down). An invocation owns the W_E outputs
 // of one uvec4 for TOKENS tokens and walks j by four: four reads of weights and TOKENS reads of x for 4 * W_E * TOKENS products.
-// Keep TOKENS * W_E near 64 (f16 8, q8_0 4, q4_0 2): past 128 a driver compiles for seconds.
+// Keep TOKENS * W_E near 64 (f16 8, q8_0 4, q4_0 and q6_k 2): past 128 a driver compiles for seconds.
 // lavapipe, f16 texel, T = 256, 256 x 1536: TOKENS 4 30, 8 42 GFLOP/s.
 // X [T][x_stride], Wt [n_cols][w_stride] uvec4, Y [T][y_stride].
 #version 450
@@ -35,8 +35,7 @@ void main() {
 		[[unroll]] for (uint k = 0; k < 4; k++) {
 			uint row = min(q * 4 + k, pc.n_cols - 1);
 			vec4 wv[W_NV];
-			w_unpack(LOADU4(w, row * pc.w_stride + chunk), wv);
-			float f = W_SCALE(s, row * pc.s_stride, chunk);
+			W_UNPACK(LOADU4(w, row * pc.w_stride + chunk), s, row * pc.s_stride, chunk, wv, f);
 			[[unroll]] for (uint t = 0; t < TOKENS; t++)
 				[[unroll]] for (uint i = 0; i < W_NV; i++) acc[t * W_NV + i] += (xv[t][k] * f) * wv[i];
 		}

@@ -5,8 +5,10 @@
 #include "base/rng.h"
 #include "harness.h"
 
-static const enum pv_type weights[] = {PV_F32, PV_F16, PV_BF16, PV_Q8_0, PV_Q4_0};
-enum { N_WEIGHTS = 5 };
+static const enum pv_type weights[] = {PV_F32,  PV_F16,    PV_BF16,   PV_Q8_0,  PV_Q4_0,  PV_Q4_1,
+                                       PV_Q5_0, PV_Q5_1,   PV_Q2_K,   PV_Q3_K,  PV_Q4_K,  PV_Q5_K,
+                                       PV_Q6_K, PV_IQ4_NL, PV_IQ4_XS, PV_TQ1_0, PV_TQ2_0, PV_MXFP4};
+enum { N_WEIGHTS = sizeof weights / sizeof *weights };
 
 START_TEST(the_table_knows_its_types)
 {
@@ -18,9 +20,9 @@ START_TEST(the_table_knows_its_types)
         ck_assert_int_eq(type, weights[i]);
     }
     ck_assert(pv_type_known(PV_I16) && !pv_type_is_weight(PV_I16));
-    ck_assert(!pv_type_known(12) && !pv_type_known(3) && !pv_type_known(UINT32_MAX));
-    ck_assert(!pv_type_from_name("q4_k", &type));
-    ck_assert_str_eq(pv_type_name((enum pv_type)12), "unknown");
+    ck_assert(!pv_type_known(9) && !pv_type_known(16) && !pv_type_known(UINT32_MAX));
+    ck_assert(!pv_type_from_name("q8_1", &type));
+    ck_assert_str_eq(pv_type_name((enum pv_type)9), "unknown");
 }
 END_TEST
 
@@ -72,7 +74,11 @@ END_TEST
 
 START_TEST(errors_stay_below_half_a_step)
 {
-    static const double bounds[] = {0.0, 0x1p-11, 0x1p-8, 0.6 / 127, 0.6 / 8 + 0.5 / 8};
+    /* Half a step of the coarsest group, and what rounding of its scale adds. */
+    static const double bounds[] = {0.0,  0x1p-11, 0x1p-8, 0.6 / 127, 0.6 / 8 + 0.5 / 8,
+                                    0.07, 0.036,   0.036,  0.45,      0.25,
+                                    0.09, 0.05,    0.02,   0.11,      0.15,
+                                    0.51, 0.51,    0.34};
     struct pv_rng rng;
     uint8_t packed[256 * 4];
     float x[256], y[256];
@@ -98,15 +104,15 @@ END_TEST
 START_TEST(strange_floats_are_no_trap)
 {
     const float strange[] = {NAN, INFINITY, -INFINITY, 1e-45f, 3e38f, -0.0f};
-    uint8_t packed[32 * 4];
-    float x[32], y[32];
+    uint8_t packed[256 * 4];
+    float x[256], y[256];
 
     for (int i = 0; i < N_WEIGHTS; i++)
         for (int k = 0; k < 6; k++) {
-            for (int j = 0; j < 32; j++)
+            for (int j = 0; j < 256; j++)
                 x[j] = j % 2 == 0 ? strange[k] : 1.0f;
-            pv_quantize(weights[i], x, packed, 32);
-            pv_dequantize(weights[i], packed, y, 32);
+            pv_quantize(weights[i], x, packed, 256);
+            pv_dequantize(weights[i], packed, y, 256);
         }
 }
 END_TEST
@@ -132,11 +138,11 @@ END_TEST
 
 START_TEST(packed_rows_unpack_to_the_same_floats)
 {
-    const uint32_t widths[] = {1, 7, 31, 32, 33, 48, 64, 96, 172, 256};
+    const uint32_t widths[] = {1, 7, 31, 32, 33, 48, 64, 96, 172, 256, 512};
     struct pv_rng rng;
-    float x[256], y[256], z[256];
-    uint8_t row[256 * 4];
-    uint32_t packed[256 + 4], scales[16];
+    float x[512], y[512], z[512];
+    uint8_t row[512 * 4];
+    uint32_t packed[512 + 4], scales[64];
 
     pv_rng_seed(&rng, 2);
     for (int i = 0; i < N_WEIGHTS; i++) {
@@ -145,8 +151,8 @@ START_TEST(packed_rows_unpack_to_the_same_floats)
             const uint32_t n = widths[k];
             const bool fits = pv_packed_size(weights[i], n, &size);
 
-            ck_assert_int_eq(fits, n % pv_type_block(weights[i]) == 0);
-            if (!fits)
+            ck_assert_int_eq(fits, pv_type_block(weights[i]) == 1 || n % 32 == 0);
+            if (n % pv_type_block(weights[i]) != 0)
                 continue;
             for (uint32_t j = 0; j < n; j++)
                 x[j] = pv_rng_normal(&rng);
@@ -156,7 +162,9 @@ START_TEST(packed_rows_unpack_to_the_same_floats)
             pv_dequantize(weights[i], row, y, n);
             pv_pack_row(weights[i], row, n, packed, scales);
             pv_unpack_row(weights[i], packed, scales, n, z);
-            ck_assert_mem_eq(y, z, n * sizeof(float));
+            for (uint32_t j = 0; j < n; j++)
+                ck_assert_msg(y[j] == z[j], "%s: element %u is %.9g, packed %.9g", pv_type_name(weights[i]),
+                              j, (double)y[j], (double)z[j]);
             ck_assert_uint_eq(packed[size.row_words * 4], UINT32_MAX); /* nothing past the row */
             ck_assert_uint_eq(scales[size.scale_words], UINT32_MAX);
             if (weights[i] == PV_F16 && n == 7)
@@ -178,7 +186,111 @@ START_TEST(packed_sizes_are_whole_words)
     ck_assert(size.row_words == 6 && size.scale_words == 2);
     ck_assert(pv_packed_size(PV_Q4_0, 96, &size));
     ck_assert(size.row_words == 3 && size.scale_words == 2);
+    ck_assert(pv_packed_size(PV_Q4_K, 512, &size)); /* the file's own bytes: 4.5 bits a weight */
+    ck_assert(size.row_words == 16 && size.scale_words == 8);
+    ck_assert(pv_packed_size(PV_Q5_K, 256, &size));
+    ck_assert(size.row_words == 8 && size.scale_words == 12);
+    ck_assert(pv_packed_size(PV_Q6_K, 32 * 5, &size)); /* groups of four chunks are whole */
+    ck_assert(size.row_words == 5 && size.scale_words == 24);
     ck_assert(!pv_packed_size(PV_I32, 32, &size));
+    ck_assert(!pv_packed_size(PV_Q6_K, 48, &size));
+}
+END_TEST
+
+/* Bytes of a block that is zero elsewhere, and what elements are by the format's definition, worked out by hand.
+ * float16 1 is 3c00, 0.5 is 3800, 2 is 4000. */
+struct by_hand {
+    enum pv_type type;
+    struct {
+        uint16_t at;
+        uint8_t byte;
+    } bytes[8];
+    struct {
+        uint16_t at;
+        float value;
+    } elements[7];
+};
+static const struct by_hand blocks[] = {
+    /* d = 1, m = -0.5 (b800); byte 0 of q: 3 low, 15 high */
+    {PV_Q4_1, {{1, 0x3c}, {3, 0xb8}, {4, 0xf3}}, {{0, 2.5f}, {16, 14.5f}, {1, -0.5f}}},
+    /* d = 2; fifth bit of element 17; nibbles of byte 1: 4, 3 */
+    {PV_Q5_0, {{1, 0x40}, {4, 0x02}, {7, 0x34}}, {{1, -24.0f}, {17, 6.0f}, {0, -32.0f}}},
+    /* d = 0.5, m = 1; fifth bit of element 0 */
+    {PV_Q5_1, {{1, 0x38}, {3, 0x3c}, {4, 0x01}, {8, 0x12}}, {{0, 10.0f}, {16, 1.5f}, {31, 1.0f}}},
+    /* scales of groups 0 and 15: 3 and min 2, 1 and min 0; d = 1, dmin = 0.5; quants byte 0: 1, 2, 3, 0 */
+    {PV_Q2_K,
+     {{0, 0x23}, {2, 0x01}, {15, 0x01}, {16, 0x39}, {16 + 63, 0xc0}, {81, 0x3c}, {83, 0x38}},
+     {{0, 2.0f}, {1, -1.0f}, {32, 2.0f}, {64, 0.0f}, {255, 3.0f}}},
+    /* d = 1; scale of group 0: 33 - 32, low nibble of byte 96 and bits 0, 1 of byte 104; element 0: 2 with its mask
+     * bit, element 1: 1 without */
+    {PV_Q3_K,
+     {{0, 0x01}, {32, 0x02}, {33, 0x01}, {96, 0x01}, {104, 0x02}, {109, 0x3c}},
+     {{0, 2.0f}, {1, -3.0f}, {2, -4.0f}, {16, 128.0f}}},
+    /* d = 1, dmin = 0.5; chunk 0: scale 2, min 4; chunk 5: scale 0x21 (low 1, high 2), min 0x13 */
+    {PV_Q4_K,
+     {{1, 0x3c}, {3, 0x38}, {4, 0x02}, {5, 0x80}, {8, 0x04}, {9, 0x40}, {13, 0x31}, {16 + 64, 0x20}},
+     {{0, -2.0f}, {5 * 32, 56.5f}, {5 * 32 + 1, -9.5f}, {64, 0.0f}}},
+    /* as above; the fifth bit of element 0 of chunk 0 */
+    {PV_Q5_K, {{1, 0x3c}, {4, 0x02}, {16, 0x01}, {48, 0x03}}, {{0, 38.0f}, {1, 0.0f}, {32, 0.0f}}},
+    /* d = 0.5; group 0 scale -2; group 9 scale 3: element 128 + 16; its low bits in byte 64 + 16, high in 128 + 48 */
+    {PV_Q6_K,
+     {{0, 0x05}, {128, 0x03}, {192, 0xfe}, {80, 0x0f}, {176, 0x02}, {201, 0x03}, {209, 0x38}},
+     {{0, -21.0f}, {1, 32.0f}, {144, 22.5f}, {145, -48.0f}, {32, 0.0f}}},
+    /* d = 2 */
+    {PV_IQ4_NL, {{1, 0x40}, {2, 0xf8}}, {{0, 2.0f}, {16, 226.0f}, {1, -254.0f}}},
+    /* d = 1; chunk 0: scale 1 + 32 - 32; chunk 7: scale 0 + 16 - 32 */
+    {PV_IQ4_XS,
+     {{1, 0x3c}, {2, 0x02}, {3, 0x40}, {4, 0x01}, {8, 0x98}, {120, 0x08}},
+     {{0, 1.0f}, {16, 13.0f}, {1, -127.0f}, {224, -16.0f}, {32, 127.0f * 32}}},
+    /* digits 2 1 0 0 0 of three: 189 of 243, a fraction of 256 rounded up: 200; four digits 0 0 0 2: 6 of 243: 7 */
+    {PV_TQ1_0,
+     {{0, 200}, {48, 7}, {53, 0x3c}},
+     {{0, 1.0f}, {32, 0.0f}, {64, -1.0f}, {1, -1.0f}, {240, -1.0f}, {252, 1.0f}}},
+    /* byte 33, two bits each from the lowest: 2 1 0 0; d = 0.5 */
+    {PV_TQ2_0, {{33, 0x06}, {65, 0x38}}, {{129, 0.5f}, {161, 0.0f}, {193, -0.5f}, {0, -0.5f}}},
+    /* exponent 129: half of 2 to the second */
+    {PV_MXFP4, {{0, 129}, {1, 0xf7}, {2, 0x19}}, {{0, 24.0f}, {16, -24.0f}, {1, -2.0f}, {17, 2.0f}}},
+};
+
+START_TEST(blocks_are_what_the_format_defines)
+{
+    const struct by_hand *b = &blocks[_i];
+    uint8_t block[256] = {0};
+    float y[256];
+
+    for (size_t i = 0; i < sizeof b->bytes / sizeof *b->bytes; i++)
+        block[b->bytes[i].at] |= b->bytes[i].byte;
+    pv_dequantize(b->type, block, y, pv_type_block(b->type));
+    for (size_t i = 0; i < sizeof b->elements / sizeof *b->elements; i++)
+        if (i == 0 || b->elements[i].at != 0)
+            ck_assert_msg(y[b->elements[i].at] == b->elements[i].value, "%s: element %u is %g, expected %g",
+                          pv_type_name(b->type), b->elements[i].at, (double)y[b->elements[i].at],
+                          (double)b->elements[i].value);
+}
+END_TEST
+
+/* Rounding what a block holds gives it back, so writing is the inverse of reading. */
+START_TEST(quantised_values_stay_what_they_are)
+{
+    struct pv_rng rng;
+    uint8_t first[1024], again[1024];
+    float x[256], y[256];
+
+    pv_rng_seed(&rng, 7);
+    for (int i = 3; i < N_WEIGHTS; i++) {
+        double change = 0, power = 0;
+        for (int j = 0; j < 256; j++)
+            x[j] = pv_rng_normal(&rng);
+        pv_quantize(weights[i], x, first, 256);
+        pv_dequantize(weights[i], first, x, 256);
+        pv_quantize(weights[i], x, again, 256);
+        pv_dequantize(weights[i], again, y, 256);
+        for (int j = 0; j < 256; j++) {
+            change += ((double)x[j] - (double)y[j]) * ((double)x[j] - (double)y[j]);
+            power += (double)x[j] * (double)x[j];
+        }
+        ck_assert_msg(change <= 2e-2 * power, "%s: %g", pv_type_name(weights[i]), change / power);
+    }
 }
 END_TEST
 
@@ -195,6 +307,8 @@ int main(void)
     tcase_add_test(tcase, integers_dequantize_to_their_values);
     tcase_add_test(tcase, packed_rows_unpack_to_the_same_floats);
     tcase_add_test(tcase, packed_sizes_are_whole_words);
+    tcase_add_loop_test(tcase, blocks_are_what_the_format_defines, 0, (int)(sizeof blocks / sizeof *blocks));
+    tcase_add_test(tcase, quantised_values_stay_what_they_are);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

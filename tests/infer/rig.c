@@ -11,7 +11,13 @@ static struct pv_test_log context_log;
 
 bool rig_start(void)
 {
-    const struct pv_context_params params = {.log = pv_test_log(&context_log), .validation = true};
+    return rig_start_plan(NULL);
+}
+
+bool rig_start_plan(const char *overrides)
+{
+    const struct pv_context_params params = {
+        .log = pv_test_log(&context_log), .validation = true, .plan_overrides = overrides};
     uint32_t first = 0;
     if (pv_context_create(&params, &context) != PV_OK) {
         fprintf(stderr, "%s", context_log.text);

@@ -15,7 +15,8 @@ struct rig {
 };
 /* One context with validation for the whole program. False without any usable device. */
 bool rig_start(void);
-void rig_stop(void); /* fails the program if the validation layers said anything */
+bool rig_start_plan(const char *overrides); /* the same with decisions forced */
+void rig_stop(void);                        /* fails the program if the validation layers said anything */
 struct pv_context *rig_context(void);
 struct pv_test_log *rig_log(void); /* of the context */
 uint64_t rig_messages(void);       /* of the validation layers, so far */

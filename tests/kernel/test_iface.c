@@ -50,7 +50,8 @@ START_TEST(modules_follow_the_interface)
         const struct pv_spirv *m = &pv_spirv_table[i];
         const struct kernel *k = find(m->name);
         ck_assert_msg(k != NULL, "%s is no kernel of iface.h", m->name);
-        const bool scaled = has_part(m->name, "q8_0") || has_part(m->name, "q4_0");
+        const bool scaled = strchr(k->letters, 'S') && !has_part(m->name, "f32") &&
+                            !has_part(m->name, "f16") && !has_part(m->name, "bf16");
         const size_t n = scaled ? strlen(k->letters) : strcspn(k->letters, "S");
         const struct pv_reflection r = reflect(m, NULL, 0);
         ck_assert_msg(r.n_bindings == n, "%s has %u bindings, iface.h says %zu", m->name, r.n_bindings, n);
@@ -90,13 +91,17 @@ END_TEST
 
 START_TEST(every_kernel_has_every_variant)
 {
-    static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0"};
+    static const char *const types[] = {"f32",  "f16",  "bf16", "q8_0", "q4_0",   "q6_k", "q4_1",
+                                        "q5_1", "q2_k", "q4_k", "q5_k", "iq4_nl", "mxfp4"};
     static const char *const access[] = {"storage", "texel"};
     for (size_t i = 0; i < N_KERNELS; i++) {
         const bool weights = strchr(kernels[i].letters, 'S') != NULL,
                    cache = strchr(kernels[i].letters, 'C') != NULL;
         const bool reads = strspn(kernels[i].letters, "B") != strlen(kernels[i].letters);
-        for (size_t t = 0; t < (weights ? 5u : cache ? 2u : 1u); t++)
+        const bool by_neuron =
+            strcmp(kernels[i].name, "matmul_t") == 0 || strcmp(kernels[i].name, "ffn_down") == 0;
+        const size_t n_types = by_neuron ? 6 : weights ? 13 : cache ? 2 : 1;
+        for (size_t t = 0; t < n_types; t++)
             for (size_t a = 0; a < (reads ? 2u : 1u); a++) {
                 char name[64];
                 bool found = false;

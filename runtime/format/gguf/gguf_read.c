@@ -117,10 +117,8 @@ static enum pv_status read_value(struct parse *p, struct pv_gguf_kv *kv)
 static const char *foreign_type(uint32_t type)
 {
     static const char *const names[] = {
-        [3] = "q4_1",     [6] = "q5_0",   [7] = "q5_1",    [9] = "q8_1",   [10] = "q2_k",    [11] = "q3_k",
-        [12] = "q4_k",    [13] = "q5_k",  [14] = "q6_k",   [15] = "q8_k",  [16] = "iq2_xxs", [17] = "iq2_xs",
-        [18] = "iq3_xxs", [19] = "iq1_s", [20] = "iq4_nl", [21] = "iq3_s", [22] = "iq2_s",   [23] = "iq4_xs",
-        [28] = "f64",     [29] = "iq1_m", [34] = "tq1_0",  [35] = "tq2_0", [39] = "mxfp4",
+        [9] = "q8_1",   [15] = "q8_k",  [16] = "iq2_xxs", [17] = "iq2_xs", [18] = "iq3_xxs",
+        [19] = "iq1_s", [21] = "iq3_s", [22] = "iq2_s",   [28] = "f64",    [29] = "iq1_m",
     };
 
     return type < sizeof names / sizeof names[0] && names[type] ? names[type] : "unknown";
@@ -133,9 +131,8 @@ static enum pv_status check_tensor(struct parse *p, struct pv_gguf_tensor *t, ui
     if (!pv_type_known(type))
         return pv_fail(
             p->log, PV_ERR_UNSUPPORTED,
-            "%s: tensor %.200s has type %u (%s); Parvin reads f32, f16, bf16, q8_0 and q4_0: convert "
-            "the model to one of these",
-            p->what, t->name, type, foreign_type(type));
+            "%s: tensor %.200s has type %u (%s); Parvin reads %s: convert the model to one of these", p->what,
+            t->name, type, foreign_type(type), pv_type_weight_names());
     t->type = (enum pv_type)type;
     for (uint32_t i = 0; i < 4; i++)
         if (t->dims[i] == 0)

@@ -1,4 +1,5 @@
-/* One table says what a type is; conversions are per type. Q8_0 and Q4_0 follow ggml's reference: 32 elements
+/* One table says what a type is; conversions are per type (those of quantised blocks but Q8_0: block_decode.c,
+ * block_quantize.c). Q8_0 and Q4_0 are written as by ggml's reference: 32 elements
  * share a float16 scale d; Q8_0 stores round(x / d) with d = max|x| / 127, Q4_0 stores x / d + 8 in four bits
  * with d chosen so that the element of largest magnitude becomes -8. */
 #include "format/gguf/types.h"
@@ -7,8 +8,9 @@
 #include <math.h>
 #include <string.h>
 #include "base/half.h"
+#include "format/gguf/chunk.h"
 
-enum { BLOCK = 32, Q4_BYTES = 18, Q8_BYTES = 34, WORD_BYTES = 16 };
+enum { BLOCK = 32, K_BLOCK = 256, Q4_BYTES = 18, Q8_BYTES = 34 };
 
 struct type_info {
     uint32_t type, block, block_bytes;
@@ -22,6 +24,19 @@ static const struct type_info types[] = {
     {PV_BF16, 1, 2, true, "bf16"},
     {PV_Q8_0, BLOCK, Q8_BYTES, true, "q8_0"},
     {PV_Q4_0, BLOCK, Q4_BYTES, true, "q4_0"},
+    {PV_Q4_1, BLOCK, 20, true, "q4_1"},
+    {PV_Q5_0, BLOCK, 22, true, "q5_0"},
+    {PV_Q5_1, BLOCK, 24, true, "q5_1"},
+    {PV_Q2_K, K_BLOCK, 84, true, "q2_k"},
+    {PV_Q3_K, K_BLOCK, 110, true, "q3_k"},
+    {PV_Q4_K, K_BLOCK, 144, true, "q4_k"},
+    {PV_Q5_K, K_BLOCK, 176, true, "q5_k"},
+    {PV_Q6_K, K_BLOCK, 210, true, "q6_k"},
+    {PV_IQ4_NL, BLOCK, 18, true, "iq4_nl"},
+    {PV_IQ4_XS, K_BLOCK, 136, true, "iq4_xs"},
+    {PV_TQ1_0, K_BLOCK, 54, true, "tq1_0"},
+    {PV_TQ2_0, K_BLOCK, 66, true, "tq2_0"},
+    {PV_MXFP4, BLOCK, 17, true, "mxfp4"},
     {PV_I8, 1, 1, false, "i8"},
     {PV_I16, 1, 2, false, "i16"},
     {PV_I32, 1, 4, false, "i32"},
@@ -64,6 +79,12 @@ bool pv_type_from_name(const char *name, enum pv_type *out)
         }
     }
     return false;
+}
+
+const char *pv_type_weight_names(void)
+{
+    return "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, tq1_0, "
+           "tq2_0, mxfp4";
 }
 
 uint32_t pv_type_block(enum pv_type type)
@@ -112,18 +133,6 @@ static void dequantize_q8_0(const uint8_t *src, float *dst, size_t n)
     }
 }
 
-static void dequantize_q4_0(const uint8_t *src, float *dst, size_t n)
-{
-    for (size_t i = 0; i < n; i += BLOCK, src += Q4_BYTES) {
-        const float d = pv_half_to_float(load_u16(src));
-
-        for (size_t j = 0; j < BLOCK / 2; j++) {
-            dst[i + j] = d * (float)((src[2 + j] & 0xf) - 8);
-            dst[i + j + BLOCK / 2] = d * (float)((src[2 + j] >> 4) - 8);
-        }
-    }
-}
-
 static float load_int(enum pv_type type, const uint8_t *src, size_t i)
 {
     int16_t i16;
@@ -142,6 +151,18 @@ static float load_int(enum pv_type type, const uint8_t *src, size_t i)
     default:
         memcpy(&i64, src + 8 * i, sizeof i64);
         return (float)i64;
+    }
+}
+
+static void dequantize_chunks(enum pv_type type, const uint8_t *src, float *dst, size_t n)
+{
+    const enum pv_type layout = pv_type_layout(type);
+    const size_t block = pv_type_block(type), block_bytes = pv_type_block_bytes(type);
+    for (size_t b = 0; b < n / block; b++) {
+        struct pv_chunk chunks[PV_MAX_CHUNKS];
+        pv_block_decode(type, src + b * block_bytes, chunks);
+        for (size_t c = 0; c < block / PV_CHUNK; c++)
+            pv_chunk_floats(layout, &chunks[c], dst + b * block + c * PV_CHUNK);
     }
 }
 
@@ -166,15 +187,15 @@ void pv_dequantize(enum pv_type type, const void *src, float *dst, size_t n)
     case PV_Q8_0:
         dequantize_q8_0(src, dst, n);
         break;
-    case PV_Q4_0:
-        dequantize_q4_0(src, dst, n);
-        break;
     case PV_I8:
     case PV_I16:
     case PV_I32:
     case PV_I64:
         for (size_t i = 0; i < n; i++)
             dst[i] = load_int(type, bytes, i);
+        break;
+    default:
+        dequantize_chunks(type, src, dst, n);
         break;
     }
 }
@@ -253,70 +274,9 @@ void pv_quantize(enum pv_type type, const float *src, void *dst, size_t n)
     case PV_I32:
     case PV_I64:
         break;
-    }
-}
-
-static bool has_scales(enum pv_type type)
-{
-    return type == PV_Q8_0 || type == PV_Q4_0;
-}
-
-bool pv_packed_size(enum pv_type type, uint32_t n_cols, struct pv_packed_size *out)
-{
-    uint64_t data_bytes = pv_type_row_bytes(type, n_cols);
-
-    if (!pv_type_is_weight(type) || n_cols % pv_type_block(type) != 0)
-        return false;
-    out->scale_words = 0;
-    if (has_scales(type)) {
-        const uint32_t n_blocks = n_cols / BLOCK;
-
-        data_bytes -= (uint64_t)n_blocks * sizeof(uint16_t);
-        out->scale_words = (n_blocks + 1) / 2;
-    }
-    out->row_words = (uint32_t)((data_bytes + WORD_BYTES - 1) / WORD_BYTES);
-    return true;
-}
-
-void pv_pack_row(enum pv_type type, const void *src, uint32_t n_cols, void *dst, uint32_t *scales)
-{
-    struct pv_packed_size size = {0};
-    const uint32_t block_bytes = pv_type_block_bytes(type);
-    const uint32_t data_bytes = block_bytes - (uint32_t)sizeof(uint16_t);
-    const uint8_t *from = src;
-    uint8_t *to = dst;
-    const bool fits = pv_packed_size(type, n_cols, &size);
-
-    assert(fits);
-    (void)fits;
-    memset(dst, 0, (size_t)size.row_words * WORD_BYTES);
-    if (!has_scales(type)) {
-        memcpy(dst, src, (size_t)pv_type_row_bytes(type, n_cols));
-        return;
-    }
-    for (uint32_t b = 0; b < n_cols / BLOCK; b++)
-        memcpy(to + (size_t)b * data_bytes, from + (size_t)b * block_bytes + 2, data_bytes);
-    if (!scales)
-        return;
-    memset(scales, 0, (size_t)size.scale_words * sizeof(uint32_t));
-    for (uint32_t b = 0; b < n_cols / BLOCK; b++)
-        scales[b / 2] |= (uint32_t)load_u16(from + (size_t)b * block_bytes) << (16 * (b % 2));
-}
-
-void pv_unpack_row(enum pv_type type, const void *row, const uint32_t *scales, uint32_t n_cols, float *dst)
-{
-    const uint32_t block_bytes = pv_type_block_bytes(type);
-    const uint8_t *from = row;
-    uint8_t block[Q8_BYTES];
-
-    if (!has_scales(type)) {
-        pv_dequantize(type, row, dst, n_cols);
-        return;
-    }
-    assert(scales && n_cols % BLOCK == 0);
-    for (uint32_t b = 0; b < n_cols / BLOCK; b++) {
-        store_u16(block, (uint16_t)(scales[b / 2] >> (16 * (b % 2))));
-        memcpy(block + 2, from + (size_t)b * (block_bytes - 2), block_bytes - 2);
-        pv_dequantize(type, block, dst + (size_t)b * BLOCK, BLOCK);
+    default:
+        for (size_t i = 0; i < n; i += pv_type_block(type), bytes += pv_type_block_bytes(type))
+            pv_block_quantize(type, src + i, bytes);
+        break;
     }
 }

@@ -5,18 +5,12 @@
 #include "base/log.h"
 #include "kernel/call.h"
 
-enum { WIDEST_WORD = 32 }; /* weights in one uvec4 of q4_0 */
+enum { WIDEST_WORD = 32 }; /* weights in one uvec4 of most layouts */
 
 uint64_t pv_ffn_partial_bytes(const struct pv_plan *plan, uint32_t d_model)
 {
     const uint64_t width = ((uint64_t)d_model + WIDEST_WORD - 1) / WIDEST_WORD * WIDEST_WORD;
     return width * plan->ffn_down_splits * sizeof(float);
-}
-
-/* Weights in one uvec4. */
-static uint32_t word_elements(enum pv_type type)
-{
-    return type == PV_F32 ? 4 : (type == PV_Q8_0 ? 16 : (type == PV_Q4_0 ? 32 : 8));
 }
 
 /* `w` is the matrix that the kernel reads, `down` which of the two it is. */
@@ -45,7 +39,7 @@ static enum pv_status record_up(struct pv_recorder *r, const struct pv_ffn_args 
     const struct pv_pc_ffn_up push = {.n_rows = up->n_rows,
                                       .n_cols = up->n_cols,
                                       .w_stride = up->row_words,
-                                      .s_stride = up->scale_words * 2,
+                                      .s_stride = pv_layout_scale_stride(up->type, up->scale_words),
                                       .part_first = part->first_row,
                                       .part_rows = part->n_rows};
     const struct pv_call call = {.kernel = "ffn_up",
@@ -87,7 +81,7 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
     const struct pv_tensor *w = a->down_t;
     const struct pv_pc_ffn_down push = {.n_rows = w->n_rows,
                                         .w_stride = w->row_words,
-                                        .s_stride = w->scale_words * 2,
+                                        .s_stride = pv_layout_scale_stride(w->type, w->scale_words),
                                         .p_stride = p_stride,
                                         .n_splits = plan->ffn_down_splits,
                                         .part_first = part->first_row,
@@ -113,7 +107,7 @@ enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_arg
 {
     const struct pv_plan *plan = pv_call_plan(r);
     const struct pv_tensor *w = a->down_t;
-    const uint32_t p_stride = w->row_words * word_elements(w->type);
+    const uint32_t p_stride = w->row_words * pv_layout_word_elements(w->type);
     PV_TRY(check(r, a, w, true));
     for (uint32_t i = 0; i < w->n_parts; i++)
         PV_TRY(record_down(r, a, &w->parts[i], p_stride));

@@ -16,7 +16,7 @@ enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *ta
                                .n_cols = table->n_cols,
                                .n_tokens = n_tokens,
                                .w_stride = table->row_words,
-                               .s_stride = table->scale_words * 2,
+                               .s_stride = pv_layout_scale_stride(table->type, table->scale_words),
                                .y_stride = pv_row_stride(table->n_cols),
                                .scale = 1.0f};
     struct pv_call call = {.kernel = "embed",

@@ -32,7 +32,7 @@ static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linea
     const struct pv_pc_matvec push = {.n_rows = part->n_rows,
                                       .n_cols = a->w->n_cols,
                                       .w_stride = a->w->row_words,
-                                      .s_stride = a->w->scale_words * 2,
+                                      .s_stride = pv_layout_scale_stride(a->w->type, a->w->scale_words),
                                       .y_offset = part->first_row,
                                       .flags = linear_flags(a, true)};
     const struct pv_call call = {
@@ -51,8 +51,8 @@ static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linea
  * (quantised types) get fewer tokens: the same registers, and drivers compile in seconds. */
 static uint32_t tokens_transposed(const struct pv_plan *plan, enum pv_type type)
 {
-    const uint32_t per_word = type == PV_Q4_0 ? 32 : type == PV_Q8_0 ? 16 : 8;
-    const uint32_t tokens = plan->matmul_tile_rows * 8 / per_word;
+    const uint32_t per_word = pv_layout_word_elements(type);
+    const uint32_t tokens = plan->matmul_tile_rows * 8 / (per_word > 8 ? per_word : 8);
     return tokens > 0 ? tokens : 1;
 }
 
@@ -70,7 +70,7 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
                                       .n_cols = n_in,
                                       .n_tokens = a->n_tokens,
                                       .w_stride = a->w->row_words,
-                                      .s_stride = a->w->scale_words * 2,
+                                      .s_stride = pv_layout_scale_stride(a->w->type, a->w->scale_words),
                                       .x_stride = pv_row_stride(transposed ? a->w->n_rows : n_in),
                                       .y_stride = pv_row_stride(transposed ? n_out : a->w->n_rows),
                                       .x_offset = transposed ? part->first_row : 0,

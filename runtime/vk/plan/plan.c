@@ -19,7 +19,7 @@ enum {
 enum { SHARED_BYTES = 32 }; /* shared memory an invocation takes at most (attn_decode: 20) */
 enum { MAX_BATCH = 4096, MAX_SPLITS = 1024, MAX_TILE = 16, MAX_HEAD = 256, MAX_WORKGROUP = 1024 };
 
-enum key_kind { ACCESS, REDUCE, COUNT, LIMIT, WORKGROUP, FLAG, BYTES };
+enum key_kind { ACCESS, REDUCE, DOWN, COUNT, LIMIT, WORKGROUP, FLAG, BYTES };
 struct plan_key {
     const char *name;
     enum key_kind kind;
@@ -39,6 +39,7 @@ static const struct plan_key keys[] = {
     KEY(WORKGROUP, ffn_down_workgroup, 0),
     KEY(COUNT, ffn_down_words, MAX_TILE),
     KEY(COUNT, ffn_down_splits, MAX_SPLITS),
+    KEY(DOWN, ffn_down_type, 0),
     KEY(WORKGROUP, matmul_workgroup, 0),
     KEY(WORKGROUP, matmul_lanes, 0),
     KEY(COUNT, matmul_tile_rows, MAX_TILE),
@@ -58,6 +59,7 @@ static const struct plan_key keys[] = {
 enum { N_KEYS = sizeof keys / sizeof keys[0] };
 static const char *const access_names[] = {"storage", "texel"};
 static const char *const reduce_names[] = {"invocation", "subgroup", "workgroup"};
+static const char *const down_names[] = {"auto", "f32", "f16", "bf16", "q8_0", "q6_k", "q4_0"};
 
 struct overrides {
     bool set[N_KEYS];
@@ -111,6 +113,8 @@ static bool parse_value(enum key_kind kind, const char *text, size_t n, uint64_t
         return parse_word(text, n, access_names, 2, out);
     case REDUCE:
         return parse_word(text, n, reduce_names, 3, out);
+    case DOWN:
+        return parse_word(text, n, down_names, sizeof down_names / sizeof *down_names, out);
     case COUNT:
     case LIMIT:
     case WORKGROUP:
@@ -166,6 +170,9 @@ static void store(struct pv_plan *plan, const struct plan_key *key, uint64_t val
         break;
     case REDUCE:
         plan->reduce = (enum pv_reduce)value;
+        break;
+    case DOWN:
+        plan->ffn_down_type = (enum pv_down)value;
         break;
     case COUNT:
     case LIMIT:
@@ -307,6 +314,7 @@ static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
         decide_sizes_gpu(caps, plan);
     if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup < plan->subgroup_size)
         plan->matvec_workgroup = plan->subgroup_size;
+    plan->ffn_down_type = PV_DOWN_AUTO;
     plan->n_batch = 256;
     plan->kv_f16 = !cpu;
     plan->submit_ms = cpu ? 0 : 200; /* desktops reset a device after 2 s (Windows) or more */
@@ -336,6 +344,7 @@ static enum pv_status check_key(const struct pv_caps *caps, const struct pv_plan
                 "plan override: reduce=subgroup, but the device has no subgroup arithmetic of size %u",
                 plan->subgroup_size);
         return PV_OK;
+    case DOWN:
     case FLAG:
         return PV_OK;
     case LIMIT:
@@ -407,6 +416,8 @@ static uint64_t load(const struct pv_plan *plan, const struct plan_key *key)
         return plan->access;
     case REDUCE:
         return plan->reduce;
+    case DOWN:
+        return plan->ffn_down_type;
     case COUNT:
     case LIMIT:
     case WORKGROUP:
@@ -441,6 +452,9 @@ char *pv_plan_to_json(const struct pv_plan *plan)
             break;
         case REDUCE:
             value = json_string(reduce_names[v]);
+            break;
+        case DOWN:
+            value = json_string(down_names[v]);
             break;
         case FLAG:
             value = json_boolean(v);

@@ -6,6 +6,16 @@
 #include "vk/plan/caps.h"
 
 enum pv_access { PV_ACCESS_STORAGE, PV_ACCESS_TEXEL };
+/* What ffn_down, whose rows on the device are not the file's, is rounded to. AUTO: by the file's type. */
+enum pv_down {
+    PV_DOWN_AUTO,
+    PV_DOWN_F32,
+    PV_DOWN_F16,
+    PV_DOWN_BF16,
+    PV_DOWN_Q8_0,
+    PV_DOWN_Q6_K,
+    PV_DOWN_Q4_0
+};
 enum pv_reduce { PV_REDUCE_INVOCATION, PV_REDUCE_SUBGROUP, PV_REDUCE_WORKGROUP };
 
 struct pv_plan {
@@ -16,7 +26,8 @@ struct pv_plan {
     uint32_t matvec_rows;      /* rows an invocation (or whoever shares a row) works on at once */
     uint32_t ffn_down_workgroup;
     uint32_t ffn_down_words; /* uvec4 of a row per invocation of ffn_down; >= 1; fewer where a row is short */
-    uint32_t ffn_down_splits; /* slices of neurons summed apart; >= 1 */
+    uint32_t ffn_down_splits;   /* slices of neurons summed apart; >= 1 */
+    enum pv_down ffn_down_type; /* f32 keeps a quantised file's ffn_down exact */
     uint32_t matmul_workgroup;
     uint32_t matmul_lanes; /* of a workgroup's invocations, how many lie along the weight rows */
     uint32_t matmul_tile_rows, matmul_tile_cols; /* outputs per invocation: tokens x weight rows */
