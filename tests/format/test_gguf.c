@@ -328,7 +328,7 @@ START_TEST(bad_tensors_are_refused)
     make_tensors(&b, "other", PV_F32, 8, 2, 68, 200);
     check_refused(&b, PV_ERR_FORMAT, "not aligned");
     make_tensors(&b, NULL, 21, 256, 2, 0, 1024);
-    check_refused(&b, PV_ERR_UNSUPPORTED, "type 21 (q4_k)");
+    check_refused(&b, PV_ERR_UNSUPPORTED, "type 21 (iq3_s)");
     make_tensors(&b, NULL, 4, 256, 2, 0, 1024);
     check_refused(&b, PV_ERR_UNSUPPORTED, "type 4 (unknown)");
     make_tensors(&b, NULL, PV_Q8_0, 33, 2, 0, 1024);
