@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "viz/picture/text.h"
 
 void json_put(json_t *object, const char *key, json_t *value)
 {
@@ -22,35 +23,26 @@ void json_put_count(json_t *object, const char *key, uint64_t value)
     json_put(object, key, json_integer((json_int_t)value));
 }
 
-/* Length of the valid UTF-8 sequence at `at`; 0 if there is none, -1 if the bytes end within one. */
-static int sequence_length(const unsigned char *at, size_t n)
+/* Whether `n` bytes are the beginning of a character: the least or the greatest continuation completes them. */
+static bool is_cut_character(const char *bytes, size_t n)
 {
-    const int length = at[0] < 0x80   ? 1
-                       : at[0] < 0xc2 ? 0
-                       : at[0] < 0xe0 ? 2
-                       : at[0] < 0xf0 ? 3
-                       : at[0] < 0xf5 ? 4
-                                      : 0;
-    for (int i = 1; i < length; i++) {
-        if ((size_t)i >= n)
-            return -1;
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if (length == 3 && ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f)))
-        return 0; /* overlong, surrogates */
-    if (length == 4 && ((at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f)))
-        return 0; /* overlong, beyond U+10FFFF */
-    return length;
+    char low[4] = "\x80\x80\x80\x80", high[4] = "\xbf\xbf\xbf\xbf";
+    uint32_t code;
+
+    memcpy(low, bytes, n);
+    memcpy(high, bytes, n);
+    return pv_text_char(low, 4, &code) > n || pv_text_char(high, 4, &code) > n;
 }
 
 size_t text_whole_utf8(const char *bytes, size_t n)
 {
     for (size_t tail = 1; tail <= 3 && tail <= n; tail++) {
-        const unsigned char *at = (const unsigned char *)bytes + n - tail;
-        if (*at >= 0xc0)
-            return sequence_length(at, tail) < 0 ? n - tail : n;
-        if (*at < 0x80)
+        const char *at = bytes + n - tail;
+        const unsigned char lead = (unsigned char)*at;
+
+        if (lead >= 0xc0)
+            return is_cut_character(at, tail) ? n - tail : n;
+        if (lead < 0x80)
             return n;
     }
     return n;
@@ -61,10 +53,11 @@ void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
     struct text clean = {0};
     bool good = text_append(&clean, "", 0);
     for (size_t i = 0; good && i < n;) {
-        const int length = sequence_length((const unsigned char *)bytes + i, n - i);
-        good = length > 0 ? text_append(&clean, bytes + i, (size_t)length)
-                          : text_append(&clean, "\xef\xbf\xbd", 3);
-        i += length > 0 ? (size_t)length : 1;
+        uint32_t code;
+        const size_t length = pv_text_char(bytes + i, n - i, &code);
+
+        good = length > 0 ? text_append(&clean, bytes + i, length) : text_append(&clean, "\xef\xbf\xbd", 3);
+        i += length > 0 ? length : 1;
     }
     json_put(object, key, good ? json_stringn(clean.bytes, clean.n) : NULL);
     text_free(&clean);

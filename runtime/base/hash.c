@@ -1,5 +1,5 @@
 /* XXH64 by Yann Collet, after the specification
- * https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md. */
+ * https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md, and SipHash by Aumasson and Bernstein. */
 #include "base/hash.h"
 
 static const uint64_t P1 = 0x9e3779b185ebca87u, P2 = 0xc2b2ae3d27d4eb4fu, P3 = 0x165667b19e3779f9u,
@@ -62,4 +62,43 @@ uint64_t pv_hash64(const void *data, size_t size_bytes, uint64_t seed)
     h = (h ^ (h >> 33)) * P2;
     h = (h ^ (h >> 29)) * P3;
     return h ^ (h >> 32);
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotl(v[1], 13) ^ v[0];
+    v[3] = rotl(v[3], 16) ^ v[2];
+    v[0] = rotl(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotl(v[1], 17) ^ v[2];
+    v[3] = rotl(v[3], 21) ^ v[0];
+    v[2] = rotl(v[2], 32);
+}
+
+static void sip_word(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    v[0] ^= word;
+}
+
+uint64_t pv_hash_keyed(const void *data, size_t size_bytes, const uint64_t key[2])
+{
+    const uint8_t *p = data;
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
+                     key[1] ^ 0x7465646279746573u};
+    uint64_t last = (uint64_t)size_bytes << 56;
+
+    for (size_t n = size_bytes; n >= 8; n -= 8, p += 8)
+        sip_word(v, load64(p));
+    for (size_t i = 0; i < size_bytes % 8; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    sip_word(v, last);
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

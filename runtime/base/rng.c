@@ -2,6 +2,8 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <time.h>
 
 static uint64_t rotl(uint64_t x, unsigned k)
 {
@@ -67,4 +69,21 @@ float pv_rng_normal(struct pv_rng *rng)
         r2 = x * x + y * y;
     } while (r2 >= 1.0 || r2 <= 0.0);
     return (float)(x * sqrt(-2.0 * log(r2) / r2));
+}
+
+uint64_t pv_random_secret(void)
+{
+    uint64_t secret = 0;
+    FILE *source = fopen("/dev/urandom", "rb");
+    size_t n = 0;
+
+    if (source) {
+        setvbuf(source, NULL, _IONBF, 0);
+        n = fread(&secret, sizeof secret, 1, source);
+        fclose(source);
+    }
+    if (n != 1)
+        secret = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u ^ (uint64_t)clock() << 32 ^
+                 (uint64_t)(uintptr_t)&secret;
+    return secret;
 }

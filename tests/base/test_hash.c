@@ -49,6 +49,23 @@ START_TEST(address_does_not_matter)
 }
 END_TEST
 
+/* CPython's hash of bytes with PYTHONHASHSEED=0 is SipHash-1-3 with the key 0; of no bytes, Rust's DefaultHasher. */
+START_TEST(keyed_hashes_are_siphash)
+{
+    static const struct {
+        size_t n;
+        uint64_t hash;
+    } cases[] = {{0, 15130871412783076140u}, {1, 15078539357604418979u}, {7, 4423015880544474238u},
+                 {8, 13721966650037844384u}, {9, 1110956022226650754u},  {17, 4771951516191823429u}};
+    static const uint64_t zero[2] = {0, 0}, other[2] = {0, 1};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ck_assert_uint_eq(pv_hash_keyed("xxxxxxxxxxxxxxxxx", cases[i].n, zero), cases[i].hash);
+        ck_assert_uint_ne(pv_hash_keyed("xxxxxxxxxxxxxxxxx", cases[i].n, other), cases[i].hash);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base/hash");
@@ -56,6 +73,7 @@ int main(void)
 
     tcase_add_test(tcase, reference_values_come_out);
     tcase_add_test(tcase, address_does_not_matter);
+    tcase_add_test(tcase, keyed_hashes_are_siphash);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

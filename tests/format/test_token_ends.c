@@ -38,7 +38,7 @@ static void check(const struct vocab *v)
     pv_gguf_writer_destroy(w);
     ck_assert_int_eq(pv_gguf_open(&g, path, NULL), PV_OK);
     remove(path);
-    ck_assert_int_eq(pv_tokenizer_create(&g, NULL, &t), PV_OK);
+    ck_assert_int_eq(pv_tokenizer_create(&g, NULL, NULL, &t), PV_OK);
     for (uint32_t i = 0; i < N; i++)
         got[i] = pv_tokenizer_is_end(t, i) ? '1' : '0';
     ck_assert_str_eq(got, v->ends);

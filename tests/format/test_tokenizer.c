@@ -23,7 +23,7 @@ static void open_tiny(struct fixture *f, const struct pv_tiny_params *params)
     ck_assert_int_eq(pv_tiny_model_write(path, params), PV_OK);
     ck_assert_int_eq(pv_gguf_open(&f->g, path, NULL), PV_OK);
     remove(path);
-    ck_assert_int_eq(pv_tokenizer_create(&f->g, &log, &f->t), PV_OK);
+    ck_assert_int_eq(pv_tokenizer_create(&f->g, NULL, &log, &f->t), PV_OK);
 }
 
 static void close_tiny(struct fixture *f)
@@ -42,16 +42,39 @@ static uint32_t id_of(const struct fixture *f, const char *text)
     return UINT32_MAX;
 }
 
+/* SentencePiece has U+2581 for a space; returns the length of the text with spaces instead. */
+static size_t plain_spaces(const char *text, size_t n_bytes, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_bytes; i++) {
+        const bool mark = n_bytes - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
+
+        out[n++] = text[i];
+        if (mark) {
+            out[n - 1] = ' ';
+            i += 2;
+        }
+    }
+    return n;
+}
+
 static void check_round_trip(const struct fixture *f, const char *text, size_t n_bytes)
 {
-    size_t n, n_decoded;
+    const struct pv_str kind = pv_gguf_find(&f->g, "tokenizer.ggml.model")->strings[0];
+    size_t n, n_decoded, n_expected = n_bytes;
+    char *expected = malloc(n_bytes + 1);
     uint32_t *ids;
     char *decoded;
 
     ck_assert_int_eq(pv_tokenizer_encode(f->t, text, n_bytes, false, false, &ids, &n), PV_OK);
     ck_assert_int_eq(pv_tokenizer_decode(f->t, ids, n, &decoded, &n_decoded), PV_OK);
-    ck_assert_uint_eq(n_decoded, n_bytes);
-    ck_assert_mem_eq(decoded, text, n_bytes);
+    memcpy(expected, text, n_bytes);
+    if (kind.data[0] == 'l')
+        n_expected = plain_spaces(text, n_bytes, expected);
+    ck_assert_uint_eq(n_decoded, n_expected);
+    ck_assert_mem_eq(decoded, expected, n_expected);
+    free(expected);
     free(decoded);
     free(ids);
 }
@@ -249,11 +272,6 @@ START_TEST(pre_tokenizers_cut_as_their_models_do)
     open_tiny(&f, &(struct pv_tiny_params){.pre = "qwen2"});
     check_tokens(&f, "123 the", false, "1 2 3 \u0120the"); /* digits one by one */
     close_tiny(&f);
-    open_tiny(&f, &(struct pv_tiny_params){.pre = "no-such-thing"});
-    ck_assert(
-        pv_test_logged(&f.captured, "warning: tokenizer: pre-tokenizer \"no-such-thing\" is not known"));
-    check_tokens(&f, "123 the", false, "123 \u0120the");
-    close_tiny(&f);
 }
 END_TEST
 
@@ -439,7 +457,7 @@ static void check_broken(const struct broken *b)
     pv_gguf_writer_destroy(w);
     ck_assert_int_eq(pv_gguf_open(&g, path, NULL), PV_OK);
     remove(path);
-    ck_assert_int_eq(pv_tokenizer_create(&g, &log, &t), b->expected);
+    ck_assert_int_eq(pv_tokenizer_create(&g, NULL, &log, &t), b->expected);
     ck_assert_msg(pv_test_logged(&captured, b->part), "\"%s\" is not in \"%s\"", b->part, captured.text);
     if (t)
         ck_assert_uint_eq(pv_tokenizer_bos(t), UINT32_MAX);
@@ -496,7 +514,7 @@ START_TEST(the_bundled_model_encodes_as_its_trainer_did)
 
     ck_assert(pv_test_source("models/fables-5m-f16.gguf", path));
     ck_assert_int_eq(pv_gguf_open(&f.g, path, NULL), PV_OK);
-    ck_assert_int_eq(pv_tokenizer_create(&f.g, NULL, &f.t), PV_OK);
+    ck_assert_int_eq(pv_tokenizer_create(&f.g, NULL, NULL, &f.t), PV_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ck_assert_int_eq(
             pv_tokenizer_encode(f.t, cases[i].text, strlen(cases[i].text), false, false, &ids, &n), PV_OK);

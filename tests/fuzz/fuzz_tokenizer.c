@@ -2,15 +2,40 @@
  * token, the text must come back exactly. */
 #include <stdlib.h>
 #include <string.h>
-#include "format/tokenizer/tokenizer_impl.h"
+#include "format/tokenizer/tokenizer.h"
 #include "fuzz.h"
 
 static bool has_all_bytes(const struct pv_tokenizer *t)
 {
-    for (int i = 0; i < 256; i++)
-        if (t->byte_token[i] == PV_NO_TOKEN)
+    bool all = true;
+
+    for (int i = 0; i < 256 && all; i++) {
+        const char byte = (char)i;
+        const char *bytes = "";
+        uint32_t *ids;
+        size_t n;
+
+        if (pv_tokenizer_encode(t, &byte, 1, false, false, &ids, &n) != PV_OK)
+            abort();
+        all = n != 0 && pv_tokenizer_bytes(t, ids[n - 1], false, &bytes) != 0 && bytes[0] == byte;
+        free(ids);
+    }
+    return all;
+}
+
+/* SentencePiece has U+2581 for a space: whether the texts differ in that alone. */
+static bool same_but_spaces(const char *text, size_t n_bytes, const char *decoded, size_t n_decoded)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_bytes; n++) {
+        const bool mark = n_bytes - i >= 3 && memcmp(text + i, "\xe2\x96\x81", 3) == 0;
+
+        if (n == n_decoded || (decoded[n] != text[i] && !(mark && decoded[n] == ' ')))
             return false;
-    return true;
+        i += mark && decoded[n] == ' ' ? 3 : 1;
+    }
+    return n == n_decoded;
 }
 
 static void try_text(const struct pv_tokenizer *t, const char *text, size_t n_bytes, bool special)
@@ -26,7 +51,7 @@ static void try_text(const struct pv_tokenizer *t, const char *text, size_t n_by
             abort();
     if (pv_tokenizer_decode(t, ids, n, &decoded, &n_decoded) != PV_OK)
         abort();
-    if (!special && has_all_bytes(t) && (n_decoded != n_bytes || memcmp(decoded, text, n_bytes) != 0))
+    if (!special && has_all_bytes(t) && !same_but_spaces(text, n_bytes, decoded, n_decoded))
         abort();
     free(decoded);
     free(ids);
@@ -39,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     struct pv_tokenizer *t = NULL;
     struct pv_gguf g;
 
-    if (pv_gguf_parse(&g, copy, size_bytes, NULL) == PV_OK && pv_tokenizer_create(&g, NULL, &t) == PV_OK) {
+    if (pv_gguf_parse(&g, copy, size_bytes, NULL) == PV_OK &&
+        pv_tokenizer_create(&g, NULL, NULL, &t) == PV_OK) {
         for (int special = 0; special < 2; special++) {
             try_text(t, fixed, sizeof fixed - 1, special != 0);
             try_text(t, copy, size_bytes < 4096 ? size_bytes : 4096, special != 0);

@@ -4,33 +4,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <utf8proc.h>
 
 size_t pv_text_char(const char *s, size_t n, uint32_t *code)
 {
-    const unsigned char *u = (const unsigned char *)s;
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length;
+    utf8proc_int32_t decoded;
+    const utf8proc_ssize_t length =
+        n != 0 ? utf8proc_iterate((const utf8proc_uint8_t *)s, n < 4 ? (utf8proc_ssize_t)n : 4, &decoded) : 0;
 
-    if (n == 0)
+    if (length <= 0)
         return 0;
-    if (u[0] < 0x80) {
-        *code = u[0];
-        return 1;
-    }
-    if (u[0] < 0xc2 || u[0] > 0xf4)
-        return 0;
-    length = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
-    if (length > n)
-        return 0;
-    *code = u[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | (u[i] & 0x3fu);
-    }
-    if (*code < least[length] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
-        return 0;
-    return length;
+    *code = (uint32_t)decoded;
+    return (size_t)length;
 }
 
 struct range {

@@ -30,11 +30,16 @@ uint64_t pv_model_fingerprint(const struct pv_model *m)
     return h;
 }
 
-static enum pv_status model_read(struct pv_model *m, const char *ffn_act)
+static enum pv_status model_read(struct pv_model *m, const struct pv_model_params *params)
 {
-    PV_TRY(pv_model_read_hparams(m, ffn_act));
+    if (params->vocab_only) {
+        PV_TRY(pv_tokenizer_create(&m->gguf, params->pre, &m->log, &m->tokenizer));
+        m->hp.n_vocab = pv_tokenizer_n_vocab(m->tokenizer);
+        return PV_OK;
+    }
+    PV_TRY(pv_model_read_hparams(m, params->ffn_act));
     PV_TRY(pv_model_bind_tensors(m));
-    PV_TRY(pv_tokenizer_create(&m->gguf, &m->log, &m->tokenizer));
+    PV_TRY(pv_tokenizer_create(&m->gguf, params->pre, &m->log, &m->tokenizer));
     if (pv_tokenizer_n_vocab(m->tokenizer) != m->hp.n_vocab)
         return pv_fail(&m->log, PV_ERR_FORMAT,
                        "%s: the tokenizer has %u tokens, but token_embd.weight %u rows", m->gguf.path,
@@ -59,7 +64,7 @@ static enum pv_status model_create(const char *path, const void *data, size_t si
     status =
         path ? pv_gguf_open(&m->gguf, path, &m->log) : pv_gguf_parse(&m->gguf, data, size_bytes, &m->log);
     if (status == PV_OK)
-        status = model_read(m, params->ffn_act);
+        status = model_read(m, params);
     if (status != PV_OK) {
         pv_model_close(m);
         return status;

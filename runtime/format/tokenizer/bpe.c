@@ -1,50 +1,28 @@
-/* Byte-level BPE, as GPT-2 defined it: a regular expression cuts the text into words, each word starts as its
- * bytes, and the neighbouring pair with the lowest merge rank is joined until no pair has one. Vocabulary and
- * merges in the file spell bytes as printable characters; they are turned back into bytes once, at creation.
+/* Byte-level BPE, as GPT-2 defined it: a pre-tokenizer cuts the text into words, each word starts as its bytes, and the
+ * neighbouring pair with the lowest merge rank is joined until no pair has one. Vocabulary and merges in the file
+ * spell bytes as printable characters; they are turned back into bytes once, at creation.
  *
- * Text that is not valid UTF-8 is cut at the invalid bytes: each becomes a token of its own, and the
- * expression sees the valid stretches between them as if each were the whole text (what
- * PCRE2_MATCH_INVALID_UTF defines; cutting first keeps matching linear, since that option would validate the
- * rest of the text at every word). */
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include "format/tokenizer/tokenizer_impl.h"
+ * Text that is not valid UTF-8 is cut at the invalid bytes: each becomes a token of its own, and the pre-tokenizer
+ * sees the valid stretches between them as if each were the whole text. */
+#include "format/tokenizer/bpe.h"
 
-#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/rng.h"
+#include "base/utf8.h"
 
 /* One merge: the pair of tokens, its rank and what they become. */
 struct merge {
     uint32_t left, right, rank, merged; /* left PV_NO_TOKEN: free slot */
 };
 struct pv_bpe {
-    pcre2_code *pattern;
+    const struct pv_vocab *vocab;
+    struct pv_pre *pre;
     struct merge *merges; /* open addressing */
     size_t n_slots;
+    uint64_t secret[2]; /* of the hash: a file cannot choose pairs that collide */
     bool ignore_merges; /* a word that is a token is taken whole */
-};
-
-/* Sources of the patterns: OpenAI's gpt-2 encoder.py, the tokenizer.json files of Llama 3 and Qwen2. */
-#define PATTERN_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define PATTERN_LLAMA3                                                                                       \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" \
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define PATTERN_QWEN2                                                                                        \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"      \
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-static const struct pre {
-    const char *name, *pattern;
-    bool ignore_merges, wants_bos;
-} pres[] = {
-    {"gpt-2", PATTERN_GPT2, false, false},
-    {"default", PATTERN_GPT2, false, false},
-    {"llama-bpe", PATTERN_LLAMA3, true, true},
-    {"llama3", PATTERN_LLAMA3, true, true},
-    {"llama-v3", PATTERN_LLAMA3, true, true},
-    {"qwen2", PATTERN_QWEN2, false, false},
-    {"deepseek-r1-qwen", PATTERN_QWEN2, false, false},
 };
 
 /* GPT-2's bytes_to_unicode: printable Latin-1 bytes stand for themselves, the others for U+0100 onwards. */
@@ -72,8 +50,9 @@ static size_t decode_text(struct pv_str text, char *out)
     size_t n = 0;
 
     for (size_t i = 0; i < text.size_bytes;) {
-        const size_t length = pv_utf8_length(text.data + i, text.size_bytes - i);
-        const int byte = length != 0 ? alphabet_byte(pv_utf8_decode(text.data + i, length)) : -1;
+        uint32_t code_point;
+        const size_t length = pv_utf8_char(text.data + i, text.size_bytes - i, &code_point);
+        const int byte = length != 0 ? alphabet_byte(code_point) : -1;
 
         if (byte < 0)
             return SIZE_MAX;
@@ -83,30 +62,34 @@ static size_t decode_text(struct pv_str text, char *out)
     return n;
 }
 
-void pv_bpe_decode_vocab(struct pv_tokenizer *t)
+static void decode_vocab(struct pv_vocab *v)
 {
-    for (uint32_t id = 0; id < t->n_vocab; id++) {
-        char *bytes = t->store;
+    for (uint32_t id = 0; id < v->n; id++) {
+        char *bytes = v->store;
         size_t n;
 
-        if (t->types[id] != TOKEN_NORMAL && t->types[id] != TOKEN_UNUSED)
+        if (v->types[id] != TOKEN_NORMAL && v->types[id] != TOKEN_UNUSED)
             continue;
-        n = decode_text(t->texts[id], bytes);
+        n = decode_text(v->texts[id], bytes);
         if (n == SIZE_MAX ||
             n == 0) /* not spelled in the alphabet: merging cannot make it, but it can be shown */
             continue;
-        t->store += n;
-        t->bytes[id] = (struct pv_str){.data = bytes, .size_bytes = n};
-        pv_str_map_add(&t->pieces, t->bytes[id], id);
-        if (n == 1 && t->byte_token[(uint8_t)bytes[0]] == PV_NO_TOKEN)
-            t->byte_token[(uint8_t)bytes[0]] = id;
+        v->store += n;
+        v->bytes[id] = (struct pv_str){.data = bytes, .size_bytes = n};
+        pv_str_map_add(&v->pieces, v->bytes[id], id);
+        if (n == 1 && v->byte_token[(uint8_t)bytes[0]] == PV_NO_TOKEN)
+            v->byte_token[(uint8_t)bytes[0]] = id;
     }
 }
 
 static size_t merge_slot(const struct pv_bpe *bpe, uint32_t left, uint32_t right)
 {
-    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
-    size_t slot = (size_t)(key ^ key >> 32) & (bpe->n_slots - 1);
+    uint64_t key = ((uint64_t)left << 32 | right) + bpe->secret[0];
+    size_t slot;
+
+    key = (key ^ key >> 32) * (bpe->secret[1] | 1);
+    key = (key ^ key >> 29) * 0x9e3779b97f4a7c15u;
+    slot = (size_t)(key ^ key >> 32) & (bpe->n_slots - 1);
 
     while (bpe->merges[slot].left != PV_NO_TOKEN &&
            (bpe->merges[slot].left != left || bpe->merges[slot].right != right))
@@ -115,8 +98,7 @@ static size_t merge_slot(const struct pv_bpe *bpe, uint32_t left, uint32_t right
 }
 
 /* Adds merge number `rank`, spelled "left right". False: malformed. Pairs that name no token are counted. */
-static bool add_merge(struct pv_tokenizer *t, struct pv_str text, uint32_t rank, char *scratch,
-                      size_t *n_unknown)
+static bool add_merge(struct pv_bpe *bpe, struct pv_str text, uint32_t rank, char *scratch, size_t *n_unknown)
 {
     const char *space = text.size_bytes > 2 ? memchr(text.data + 1, ' ', text.size_bytes - 2) : NULL;
     struct pv_str left, right;
@@ -131,22 +113,22 @@ static bool add_merge(struct pv_tokenizer *t, struct pv_str text, uint32_t rank,
     n_right = n_left != SIZE_MAX ? decode_text(right, scratch + n_left) : SIZE_MAX;
     if (n_left == SIZE_MAX || n_right == SIZE_MAX)
         return false;
-    m.left = pv_str_map_find(&t->pieces, scratch, n_left);
-    m.right = pv_str_map_find(&t->pieces, scratch + n_left, n_right);
-    m.merged = pv_str_map_find(&t->pieces, scratch, n_left + n_right);
+    m.left = pv_str_map_find(&bpe->vocab->pieces, scratch, n_left);
+    m.right = pv_str_map_find(&bpe->vocab->pieces, scratch + n_left, n_right);
+    m.merged = pv_str_map_find(&bpe->vocab->pieces, scratch, n_left + n_right);
     if (m.left == PV_NO_TOKEN || m.right == PV_NO_TOKEN || m.merged == PV_NO_TOKEN) {
         ++*n_unknown;
         return true;
     }
-    slot = merge_slot(t->bpe, m.left, m.right);
-    if (t->bpe->merges[slot].left == PV_NO_TOKEN)
-        t->bpe->merges[slot] = m;
+    slot = merge_slot(bpe, m.left, m.right);
+    if (bpe->merges[slot].left == PV_NO_TOKEN)
+        bpe->merges[slot] = m;
     return true;
 }
 
-static enum pv_status read_merges(struct pv_tokenizer *t, const struct pv_gguf_kv *kv)
+static enum pv_status read_merges(struct pv_bpe *bpe, const struct pv_gguf_kv *kv)
 {
-    struct pv_bpe *bpe = t->bpe;
+    const struct pv_log *log = &bpe->vocab->log;
     size_t longest = 0, n_unknown = 0;
     char *scratch;
 
@@ -160,174 +142,136 @@ static enum pv_status read_merges(struct pv_tokenizer *t, const struct pv_gguf_k
     scratch = pv_calloc(longest, 1);
     if (!bpe->merges || !scratch) {
         free(scratch);
-        return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer's merges");
+        return pv_fail(log, PV_ERR_NOMEM, "no memory for the tokenizer's merges");
     }
     for (size_t i = 0; i < bpe->n_slots; i++)
         bpe->merges[i].left = PV_NO_TOKEN;
     for (uint64_t i = 0; i < kv->n_items; i++) {
-        if (!add_merge(t, kv->strings[i], (uint32_t)i, scratch, &n_unknown)) {
+        if (!add_merge(bpe, kv->strings[i], (uint32_t)i, scratch, &n_unknown)) {
             free(scratch);
-            return pv_fail(&t->log, PV_ERR_FORMAT, "tokenizer.ggml.merges: item %llu is no pair of tokens",
+            return pv_fail(log, PV_ERR_FORMAT, "tokenizer.ggml.merges: item %llu is no pair of tokens",
                            (unsigned long long)i);
         }
     }
     free(scratch);
     if (n_unknown != 0)
-        pv_warn(&t->log, "tokenizer: %zu of %llu merges name tokens that the vocabulary lacks; ignored",
+        pv_warn(log, "tokenizer: %zu of %llu merges name tokens that the vocabulary lacks; ignored",
                 n_unknown, (unsigned long long)kv->n_items);
     return PV_OK;
 }
 
-static const struct pre *find_pre(const struct pv_tokenizer *t, const struct pv_gguf *g)
-{
-    struct pv_str name;
-
-    if (!pv_gguf_str(g, "tokenizer.ggml.pre", &name))
-        return &pres[0];
-    for (size_t i = 0; i < sizeof pres / sizeof pres[0]; i++)
-        if (strlen(pres[i].name) == name.size_bytes && memcmp(pres[i].name, name.data, name.size_bytes) == 0)
-            return &pres[i];
-    pv_warn(&t->log,
-            "tokenizer: pre-tokenizer \"%.*s\" is not known, gpt-2's is used: some words may be cut wrongly",
-            name.size_bytes < 64 ? (int)name.size_bytes : 64, name.data);
-    return &pres[0];
-}
-
-enum pv_status pv_bpe_create(struct pv_tokenizer *t, const struct pv_gguf *g)
+static enum pv_status create(struct pv_bpe *bpe, const struct pv_gguf *g, const struct pv_pre_rule *rule)
 {
     const struct pv_gguf_kv *merges = pv_gguf_find(g, "tokenizer.ggml.merges");
-    const struct pre *pre = find_pre(t, g);
-    PCRE2_SIZE error_offset;
-    int error;
+    const struct pv_log *log = &bpe->vocab->log;
 
     if (!merges || merges->type != PV_GGUF_ARRAY || merges->item_type != PV_GGUF_STRING ||
         merges->n_items > UINT32_MAX)
-        return pv_fail(&t->log, PV_ERR_FORMAT,
+        return pv_fail(log, PV_ERR_FORMAT,
                        "tokenizer.ggml.merges is missing or no array of strings: convert the model again");
-    t->bpe = pv_calloc(1, sizeof *t->bpe);
-    if (!t->bpe)
-        return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer");
-    t->bpe->ignore_merges = pre->ignore_merges;
-    t->wants_bos = pre->wants_bos;
-    t->bpe->pattern = pcre2_compile((PCRE2_SPTR)pre->pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                                    &error, &error_offset, NULL);
-    if (!t->bpe->pattern)
-        return pv_fail(&t->log, PV_ERR_UNSUPPORTED,
-                       "tokenizer: PCRE2 refuses the pre-tokenizer (error %d): it was built without Unicode",
-                       error);
-    (void)pcre2_jit_compile(t->bpe->pattern, PCRE2_JIT_COMPLETE); /* only faster: failure is fine */
-    return read_merges(t, merges);
+    bpe->ignore_merges = rule->ignore_merges;
+    bpe->secret[0] = pv_random_secret();
+    bpe->secret[1] = pv_random_secret();
+    PV_TRY(pv_pre_create(rule, log, &bpe->pre));
+    return read_merges(bpe, merges);
+}
+
+enum pv_status pv_bpe_create(struct pv_vocab *v, const struct pv_gguf *g, const struct pv_pre_rule *rule,
+                             struct pv_bpe **out)
+{
+    struct pv_bpe *bpe = pv_calloc(1, sizeof *bpe);
+    enum pv_status status;
+
+    *out = NULL;
+    if (!bpe)
+        return pv_fail(&v->log, PV_ERR_NOMEM, "no memory for the tokenizer");
+    decode_vocab(v);
+    bpe->vocab = v;
+    status = create(bpe, g, rule);
+    if (status != PV_OK) {
+        pv_bpe_destroy(bpe);
+        return status;
+    }
+    *out = bpe;
+    return PV_OK;
 }
 
 void pv_bpe_destroy(struct pv_bpe *bpe)
 {
     if (!bpe)
         return;
-    pcre2_code_free(bpe->pattern);
+    pv_pre_destroy(bpe->pre);
     free(bpe->merges);
     free(bpe);
 }
 
-static void push_pair(const struct pv_bpe *bpe, struct pv_merge_scratch *s, uint32_t left, uint32_t right)
+static bool find_merge(const void *user, const char *text, const struct pv_symbol *left,
+                       const struct pv_symbol *right, uint32_t *merged, uint32_t *rank)
 {
-    const struct pv_symbol *l, *r;
+    const struct pv_bpe *bpe = user;
     const struct merge *m;
 
-    if (left == PV_NO_TOKEN || right == PV_NO_TOKEN)
-        return;
-    l = &s->symbols[left];
-    r = &s->symbols[right];
-    if (l->id == PV_NO_TOKEN || r->id == PV_NO_TOKEN)
-        return;
-    m = &bpe->merges[merge_slot(bpe, l->id, r->id)];
-    if (m->left == PV_NO_TOKEN)
-        return;
-    pv_heap_push(&s->heap, (struct pv_candidate){.key = m->rank,
-                                                 .left = left,
-                                                 .right = right,
-                                                 .merged_id = m->merged,
-                                                 .n_bytes = l->n_bytes + r->n_bytes});
+    (void)text;
+    if (left->id == PV_NO_TOKEN || right->id == PV_NO_TOKEN)
+        return false;
+    m = &bpe->merges[merge_slot(bpe, left->id, right->id)];
+    *merged = m->merged;
+    *rank = m->rank;
+    return m->left != PV_NO_TOKEN;
 }
 
-static enum pv_status encode_word(const struct pv_tokenizer *t, struct pv_merge_scratch *s, const char *word,
-                                  size_t n_bytes, struct pv_ids *out)
+/* One encoding: where tokens go, and the memory of merging. */
+struct encoding {
+    const struct pv_bpe *bpe;
+    struct pv_merger merger;
+    struct pv_ids *out;
+};
+
+static enum pv_status encode_word(void *user, const char *word, size_t n_bytes)
 {
-    const uint32_t whole = t->bpe->ignore_merges ? pv_str_map_find(&t->pieces, word, n_bytes) : PV_NO_TOKEN;
-    struct pv_candidate c;
+    struct encoding *e = user;
+    const struct pv_vocab *v = e->bpe->vocab;
+    const uint32_t whole = e->bpe->ignore_merges ? pv_str_map_find(&v->pieces, word, n_bytes) : PV_NO_TOKEN;
+    struct pv_symbol *symbols;
 
     if (whole != PV_NO_TOKEN) {
-        pv_ids_add(out, whole);
+        pv_ids_add(e->out, whole);
         return PV_OK;
     }
-    if (!pv_merge_scratch_reserve(s, n_bytes))
+    if (!pv_merger_start(&e->merger, word, n_bytes))
         return PV_ERR_NOMEM;
+    symbols = e->merger.symbols;
     for (uint32_t i = 0; i < n_bytes; i++)
-        s->symbols[i] = (struct pv_symbol){.start = i,
-                                           .n_bytes = 1,
-                                           .prev = i > 0 ? i - 1 : PV_NO_TOKEN,
-                                           .next = i + 1 < n_bytes ? i + 1 : PV_NO_TOKEN,
-                                           .id = t->byte_token[(uint8_t)word[i]]};
-    s->heap.n = 0;
-    for (uint32_t i = 1; i < n_bytes; i++)
-        push_pair(t->bpe, s, i - 1, i);
-    while (pv_heap_pop(&s->heap, &c)) {
-        if (!pv_symbols_join(s, &c))
-            continue;
-        push_pair(t->bpe, s, s->symbols[c.left].prev, c.left);
-        push_pair(t->bpe, s, c.left, s->symbols[c.left].next);
-    }
-    for (uint32_t i = 0; i != PV_NO_TOKEN; i = s->symbols[i].next) {
-        if (s->symbols[i].id != PV_NO_TOKEN)
-            pv_ids_add(out, s->symbols[i].id);
+        symbols[i] = (struct pv_symbol){.n_bytes = 1,
+                                        .prev = i > 0 ? i - 1 : PV_NO_TOKEN,
+                                        .next = i + 1 < n_bytes ? i + 1 : PV_NO_TOKEN,
+                                        .id = v->byte_token[(uint8_t)word[i]]};
+    if (!pv_merger_run(&e->merger, find_merge, e->bpe))
+        return PV_ERR_NOMEM;
+    for (uint32_t i = 0; i != PV_NO_TOKEN; i = symbols[i].next) {
+        if (symbols[i].id != PV_NO_TOKEN)
+            pv_ids_add(e->out, symbols[i].id);
         else
-            pv_add_byte(t, (uint8_t)word[s->symbols[i].start], out);
-    }
-    return s->heap.no_memory ? PV_ERR_NOMEM : PV_OK;
-}
-
-/* Cuts a stretch of valid UTF-8 into words. Where PCRE2 gives up (its limits), the rest is one word. */
-static enum pv_status encode_valid(const struct pv_tokenizer *t, struct pv_merge_scratch *s,
-                                   pcre2_match_data *match, const char *text, size_t n_bytes,
-                                   struct pv_ids *out)
-{
-    const PCRE2_SIZE *range = pcre2_get_ovector_pointer(match);
-    size_t pos = 0;
-
-    while (pos < n_bytes) {
-        size_t end = n_bytes;
-        const int n =
-            pcre2_match(t->bpe->pattern, (PCRE2_SPTR)text, n_bytes, pos, PCRE2_NO_UTF_CHECK, match, NULL);
-
-        if (n > 0 && range[0] > pos) /* a gap, which the patterns here never leave */
-            end = range[0];
-        else if (n > 0 && range[1] > pos)
-            end = range[1];
-        PV_TRY(encode_word(t, s, text + pos, end - pos, out));
-        pos = end;
+            pv_vocab_add_byte(v, (uint8_t)word[i], e->out);
     }
     return PV_OK;
 }
 
-enum pv_status pv_bpe_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
-                             struct pv_ids *out)
+enum pv_status pv_bpe_encode(const struct pv_bpe *bpe, const char *text, size_t n_bytes, struct pv_ids *out)
 {
-    pcre2_match_data *match = pcre2_match_data_create_from_pattern(t->bpe->pattern, NULL);
-    struct pv_merge_scratch scratch = {0};
-    enum pv_status status = match ? PV_OK : PV_ERR_NOMEM;
+    struct encoding e = {.bpe = bpe, .out = out};
+    enum pv_status status = PV_OK;
     size_t pos = 0;
 
     while (status == PV_OK && pos < n_bytes) {
-        size_t end = pos, length;
+        const size_t valid = pv_utf8_valid(text + pos, n_bytes - pos);
 
-        while ((length = pv_utf8_length(text + end, n_bytes - end)) != 0)
-            end += length;
-        if (end > pos)
-            status = encode_valid(t, &scratch, match, text + pos, end - pos, out);
+        if (valid != 0)
+            status = pv_pre_split(bpe->pre, text + pos, valid, encode_word, &e);
         else
-            pv_add_byte(t, (uint8_t)text[end++], out);
-        pos = end;
+            pv_vocab_add_byte(bpe->vocab, (uint8_t)text[pos], out);
+        pos += valid != 0 ? valid : 1;
     }
-    pcre2_match_data_free(match);
-    pv_merge_scratch_free(&scratch);
+    pv_merger_free(&e.merger);
     return status;
 }

@@ -1,6 +1,6 @@
 /* Which tokens end a turn. A file names up to three by key (end of sequence, turn, message); many files name
  * only one of them, or the wrong one, so the names that published models give such tokens count too. */
-#include "format/tokenizer/tokenizer_impl.h"
+#include "format/tokenizer/vocab.h"
 
 #include <string.h>
 #include "base/log.h"
@@ -30,6 +30,7 @@ static const char *const end_names[] = {
     "_<EOT>",                                  /* as some converters write it */
     "[EOT]",                                   /* Kimi */
     "[EOS]",                                   /* Kimi */
+    "<turn|>",                                 /* Gemma 4 */
     "[|endofturn|]",                           /* EXAONE */
 };
 
@@ -38,16 +39,21 @@ static bool is_name(struct pv_str text, const char *name)
     return text.size_bytes == strlen(name) && memcmp(text.data, name, text.size_bytes) == 0;
 }
 
+static bool is_piped(struct pv_str text)
+{
+    return text.size_bytes > 2 && memcmp(text.data, "<|", 2) == 0;
+}
+
 /* A name counts where the file says that the token is special. Some files call all tokens normal: there the
  * spelling <|...|>, which no text is likely to hold, must do. */
-static bool is_end_name(const struct pv_tokenizer *t, uint32_t id)
+static bool is_end_name(const struct pv_vocab *v, uint32_t id)
 {
-    const struct pv_str text = t->texts[id];
+    const struct pv_str text = v->texts[id];
 
     if (text.size_bytes < 4 || text.size_bytes > 32 ||
         (text.data[0] != '<' && text.data[0] != '[' && text.data[0] != '_'))
         return false;
-    if (t->has_types && t->types[id] == TOKEN_NORMAL && memcmp(text.data, "<|", 2) != 0)
+    if (v->has_types && v->types[id] == TOKEN_NORMAL && !is_piped(text))
         return false;
     for (size_t i = 0; i < sizeof end_names / sizeof end_names[0]; i++)
         if (is_name(text, end_names[i]))
@@ -56,49 +62,49 @@ static bool is_end_name(const struct pv_tokenizer *t, uint32_t id)
 }
 
 /* gpt-oss ends each channel of an answer with <|end|>; only <|return|> and <|call|> end the turn. */
-static void keep_channels(struct pv_tokenizer *t)
+static void keep_channels(struct pv_vocab *v)
 {
     uint32_t returns = PV_NO_TOKEN, ends = PV_NO_TOKEN;
 
-    for (size_t i = 0; i < t->n_ends; i++) {
-        if (is_name(t->texts[t->ends[i]], "<|return|>"))
-            returns = t->ends[i];
-        if (is_name(t->texts[t->ends[i]], "<|end|>") && t->ends[i] != t->eos)
-            ends = t->ends[i];
+    for (size_t i = 0; i < v->n_ends; i++) {
+        if (is_name(v->texts[v->ends[i]], "<|return|>"))
+            returns = v->ends[i];
+        if (is_name(v->texts[v->ends[i]], "<|end|>") && v->ends[i] != v->eos)
+            ends = v->ends[i];
     }
     if (returns == PV_NO_TOKEN || ends == PV_NO_TOKEN)
         return;
-    for (size_t i = 0; i < t->n_ends; i++)
-        if (t->ends[i] == ends)
-            t->ends[i] = t->ends[--t->n_ends];
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] == ends)
+            v->ends[i] = v->ends[--v->n_ends];
 }
 
-enum pv_status pv_tokenizer_find_ends(struct pv_tokenizer *t, const struct pv_gguf *g)
+enum pv_status pv_vocab_find_ends(struct pv_vocab *v, const struct pv_gguf *g)
 {
-    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-                                       "tokenizer.ggml.eom_token_id"};
-    const size_t room = sizeof keys / sizeof keys[0] + 2 * sizeof end_names / sizeof end_names[0];
+    const uint32_t named[] = {v->eos, pv_vocab_special_id(v, g, "tokenizer.ggml.eot_token_id"),
+                              pv_vocab_special_id(v, g, "tokenizer.ggml.eom_token_id")};
+    const size_t room = sizeof named / sizeof named[0] + 2 * sizeof end_names / sizeof end_names[0];
 
-    t->ends = pv_arena_alloc(&t->arena, room, sizeof t->ends[0]);
-    if (!t->ends)
-        return pv_fail(&t->log, PV_ERR_NOMEM, "no memory for the tokenizer");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const uint32_t id = pv_tokenizer_special_id(t, g, keys[i]);
-
-        if (id != PV_NO_TOKEN && !pv_tokenizer_is_end(t, id))
-            t->ends[t->n_ends++] = id;
-    }
-    for (uint32_t id = 0; id < t->n_vocab && t->n_ends < room; id++)
-        if (is_end_name(t, id) && !pv_tokenizer_is_end(t, id))
-            t->ends[t->n_ends++] = id;
-    keep_channels(t);
+    v->ends = pv_arena_alloc(&v->arena, room, sizeof v->ends[0]);
+    if (!v->ends)
+        return pv_fail(&v->log, PV_ERR_NOMEM, "no memory for the tokenizer");
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if (named[i] != PV_NO_TOKEN && !pv_vocab_is_end(v, named[i]))
+            v->ends[v->n_ends++] = named[i];
+    for (uint32_t id = 0; id < v->n && v->n_ends < room; id++)
+        if (is_end_name(v, id) && !pv_vocab_is_end(v, id))
+            v->ends[v->n_ends++] = id;
+    keep_channels(v);
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->types[v->ends[i]] == TOKEN_USER || is_piped(v->texts[v->ends[i]]))
+            v->types[v->ends[i]] = TOKEN_CONTROL;
     return PV_OK;
 }
 
-bool pv_tokenizer_is_end(const struct pv_tokenizer *t, uint32_t token)
+bool pv_vocab_is_end(const struct pv_vocab *v, uint32_t token)
 {
-    for (size_t i = 0; i < t->n_ends; i++)
-        if (t->ends[i] == token)
+    for (size_t i = 0; i < v->n_ends; i++)
+        if (v->ends[i] == token)
             return true;
     return false;
 }

@@ -1,58 +1,9 @@
-/* What both tokenizers merge with: a hash table of token texts, a binary heap of candidate merges and a
- * linked list of symbols. A merge costs O(log n), so a word of a million letters takes a million steps, not
- * their square. */
-#include "format/tokenizer/tokenizer_impl.h"
+/* Each symbol knows what it and its right neighbour become, and a heap holds the ranks of all such pairs. What the heap
+ * holds may be out of date: it counts where the symbol's pair has that rank still. Four children a node, and eight
+ * bytes an entry, keep the heap of a word of a million letters within the processor's caches. */
+#include "format/tokenizer/merge.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include "base/hash.h"
-
-bool pv_str_map_init(struct pv_str_map *map, struct pv_arena *arena, size_t n)
-{
-    size_t n_slots = 16;
-
-    while (n_slots / 2 < n)
-        n_slots *= 2;
-    map->keys = pv_arena_alloc(arena, n_slots, sizeof map->keys[0]);
-    map->ids = pv_arena_alloc(arena, n_slots, sizeof map->ids[0]);
-    if (!map->keys || !map->ids)
-        return false;
-    map->n_slots = n_slots;
-    return true;
-}
-
-static size_t find_slot(const struct pv_str_map *map, const char *data, size_t size_bytes)
-{
-    size_t slot = (size_t)pv_hash64(data, size_bytes, 0) & (map->n_slots - 1);
-
-    while (map->keys[slot].data &&
-           (map->keys[slot].size_bytes != size_bytes || memcmp(map->keys[slot].data, data, size_bytes) != 0))
-        slot = (slot + 1) & (map->n_slots - 1);
-    return slot;
-}
-
-void pv_str_map_add(struct pv_str_map *map, struct pv_str key, uint32_t id)
-{
-    size_t slot;
-
-    if (key.size_bytes == 0)
-        return;
-    slot = find_slot(map, key.data, key.size_bytes);
-    if (map->keys[slot].data)
-        return;
-    map->keys[slot] = key;
-    map->ids[slot] = id;
-}
-
-uint32_t pv_str_map_find(const struct pv_str_map *map, const char *data, size_t size_bytes)
-{
-    size_t slot;
-
-    if (map->n_slots == 0 || size_bytes == 0)
-        return PV_NO_TOKEN;
-    slot = find_slot(map, data, size_bytes);
-    return map->keys[slot].data ? map->ids[slot] : PV_NO_TOKEN;
-}
 
 void pv_ids_add(struct pv_ids *list, uint32_t id)
 {
@@ -70,89 +21,107 @@ void pv_ids_add(struct pv_ids *list, uint32_t id)
     list->ids[list->n++] = id;
 }
 
-static bool before(const struct pv_candidate *a, const struct pv_candidate *b)
+static void push(struct pv_merger *m, uint64_t entry)
 {
-    return a->key < b->key || (a->key <= b->key && a->left < b->left);
-}
+    size_t i = m->n_heap;
 
-void pv_heap_push(struct pv_heap *heap, struct pv_candidate item)
-{
-    size_t i = heap->n;
+    if (i == m->heap_room) {
+        const size_t wanted = m->heap_room != 0 ? m->heap_room * 2 : 64;
+        void *heap = m->heap;
 
-    if (heap->n == heap->room) {
-        const size_t wanted = heap->room != 0 ? heap->room * 2 : 64;
-        void *items = heap->items;
-
-        if (heap->no_memory || !pv_grow(&items, wanted, sizeof item)) {
-            heap->no_memory = true;
+        if (m->no_memory || !pv_grow(&heap, wanted, sizeof m->heap[0])) {
+            m->no_memory = true;
             return;
         }
-        heap->items = items;
-        heap->room = wanted;
+        m->heap = heap;
+        m->heap_room = wanted;
     }
-    heap->n++;
-    while (i > 0 && before(&item, &heap->items[(i - 1) / 2])) {
-        heap->items[i] = heap->items[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    heap->items[i] = item;
+    m->n_heap++;
+    for (; i > 0 && entry < m->heap[(i - 1) / 4]; i = (i - 1) / 4)
+        m->heap[i] = m->heap[(i - 1) / 4];
+    m->heap[i] = entry;
 }
 
-bool pv_heap_pop(struct pv_heap *heap, struct pv_candidate *out)
+static uint64_t pop(struct pv_merger *m)
 {
-    struct pv_candidate last;
+    const uint64_t top = m->heap[0], last = m->heap[--m->n_heap];
     size_t i = 0;
 
-    if (heap->n == 0)
-        return false;
-    *out = heap->items[0];
-    last = heap->items[--heap->n];
-    while (2 * i + 1 < heap->n) {
-        size_t child = 2 * i + 1;
+    while (4 * i + 1 < m->n_heap) {
+        const size_t first = 4 * i + 1, end = first + 4 < m->n_heap ? first + 4 : m->n_heap;
+        size_t least = first;
 
-        if (child + 1 < heap->n && before(&heap->items[child + 1], &heap->items[child]))
-            child++;
-        if (!before(&heap->items[child], &last))
+        for (size_t child = first + 1; child < end; child++)
+            if (m->heap[child] < m->heap[least])
+                least = child;
+        if (m->heap[least] >= last)
             break;
-        heap->items[i] = heap->items[child];
-        i = child;
+        m->heap[i] = m->heap[least];
+        i = least;
     }
-    if (heap->n != 0)
-        heap->items[i] = last;
-    return true;
+    m->heap[i] = last;
+    return top;
 }
 
-bool pv_merge_scratch_reserve(struct pv_merge_scratch *s, size_t n_symbols)
+bool pv_merger_start(struct pv_merger *m, const char *text, size_t n_bytes)
 {
-    void *symbols = s->symbols;
+    void *symbols = m->symbols;
 
-    if (n_symbols <= s->room)
+    m->text = text;
+    m->n_heap = 0;
+    if (n_bytes <= m->room)
         return true;
-    if (!pv_grow(&symbols, n_symbols, sizeof s->symbols[0]))
+    if (!pv_grow(&symbols, n_bytes, sizeof m->symbols[0]))
         return false;
-    s->symbols = symbols;
-    s->room = n_symbols;
+    m->symbols = symbols;
+    m->room = n_bytes;
     return true;
 }
 
-void pv_merge_scratch_free(struct pv_merge_scratch *s)
+void pv_merger_free(struct pv_merger *m)
 {
-    free(s->symbols);
-    free(s->heap.items);
-    *s = (struct pv_merge_scratch){0};
+    free(m->symbols);
+    free(m->heap);
+    *m = (struct pv_merger){0};
 }
 
-bool pv_symbols_join(struct pv_merge_scratch *s, const struct pv_candidate *c)
+static void look_at(struct pv_merger *m, pv_merge_pair *pair, const void *user, uint32_t left)
 {
-    struct pv_symbol *left = &s->symbols[c->left], *right = &s->symbols[c->right];
+    struct pv_symbol *l = &m->symbols[left];
 
-    if (left->n_bytes == 0 || right->n_bytes == 0 || left->n_bytes + right->n_bytes != c->n_bytes)
-        return false;
-    left->id = c->merged_id;
-    left->n_bytes = c->n_bytes;
-    left->next = right->next;
-    right->n_bytes = 0;
-    if (right->next != PV_NO_TOKEN)
-        s->symbols[right->next].prev = c->left;
-    return true;
+    l->merged = PV_NO_TOKEN;
+    if (l->next != PV_NO_TOKEN && pair(user, m->text + left, l, &m->symbols[l->next], &l->merged, &l->rank))
+        push(m, (uint64_t)l->rank << 32 | left);
+}
+
+static void join(struct pv_merger *m, uint32_t left)
+{
+    struct pv_symbol *l = &m->symbols[left], *r = &m->symbols[l->next];
+
+    l->id = l->merged;
+    l->n_bytes += r->n_bytes;
+    l->next = r->next;
+    r->n_bytes = 0;
+    r->merged = PV_NO_TOKEN;
+    if (r->next != PV_NO_TOKEN)
+        m->symbols[r->next].prev = left;
+}
+
+bool pv_merger_run(struct pv_merger *m, pv_merge_pair *pair, const void *user)
+{
+    for (uint32_t i = 0; i != PV_NO_TOKEN; i = m->symbols[i].next)
+        look_at(m, pair, user, i);
+    while (m->n_heap != 0) {
+        const uint64_t top = pop(m);
+        const uint32_t left = (uint32_t)top;
+        const struct pv_symbol *l = &m->symbols[left];
+
+        if (l->merged == PV_NO_TOKEN || l->rank != top >> 32)
+            continue;
+        join(m, left);
+        if (l->prev != PV_NO_TOKEN)
+            look_at(m, pair, user, l->prev);
+        look_at(m, pair, user, left);
+    }
+    return !m->no_memory;
 }

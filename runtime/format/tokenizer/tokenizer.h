@@ -6,10 +6,11 @@
 #include "format/gguf/gguf.h"
 
 struct pv_tokenizer;
-/* Keeps pointers into `g`. Missing or malformed tokenizer keys: PV_ERR_FORMAT; unknown kind:
- * PV_ERR_UNSUPPORTED. */
-PV_MUST_USE enum pv_status pv_tokenizer_create(const struct pv_gguf *g, const struct pv_log *log,
-                                               struct pv_tokenizer **out);
+/* Keeps pointers into `g`. `pre` names the pre-tokenizer; NULL: as the file says ("default", with a warning, where it
+ * says nothing). Missing or malformed tokenizer keys: PV_ERR_FORMAT; a kind or a pre-tokenizer that is not known:
+ * PV_ERR_UNSUPPORTED, or PV_ERR_ARG where `pre` named it. */
+PV_MUST_USE enum pv_status pv_tokenizer_create(const struct pv_gguf *g, const char *pre,
+                                               const struct pv_log *log, struct pv_tokenizer **out);
 void pv_tokenizer_destroy(struct pv_tokenizer *t);
 uint32_t pv_tokenizer_n_vocab(const struct pv_tokenizer *t);
 /* As pv_encode, pv_token_bytes and friends in parvin/model.h. */
@@ -18,7 +19,7 @@ PV_MUST_USE enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, con
                                                size_t *n_out);
 size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool special, const char **out);
 /* As pv_decode: the exact inverse of encoding without BOS and without parse_special (whose tokens are left
- * out). */
+ * out), but for U+2581 from SentencePiece vocabularies, which is a space there. */
 PV_MUST_USE enum pv_status pv_tokenizer_decode(const struct pv_tokenizer *t, const uint32_t *tokens, size_t n,
                                                char **out, size_t *n_out);
 uint32_t pv_tokenizer_bos(const struct pv_tokenizer *t);
@@ -26,7 +27,7 @@ uint32_t pv_tokenizer_eos(const struct pv_tokenizer *t);
 /* Whether generation stops at this token: see pv_token_is_end. */
 bool pv_tokenizer_is_end(const struct pv_tokenizer *t, uint32_t token);
 bool pv_tokenizer_wants_bos(const struct pv_tokenizer *t);
-/* SentencePiece models put a space before the text; decoding a whole text removes it. */
+/* SentencePiece models put a space before the text and after every special token; decoding removes it. */
 bool pv_tokenizer_space_prefix(const struct pv_tokenizer *t);
 
 #endif

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "format/tokenizer/tokenizer_impl.h"
+#include "base/utf8.h"
 #include "format/trace/trace.h"
 
 struct pv_trace_writer {
@@ -91,7 +91,7 @@ static bool put_text(struct pv_trace_writer *w, const char *text, size_t n)
 
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)text[i];
-        size_t length = pv_utf8_length(text + i, n - i);
+        size_t length = pv_utf8_char(text + i, n - i, NULL);
 
         if (length == 0 || c == 0) {
             exact = false;

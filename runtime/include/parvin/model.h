@@ -19,6 +19,12 @@ enum pv_rope { PV_ROPE_ADJACENT, PV_ROPE_NEOX };
 struct pv_model_params {
     struct pv_log log;
     const char *ffn_act; /* NULL: as the architecture says; "relu", "relu2", "silu", "gelu" override it */
+    /* How BPE vocabularies cut text into words; NULL: as the file says. Names as in tokenizer.ggml.pre: "gpt-2",
+     * "llama-bpe", "qwen2", ... A file that names one that is not known opens with this set only. */
+    const char *pre;
+    /* Tokenizer alone: tensors and hyper-parameters are not read, n_vocab is all that pv_model_hparams has. For
+     * vocabulary-only files, and to encode text without loading a model. */
+    bool vocab_only;
 };
 
 /* The numbers that define the network. All sizes in elements. */
@@ -61,7 +67,7 @@ void pv_model_describe(const struct pv_model *model, void (*line)(void *user, co
 
 /* Tokenizer. Token ids are in [0, n_vocab). */
 struct pv_encode_params {
-    bool add_bos;       /* prepend the BOS token if the model has one */
+    bool add_bos;       /* prepend the BOS token if the model has one; not where the text begins with it */
     bool parse_special; /* treat text such as <|endoftext|> as the special token */
 };
 /* Encodes `n_bytes` of UTF-8 (invalid bytes are encoded byte by byte: every input has an encoding). `*out` is
@@ -73,7 +79,8 @@ PV_MUST_USE enum pv_status pv_encode(const struct pv_model *model, const char *t
  */
 size_t pv_token_bytes(const struct pv_model *model, uint32_t token, bool special, const char **out);
 /* Decodes tokens to malloc'ed bytes, NUL-terminated for convenience; the caller frees. Exact inverse of
- * pv_encode without BOS. `*n_out` may be NULL. */
+ * pv_encode without BOS and special tokens, but that U+2581 comes back as a space from SentencePiece vocabularies, which
+ * use it for one. `*n_out` may be NULL. */
 PV_MUST_USE enum pv_status pv_decode(const struct pv_model *model, const uint32_t *tokens, size_t n,
                                      char **out, size_t *n_out);
 /* Special ids; UINT32_MAX where the model has none. */
