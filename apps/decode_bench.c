@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "stats.h"
+#include "cli/stats.h"
 
 /* Decodes the tokens; milliseconds a token, mean density. The first token warms up. */
 static enum pv_status decode_round(struct pv_session *session, const uint32_t *tokens, uint32_t n_timed,

@@ -3,7 +3,7 @@
 #ifndef DECODE_BENCH_H
 #define DECODE_BENCH_H
 
-#include "app.h"
+#include "cli/app.h"
 
 struct decode_bench {
     double dense_ms, masked_ms; /* medians per token; masked 0 without clusters */

@@ -2,8 +2,8 @@
 #ifndef GENERATE_H
 #define GENERATE_H
 
-#include "app.h"
-#include "output.h"
+#include "cli/app.h"
+#include "cli/output.h"
 
 struct generate_params {
     const uint32_t *prompt; /* [n_prompt], n_prompt >= 1 */

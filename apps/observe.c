@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "output.h"
+#include "cli/output.h"
 #include "view.h"
 
 struct table {
@@ -267,8 +267,8 @@ static enum pv_status read_tokens(struct app *app, struct observed *o)
     char path[4096] = "";
     struct text text = {0};
     enum pv_status status;
-    if (app->options.text)
-        snprintf(path, sizeof path, "%s", app->options.text);
+    if (o->text_path)
+        snprintf(path, sizeof path, "%s", o->text_path);
     else if (!find_bundled("tales.txt", path, sizeof path)) {
         console_error(&app->console, "give --text FILE: the text to read");
         return PV_ERR_ARG;
@@ -297,9 +297,8 @@ static enum pv_status keep_token(void *user, const struct pv_trace_token *token)
 
 enum pv_status observe_text(struct app *app, uint32_t active_layer, struct observed *o)
 {
-    struct observe_params params = {.active_layer = active_layer,
-                                    .n_tokens = app->options.tokens,
-                                    .progress = console_progress(&app->console)};
+    struct observe_params params = {
+        .active_layer = active_layer, .n_tokens = o->n_most, .progress = console_progress(&app->console)};
     const struct pv_heat_params heat_params = {.half_life = INFINITY, .n_recent = 512};
     struct pv_log log = console_log(&app->console);
     enum pv_status status = setup_all(app, &o->setup);
@@ -315,8 +314,8 @@ enum pv_status observe_text(struct app *app, uint32_t active_layer, struct obser
         return status;
     const struct pv_trace_header header = observe_header(&o->setup);
     status = pv_heat_create(&header, &heat_params, &o->heat);
-    if (!status && app->options.trace)
-        status = pv_trace_create(app->options.trace, PV_TRACE_JSONL, &header, &log, &o->writer);
+    if (!status && o->trace_path)
+        status = pv_trace_create(o->trace_path, PV_TRACE_JSONL, &header, &log, &o->writer);
     if (!status && o->begin)
         status = o->begin(o->user, &header);
     params.masks = o->masks;

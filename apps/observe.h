@@ -3,9 +3,9 @@
 #ifndef OBSERVE_H
 #define OBSERVE_H
 
-#include "app.h"
+#include "cli/app.h"
 #include "parvin/trace.h"
-#include "setup.h"
+#include "cli/setup.h"
 #include "viz/heat.h"
 #include "viz/masks.h"
 
@@ -35,9 +35,13 @@ enum pv_status oracle_stats(void *oracle, struct pv_token_stats *out);
 void oracle_tell(const struct oracle *oracle, struct pv_trace_token *token);
 /* The header of a trace of this model. */
 struct pv_trace_header observe_header(const struct setup *setup);
-/* Model, clusters and text as the options say, all tokens into a heat: what explain and heatmap start from.
+/* Model, clusters and text, all tokens into a heat: what explain and heatmap start from.
  * Close it in any case. */
 struct observed {
+    /* Set before, as are the options of `setup`. */
+    const char *text_path;  /* NULL: Parvin's own tales */
+    const char *trace_path; /* NULL: no trace */
+    uint64_t n_most;        /* tokens of the text at most; 0: all */
     /* Set before: told of the header, then of every token. NULL: nobody asks. */
     enum pv_status (*begin)(void *user, const struct pv_trace_header *header);
     enum pv_status (*see)(void *user, const struct pv_trace_token *token);

@@ -10,6 +10,20 @@
 #include "viz/term/term_tty.h"
 #include "viz/window/window.h"
 
+#define AT(field) offsetof(struct view_options, field)
+const struct option view_rows[1] = {{0, "view", OPTION_TEXT, AT(view), "window|term", NULL, 0, 0,
+                                     "show the heatmap of clusters in a window or in this terminal"}};
+const struct option view_device_rows[1] = {
+    {0, "view-device", OPTION_TEXT, AT(view_device), "NAME", "the first that can show", 0, 0,
+     "part of the name of the device that draws the window; it need not be the model's"}};
+const struct option half_life_rows[1] = {{0, "half-life", OPTION_REAL, AT(half_life), "TOKENS",
+                                          "32; pictures: the whole trace alike", 0.5, 1e6,
+                                          "tokens after which a use counts half"}};
+const struct option style_rows[2] = {
+    {0, "palette", OPTION_TEXT, AT(palette), "NAME", "night", 0, 0, "night, ember, cividis or grey"},
+    {0, "light", OPTION_FLAG, AT(light), NULL, NULL, 0, 0, "dark on white instead of light on dark"}};
+#undef AT
+
 enum view_kind view_best(void)
 {
     const char *x = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
@@ -17,9 +31,8 @@ enum view_kind view_best(void)
     return pv_window_built() && display ? VIEW_WINDOW : VIEW_TERM;
 }
 
-enum pv_status view_choose(struct app *app, enum view_kind otherwise, enum view_kind *out)
+enum pv_status view_choose(struct app *app, const char *word, enum view_kind otherwise, enum view_kind *out)
 {
-    const char *word = app->options.view;
     *out = otherwise;
     if (!word)
         return PV_OK;
@@ -47,11 +60,11 @@ enum pv_status view_choose(struct app *app, enum view_kind otherwise, enum view_
     return PV_OK;
 }
 
-enum pv_status view_style(struct app *app, uint32_t *palette, bool *light)
+enum pv_status view_style(struct app *app, const struct view_options *options, uint32_t *palette, bool *light)
 {
-    const char *name = app->options.palette;
+    const char *name = options->palette;
     const int index = name ? pv_palette_find(name) : 0;
-    *light = app->options.light;
+    *light = options->light;
     *palette = index > 0 ? (uint32_t)index : 0;
     if (index >= 0)
         return PV_OK;
@@ -118,14 +131,14 @@ enum pv_status view_run(struct app *app, const struct view_params *v)
     enum pv_status status;
     pv_player_init(&player, v->heat, v->source);
     player.masks = v->masks;
-    status = view_style(app, &player.palette, &player.light);
+    status = view_style(app, v->options, &player.palette, &player.light);
     if (status)
         return status;
-    if (app->options.half_life > 0)
-        pv_heat_set_half_life(v->heat, app->options.half_life);
+    if (v->options->half_life > 0)
+        pv_heat_set_half_life(v->heat, v->options->half_life);
     if (v->kind == VIEW_WINDOW) {
         const struct pv_window_params params = {.masks = v->masks,
-                                                .device = app->options.view_device,
+                                                .device = v->options->view_device,
                                                 .quit_at_end = v->quit_at_end,
                                                 .stop = stop_asked};
         status = pv_window_run(&player, &params, &log);

@@ -10,17 +10,17 @@
 
 #include "observe.h"
 #include "viz/live.h"
-#include "stats.h"
+#include "cli/stats.h"
 
 /* A round lasts at least so long: many frames, and longer than most of what else a machine does. */
 static const double round_s = 1.5;
 enum { PULLS_BEFORE_START = 8 }; /* of the view: by then it has drawn */
 
 struct round {
-    struct setup *setup;
+    const struct view_bench_params *params;
     struct pv_session *session;
-    const uint32_t *tokens;
-    uint32_t n, n_timed;  /* n_timed 0: as many as the time allows */
+    const struct pv_maskset *masks;
+    uint32_t n_timed;     /* tokens; 0: as many as the time allows */
     struct pv_live *live; /* NULL: no view */
     struct pv_source inner;
     atomic_uint n_pulled;
@@ -47,25 +47,25 @@ static void hand_over(struct round *r, uint64_t index, uint32_t id, double ms)
                                    .token = id,
                                    .cluster = stats.cluster,
                                    .n_neurons = stats.n_neurons,
-                                   .margin = r->setup->clusters ? stats.margin : NULL,
+                                   .margin = r->params->setup->clusters ? stats.margin : NULL,
                                    .density = stats.density,
                                    .ms = ms,
                                    .device_ms = stats.device_ms};
-    token.text_bytes = pv_token_bytes(r->setup->model, id, true, &text);
+    token.text_bytes = pv_token_bytes(r->params->setup->model, id, true, &text);
     token.text = text;
     pv_live_push(r->live, &token);
 }
 
 static enum pv_status decode(struct round *r)
 {
-    uint32_t n_done = 0, n_ctx = pv_engine_n_ctx(r->setup->engine);
+    uint32_t n_done = 0, n_ctx = pv_engine_n_ctx(r->params->setup->engine);
     enum pv_status status = PV_OK;
     double started, before, now;
     pv_session_reset(r->session);
-    status = pv_session_decode(r->session, r->tokens[0]); /* warms up */
+    status = pv_session_decode(r->session, r->params->tokens[0]); /* warms up */
     started = before = now = console_seconds();
     while (!status && (r->n_timed ? n_done < r->n_timed : now - started < round_s)) {
-        const uint32_t id = r->tokens[1 + n_done % (r->n - 1)];
+        const uint32_t id = r->params->tokens[1 + n_done % (r->params->n - 1)];
         if (console_interrupted() || atomic_load(&r->closed))
             return PV_ERR_INTERRUPTED;
         if (pv_session_n_past(r->session) >= n_ctx)
@@ -92,10 +92,9 @@ static void *decode_with_view(void *user)
     return NULL;
 }
 
-static enum pv_status round_on(struct app *app, struct round *r, enum view_kind kind,
-                               const struct pv_maskset *masks, struct view_bench *out, double *frames_s)
+static enum pv_status round_on(struct app *app, struct round *r, struct view_bench *out, double *frames_s)
 {
-    const struct pv_trace_header header = observe_header(r->setup);
+    const struct pv_trace_header header = observe_header(r->params->setup);
     struct pv_heat *heat = NULL;
     uint64_t n_frames = 0;
     pthread_t thread;
@@ -107,10 +106,11 @@ static enum pv_status round_on(struct app *app, struct round *r, enum view_kind 
         status = PV_ERR_NOMEM;
     } else if (!status) {
         r->inner = pv_live_source(r->live);
-        const struct view_params params = {.kind = kind,
+        const struct view_params params = {.options = r->params->options,
+                                           .kind = r->params->kind,
                                            .heat = heat,
                                            .source = {.user = r, .pull = pull, .live = true},
-                                           .masks = masks,
+                                           .masks = r->masks,
                                            .quit_at_end = true,
                                            .n_frames = &n_frames};
         status = view_run(app, &params);
@@ -128,8 +128,7 @@ static enum pv_status round_on(struct app *app, struct round *r, enum view_kind 
 }
 
 /* rates [4][n_rounds]: off, on, on / off, frames. */
-static enum pv_status run_rounds(struct app *app, struct round *r, enum view_kind kind,
-                                 const struct pv_maskset *masks, double *rates, struct view_bench *out)
+static enum pv_status run_rounds(struct app *app, struct round *r, double *rates, struct view_bench *out)
 {
     const uint32_t n = out->n_rounds;
     enum pv_status status = decode(r); /* finds how many tokens a round has */
@@ -138,7 +137,7 @@ static enum pv_status run_rounds(struct app *app, struct round *r, enum view_kin
             const bool on = (turn + i) % 2 != 0;
             atomic_store(&r->n_pulled, 0);
             atomic_store(&r->closed, false);
-            status = on ? round_on(app, r, kind, masks, out, &rates[3 * n + i]) : decode(r);
+            status = on ? round_on(app, r, out, &rates[3 * n + i]) : decode(r);
             if (!status)
                 rates[(on ? n : 0) + i] = r->n_timed / r->seconds;
         }
@@ -147,29 +146,31 @@ static enum pv_status run_rounds(struct app *app, struct round *r, enum view_kin
     return status;
 }
 
-enum pv_status view_bench(struct app *app, struct setup *setup, enum view_kind kind, const uint32_t *tokens,
-                          uint32_t n, uint32_t n_rounds, struct view_bench *out)
+enum pv_status view_bench(struct app *app, const struct view_bench_params *params, struct view_bench *out)
 {
-    const struct pv_session_params params = {.ffn = setup->clusters ? PV_FFN_ROUTED : PV_FFN_DENSE};
-    struct round round = {.setup = setup, .tokens = tokens, .n = n};
+    const struct pv_clusters *clusters = params->setup->clusters;
+    const struct pv_session_params session = {.ffn = clusters ? PV_FFN_ROUTED : PV_FFN_DENSE};
+    const uint32_t n = params->n_rounds;
+    struct round round = {.params = params};
     struct pv_maskset *masks = NULL;
-    double *rates = calloc(4 * (size_t)n_rounds, sizeof *rates);
-    enum pv_status status = !rates ? PV_ERR_NOMEM : n < 2 ? PV_ERR_ARG : PV_OK;
-    *out = (struct view_bench){.n_rounds = n_rounds};
+    double *rates = calloc(4 * (size_t)n, sizeof *rates);
+    enum pv_status status = !rates ? PV_ERR_NOMEM : params->n < 2 ? PV_ERR_ARG : PV_OK;
+    *out = (struct view_bench){.n_rounds = n};
     atomic_init(&round.n_pulled, 0);
     atomic_init(&round.closed, false);
     if (!status)
-        status = pv_session_create(setup->engine, &params, &round.session);
-    if (!status && setup->clusters)
-        status = view_masks(app, setup->clusters, &masks);
+        status = pv_session_create(params->setup->engine, &session, &round.session);
+    if (!status && clusters)
+        status = view_masks(app, clusters, &masks);
+    round.masks = masks;
     if (!status)
-        status = run_rounds(app, &round, kind, masks, rates, out);
+        status = run_rounds(app, &round, rates, out);
     if (!status) {
         out->n_timed = round.n_timed;
-        out->off_tok_s = stats_median(rates, n_rounds);
-        out->on_tok_s = stats_median(rates + n_rounds, n_rounds);
-        out->ratio = stats_median(rates + 2 * (size_t)n_rounds, n_rounds);
-        out->frames_s = stats_median(rates + 3 * (size_t)n_rounds, n_rounds);
+        out->off_tok_s = stats_median(rates, n);
+        out->on_tok_s = stats_median(rates + n, n);
+        out->ratio = stats_median(rates + 2 * (size_t)n, n);
+        out->frames_s = stats_median(rates + 3 * (size_t)n, n);
     }
     pv_maskset_destroy(masks);
     pv_session_destroy(round.session);

@@ -2,7 +2,7 @@
 #ifndef VIEW_BENCH_H
 #define VIEW_BENCH_H
 
-#include "setup.h"
+#include "cli/setup.h"
 #include "view.h"
 
 struct view_bench {
@@ -14,8 +14,14 @@ struct view_bench {
 };
 /* Decodes the tokens [n >= 2] over and over, in turns with the view and without, n_rounds times each. Runs on
  * the program's first thread. */
-PV_MUST_USE enum pv_status view_bench(struct app *app, struct setup *setup, enum view_kind kind,
-                                      const uint32_t *tokens, uint32_t n, uint32_t n_rounds,
+struct view_bench_params {
+    struct setup *setup;
+    const struct view_options *options;
+    enum view_kind kind;
+    const uint32_t *tokens; /* [n] */
+    uint32_t n, n_rounds;
+};
+PV_MUST_USE enum pv_status view_bench(struct app *app, const struct view_bench_params *params,
                                       struct view_bench *out);
 
 #endif

@@ -13,9 +13,7 @@
 #include "viz/live.h"
 
 struct watch {
-    struct setup *setup;
-    struct pv_session *session;
-    struct oracle *oracle;
+    const struct watch_params *asked;
     struct generate_params *params;
     struct generate_result *result;
     struct pv_trace_writer *writer;
@@ -30,7 +28,7 @@ struct watch {
 /* What the device did for the last token, dispatch by dispatch; nothing if the session does not time them. */
 static enum pv_status write_dispatches(struct watch *w)
 {
-    uint32_t n = pv_session_dispatches(w->session, w->times, w->n_times);
+    uint32_t n = pv_session_dispatches(w->asked->session, w->times, w->n_times);
     enum pv_status status = PV_OK;
     if (n > w->n_times) {
         struct pv_dispatch_time *times = realloc(w->times, n * sizeof *times);
@@ -38,7 +36,7 @@ static enum pv_status write_dispatches(struct watch *w)
             return PV_ERR_NOMEM;
         w->times = times;
         w->n_times = n;
-        n = pv_session_dispatches(w->session, times, n);
+        n = pv_session_dispatches(w->asked->session, times, n);
     }
     for (uint32_t i = 0; !status && i < n; i++)
         status = pv_trace_slice(w->writer, w->times[i].stage, w->times[i].shader, w->times[i].start_us,
@@ -54,14 +52,14 @@ static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_st
                                    .token = id,
                                    .cluster = stats->cluster,
                                    .n_neurons = stats->n_neurons,
-                                   .margin = w->setup->clusters ? stats->margin : NULL,
+                                   .margin = w->asked->setup->clusters ? stats->margin : NULL,
                                    .density = stats->density,
                                    .ms = ms,
                                    .device_ms = stats->device_ms};
-    token.text_bytes = pv_token_bytes(w->setup->model, id, true, &text);
+    token.text_bytes = pv_token_bytes(w->asked->setup->model, id, true, &text);
     token.text = text;
-    if (w->oracle)
-        oracle_tell(w->oracle, &token);
+    if (w->asked->oracle)
+        oracle_tell(w->asked->oracle, &token);
     if (w->live)
         pv_live_push(w->live, &token);
     if (atomic_load(&w->closed))
@@ -75,28 +73,32 @@ static enum pv_status on_token(void *user, uint32_t id, const struct pv_token_st
 static void *run_model(void *user)
 {
     struct watch *w = user;
-    w->status = generate(w->setup->engine, w->setup->model, w->session, w->params, w->result);
+    w->status =
+        generate(w->asked->setup->engine, w->asked->setup->model, w->asked->session, w->params, w->result);
     pv_live_end(w->live);
     return NULL;
 }
 
 static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_kind kind)
 {
-    const struct pv_trace_header header = observe_header(w->setup);
+    const struct pv_trace_header header = observe_header(w->asked->setup);
     struct pv_heat *heat = NULL;
     struct pv_maskset *masks = NULL;
     pthread_t thread;
-    enum pv_status status = pv_live_create(&header, 0, w->oracle != NULL, &w->live);
+    enum pv_status status = pv_live_create(&header, 0, w->asked->oracle != NULL, &w->live);
     if (!status)
         status = pv_heat_create(&header, NULL, &heat);
-    if (!status && w->setup->clusters)
-        status = view_masks(app, w->setup->clusters, &masks);
+    if (!status && w->asked->setup->clusters)
+        status = view_masks(app, w->asked->setup->clusters, &masks);
     if (!status && pthread_create(&thread, NULL, run_model, w) != 0) {
         console_error(&app->console, "cannot start a thread for the model");
         status = PV_ERR_NOMEM;
     } else if (!status) {
-        const struct view_params params = {
-            .kind = kind, .heat = heat, .source = pv_live_source(w->live), .masks = masks};
+        const struct view_params params = {.options = w->asked->view,
+                                           .kind = kind,
+                                           .heat = heat,
+                                           .source = pv_live_source(w->live),
+                                           .masks = masks};
         status = view_run(app, &params);
         atomic_store(&w->closed, true);
         pthread_join(thread, NULL);
@@ -114,8 +116,8 @@ static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_
 
 static enum pv_status open_trace(struct app *app, struct watch *w)
 {
-    const char *word = app->options.trace_format;
-    const struct pv_trace_header header = observe_header(w->setup);
+    const char *word = w->asked->trace_format;
+    const struct pv_trace_header header = observe_header(w->asked->setup);
     struct pv_log log = console_log(&app->console);
     enum pv_trace_format format = PV_TRACE_JSONL;
     if (word && !strcmp(word, "perfetto")) {
@@ -124,36 +126,35 @@ static enum pv_status open_trace(struct app *app, struct watch *w)
         console_error(&app->console, "--trace-format takes 'jsonl' or 'perfetto', not '%s'", word);
         return PV_ERR_ARG;
     }
-    return app->options.trace ? pv_trace_create(app->options.trace, format, &header, &log, &w->writer)
-                              : PV_OK;
+    return w->asked->trace_path ? pv_trace_create(w->asked->trace_path, format, &header, &log, &w->writer)
+                                : PV_OK;
 }
 
-enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_session *session,
-                              struct oracle *oracle, struct generate_params *params,
-                              struct generate_result *out)
+enum pv_status watch_generate(struct app *app, const struct watch_params *asked,
+                              struct generate_params *params, struct generate_result *out)
 {
-    struct watch w = {.setup = setup, .session = session, .oracle = oracle, .params = params, .result = out};
+    struct watch w = {.asked = asked, .params = params, .result = out};
     enum view_kind kind = VIEW_NONE;
-    enum pv_status status = view_choose(app, VIEW_NONE, &kind), finished;
+    enum pv_status status = view_choose(app, asked->view->view, VIEW_NONE, &kind), finished;
     if (!status)
         status = open_trace(app, &w);
     if (status)
         return status;
     atomic_init(&w.closed, false);
-    if (oracle) {
+    if (asked->oracle) {
         params->stats = oracle_stats;
-        params->stats_user = oracle;
+        params->stats_user = asked->oracle;
     }
     if (w.writer || kind != VIEW_NONE) {
         params->token = on_token;
         params->token_user = &w;
     }
     if (kind == VIEW_NONE) {
-        status = generate(setup->engine, setup->model, session, params, out);
+        status = generate(asked->setup->engine, asked->setup->model, asked->session, params, out);
     } else {
         params->stream = false;
         status = run_with_view(app, &w, kind);
-        if (!app->options.json && out->text.n)
+        if (!app->common->json && out->text.n)
             fwrite(out->text.bytes, 1, out->text.n, stdout);
     }
     finished = pv_trace_finish(w.writer);

@@ -3,14 +3,19 @@
 #define WATCH_H
 
 #include "generate.h"
-#include "setup.h"
+#include "cli/setup.h"
+#include "observe.h"
+#include "view.h"
 
-struct oracle;
-
-/* As generate(), with the trace and the view that the options ask for. `oracle`: the session's, see
- * observe.h, or NULL. */
-PV_MUST_USE enum pv_status watch_generate(struct app *app, struct setup *setup, struct pv_session *session,
-                                          struct oracle *oracle, struct generate_params *params,
-                                          struct generate_result *out);
+struct watch_params {
+    struct setup *setup;
+    struct pv_session *session;
+    struct oracle *oracle;                 /* the session's, see observe.h, or NULL */
+    const struct view_options *view;       /* view->view NULL: no view */
+    const char *trace_path, *trace_format; /* NULL: no trace; NULL: JSON Lines */
+};
+/* As generate(), with the trace and the view that are asked for. */
+PV_MUST_USE enum pv_status watch_generate(struct app *app, const struct watch_params *watch,
+                                          struct generate_params *params, struct generate_result *out);
 
 #endif

@@ -1,17 +1,20 @@
 #!/bin/sh
 # Makes docs/results.md, with its tables and charts in docs/results/, from the model in models/:
-#     docs/make-results.sh TRAIN.txt TEST.txt [SWIGLU.gguf...]     (after './bootstrap build'; an hour on two cores)
+#     docs/make-results.sh TRAIN.txt TEST.txt [SWIGLU.gguf...]     (after './bootstrap lab'; an hour on two cores)
 #     docs/make-results.sh                         (only the page, from what docs/results/ has)
 # TRAIN is a few megabytes of text like the model's, TEST is text that it was not trained on; models that are not sparse
-# by nature get a table of their own. Environment: PARVIN, the program (build/parvin); OUT, the folder (docs/results);
+# by nature get a table of their own. Environment: PARVIN and LAB, the programs (build/parvin, build/parvin-lab); OUT, the folder (docs/results);
 # TOKENS and WINDOWS, how much to learn from and measure on in the sweeps (60000 and 8), FIT_TOKENS in the fits (500000).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 parvin=${PARVIN:-$root/build/parvin}
+lab=${LAB:-$root/build/parvin-lab}
 out=${OUT:-$root/docs/results}
 model=$root/models/fables-5m-f16.gguf
 page=$(dirname "$out")/results.md
-[ -x "$parvin" ] || { echo "make-results: no $parvin; './bootstrap build' makes it" >&2; exit 1; }
+for program in "$parvin" "$lab"; do
+	[ -x "$program" ] || { echo "make-results: no $program; './bootstrap lab' makes it" >&2; exit 1; }
+done
 mkdir -p "$out"
 
 # field NAME FILE: a number of a JSON object, not of those within.
@@ -21,7 +24,7 @@ field() { sed -n "s/^  \"$1\": \([-0-9.e]*\).*/\1/p" "$2" | head -n 1; }
 sweep() {
 	swept=$1 folder=$2
 	shift 2
-	"$parvin" eval "$swept" --fit-text "$train" --text "$test" --tokens "$tokens" --windows "${WINDOWS:-8}" \
+	"$lab" sweep "$swept" --fit-text "$train" --text "$test" --tokens "$tokens" --windows "${WINDOWS:-8}" \
 		-o "$folder" "$@"
 }
 
@@ -30,15 +33,15 @@ measure() {
 	shift 2
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
-	sweep "$model" "$out" --sweep K=16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
+	sweep "$model" "$out" -k 16,64,256,1024 --density 0.05,0.1,0.2,0.3 \
 		--methods oracle,static,sign,svd,lowrank,k-modes,k-means,parvin-active,parvin-plain,parvin,parvin-mask
-	sweep "$model" "$out/clustering" --sweep K=16,64,256,1024,4096 --clustering-only --iters 10 \
+	sweep "$model" "$out/clustering" -k 16,64,256,1024,4096 --clustering-only --iters 10 \
 		--methods k-modes,k-means,parvin-active,parvin-hits
-	sweep "$model" "$out/routers" --sweep K=256 --density 0.05,0.1,0.2 \
+	sweep "$model" "$out/routers" -k 256 --density 0.05,0.1,0.2 \
 		--methods magnitude,parvin-lowrank,parvin-centroid,parvin-two,parvin-input
 	tokens=30000
 	for other in "$@"; do
-		sweep "$other" "$out/$(basename "$other" .gguf)" --sweep K=64,256 --density 0.5,0.7 \
+		sweep "$other" "$out/$(basename "$other" .gguf)" -k 64,256 --density 0.5,0.7 \
 			--methods oracle,magnitude,static,svd,lowrank,k-means,parvin-plain,parvin
 	done
 	"$parvin" capture "$model" --text "$train" --tokens "${FIT_TOKENS:-500000}" -o "$work/text.capture"

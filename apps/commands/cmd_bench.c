@@ -4,10 +4,58 @@
 #include <string.h>
 
 #include "decode_bench.h"
-#include "learn_bench.h"
 #include "reports/report.h"
-#include "setup.h"
+#include "cli/setup.h"
 #include "view_bench.h"
+#include "commands/commands.h"
+
+struct bench_options {
+    struct common_options common;
+    struct device_options device;
+    struct model_options model;
+    struct view_options view;
+    uint32_t d_model, d_ffn, n_clusters, reps;
+    double density;
+    const char *type, *filter;
+};
+
+#define AT(field) offsetof(struct bench_options, field)
+static const struct option bench_rows[] = {
+    {0, "d-model", OPTION_U32, AT(d_model), "N", "1024", 32, 65536,
+     "width of the synthetic feed-forward layer"},
+    {0, "d-ffn", OPTION_U32, AT(d_ffn), "N", "8192", 32, 65536,
+     "neurons of the synthetic feed-forward layer"},
+    {'k', "n-clusters", OPTION_U32, AT(n_clusters), "K", "256", 1, 65536,
+     "clusters of the synthetic layer's router"},
+    {0, "density", OPTION_SHARE, AT(density), "SHARE", "0.2", 0.001, 1,
+     "share of its neurons that a mask holds"},
+    {0, "type", OPTION_TEXT, AT(type), "TYPE", "f16", 0, 0, "weight type: f32, f16, bf16, q8_0 or q4_0"},
+    {0, "reps", OPTION_U32, AT(reps), "N", "9", 1, 10000, "runs that a median is taken of"},
+    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
+    {0, "view", OPTION_TEXT, AT(view.view), "window|term", NULL, 0, 0,
+     "time decode with the heatmap shown and without instead, in turns"},
+    {0, "learn", OPTION_MOVED, 0, NULL, NULL, 0, 0,
+     "timing how clusters are learned is the lab's: parvin-lab bench-learn"},
+};
+#undef AT
+
+static const struct option_group bench_groups[] = {
+    OPTION_OWN(bench_rows),
+    OPTION_GROUP(view_device_rows, struct bench_options, view),
+    OPTION_GROUP(clusters_rows, struct bench_options, model),
+    OPTION_GROUP(best_rows, struct bench_options, model),
+    OPTION_GROUP(ffn_act_rows, struct bench_options, model),
+    OPTION_GROUP(device_rows, struct bench_options, device),
+    OPTION_GROUP(split_rows, struct bench_options, device),
+    OPTION_GROUP(driver_rows, struct bench_options, device),
+    OPTION_GROUP(json_rows, struct bench_options, common),
+    OPTION_GROUP(common_rows, struct bench_options, common),
+};
+
+static const struct bench_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 enum { TOKENS_PER_ROUND = 33 };
 
@@ -30,7 +78,7 @@ struct bench {
 static void on_row(void *user, const struct pv_bench_row *row)
 {
     struct bench *bench = user;
-    if (!bench->app->options.json && bench->n_here == 0)
+    if (!bench->app->common->json && bench->n_here == 0)
         report_bench_head();
     bench->n_rows++;
     bench->n_here++;
@@ -38,7 +86,7 @@ static void on_row(void *user, const struct pv_bench_row *row)
         bench->dense_ms = row->ms;
     if (!strcmp(row->name, "ffn masked"))
         bench->masked_ms = row->ms;
-    if (bench->app->options.json)
+    if (bench->app->common->json)
         json_array_append_new(bench->rows, report_bench_json(bench->device, row));
     else
         report_bench_row(row);
@@ -46,11 +94,11 @@ static void on_row(void *user, const struct pv_bench_row *row)
 
 static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct bench *bench)
 {
-    const struct options *o = &app->options;
+    const struct bench_options *o = options_of(app);
     const struct pv_bench_params params = {
         .d_model = o->d_model,
         .d_ffn = o->d_ffn,
-        .n_clusters = o->clusters,
+        .n_clusters = o->n_clusters,
         .density = o->density,
         .type = o->type,
         .n_reps = o->reps,
@@ -64,10 +112,10 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
     for (uint32_t i = 0; !status && i < setup->n_devices; i++) {
         bench->device = pv_context_device_info(setup->context, setup->devices[i])->name;
         bench->n_here = 0;
-        if (!o->json)
+        if (!o->common.json)
             printf("%s%s\n", i ? "\n" : "", bench->device);
         status = pv_bench_kernels(setup->context, setup->devices[i], &params, on_row, bench);
-        if (!status && !o->json && bench->masked_ms > 0)
+        if (!status && !o->common.json && bench->masked_ms > 0)
             printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
                    bench->dense_ms / bench->masked_ms, o->density, 1 / o->density);
     }
@@ -90,7 +138,7 @@ static enum pv_status bench_decode(struct app *app, struct setup *setup, struct 
     console_watch_interrupt();
     if (!status)
         status = decode_bench(setup->engine, tokens, n < TOKENS_PER_ROUND ? (uint32_t)n : TOKENS_PER_ROUND,
-                              setup->clusters != NULL, app->options.reps, out);
+                              setup->clusters != NULL, options_of(app)->reps, out);
     free(tokens);
     return status;
 }
@@ -126,8 +174,8 @@ static int print_json(struct app *app, const struct setup *setup, const struct b
 
 static int report_view(struct app *app, const struct setup *setup, const struct view_bench *v)
 {
-    const char *view = app->options.view;
-    if (app->options.json) {
+    const char *view = options_of(app)->view.view;
+    if (app->common->json) {
         json_t *object = json_object(), *part = json_object();
         json_put_string(object, "device", setup->device_names);
         json_put_string(part, "kind", view);
@@ -151,27 +199,34 @@ static int report_view(struct app *app, const struct setup *setup, const struct 
 
 static int bench_view(struct app *app)
 {
-    const struct options *o = &app->options;
-    struct setup setup = {0};
+    const struct bench_options *o = options_of(app);
+    struct setup setup = {.device_options = &o->device, .model_options = &o->model};
     struct view_bench result;
     enum view_kind kind = VIEW_NONE;
     enum pv_status status = PV_OK;
     uint32_t *tokens = NULL;
     size_t n = 0;
-    if (!o->argument) {
+    if (!o->common.argument) {
         console_error(&app->console, "--view needs a model: parvin bench MODEL.gguf -c FILE --view %s",
-                      o->view);
+                      o->view.view);
         status = PV_ERR_ARG;
     }
     if (!status)
-        status = view_choose(app, VIEW_NONE, &kind);
+        status = view_choose(app, o->view.view, VIEW_NONE, &kind);
     if (!status)
         status = setup_all(app, &setup);
     if (!status)
         status = encode_text(&setup, &tokens, &n);
     console_watch_interrupt();
     if (!status)
-        status = view_bench(app, &setup, kind, tokens, (uint32_t)n, o->reps, &result);
+        status = view_bench(app,
+                            &(struct view_bench_params){.setup = &setup,
+                                                        .options = &o->view,
+                                                        .kind = kind,
+                                                        .tokens = tokens,
+                                                        .n = (uint32_t)n,
+                                                        .n_rounds = o->reps},
+                            &result);
     free(tokens);
     int code = app_fail(app, status);
     if (!code)
@@ -180,35 +235,35 @@ static int bench_view(struct app *app)
     return code ? code : app_fail(app, status);
 }
 
-int cmd_bench(struct app *app)
+static int cmd_bench(struct app *app)
 {
-    const struct options *o = &app->options;
-    struct setup setup = {0};
+    const struct bench_options *o = options_of(app);
+    struct setup setup = {.device_options = &o->device, .model_options = &o->model};
     struct bench bench = {.app = app, .rows = json_array()};
     struct decode_bench decode = {0};
     enum pv_status status = PV_OK;
-    if (o->learn || o->view) {
+    if (o->view.view) {
         json_decref(bench.rows);
-        return o->learn ? learn_bench(app) : bench_view(app);
+        return bench_view(app);
     }
-    if (o->clusters_path && !o->argument) {
-        console_error(&app->console, "--cluster-file needs its model: parvin bench MODEL.gguf -c FILE");
+    if (o->model.clusters_path && !o->common.argument) {
+        console_error(&app->console, "-c needs its model: parvin bench MODEL.gguf -c FILE");
         status = PV_ERR_ARG;
     }
-    if (!status && o->argument)
-        status = setup_model(app, o->argument, &setup);
+    if (!status && o->common.argument)
+        status = setup_model(app, o->common.argument, &setup);
     if (!status)
-        status = setup_clusters(app, o->clusters_path, &setup);
+        status = setup_clusters(app, o->model.clusters_path, &setup);
     if (!status)
         status = bench_kernels(app, &setup, &bench);
     if (!status && !bench.n_rows && o->filter) {
         console_error(&app->console, "no row has '%s' in its name", o->filter);
         status = PV_ERR_ARG;
     }
-    if (!status && o->argument)
+    if (!status && o->common.argument)
         status = bench_decode(app, &setup, &decode);
     int code = app_fail(app, status);
-    if (!code && o->json)
+    if (!code && o->common.json)
         code = print_json(app, &setup, &bench, &decode);
     else if (!code && decode.dense_ms > 0)
         print_decode(&decode);
@@ -216,3 +271,20 @@ int cmd_bench(struct app *app)
     status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);
 }
+
+const struct command command_bench = {
+    .name = "bench",
+    .argument = "[MODEL.gguf]",
+    .summary = "Time kernels, dense against masked, and whole decode steps of a model",
+    .about =
+        "The first row is the device's own copy; other rows are shares of it. With a model (and -c) decode is timed too.\n"
+        "--view times decode with the heatmap shown and without.",
+    .examples = "  parvin bench\n"
+                "  parvin bench --d-model 2560 --d-ffn 18432 --density 0.1 --filter ffn\n"
+                "  parvin bench model.gguf -c model.clusters.gguf\n"
+                "  parvin bench model.gguf -c model.clusters.gguf --view window\n",
+    .groups = bench_groups,
+    .n_groups = sizeof bench_groups / sizeof bench_groups[0],
+    .options_bytes = sizeof(struct bench_options),
+    .run = cmd_bench,
+};

@@ -5,7 +5,54 @@
 
 #include "reports/compile_report.h"
 #include "reports/conform_report.h"
-#include "setup.h"
+#include "cli/setup.h"
+#include "commands/commands.h"
+
+struct conform_options {
+    struct common_options common;
+    struct device_options device;
+    const char *filter, *variant, *junit, *markdown, *table, *against;
+    uint64_t seed;
+    double minutes;
+    bool quick, list_variants, compile_only;
+};
+
+#define AT(field) offsetof(struct conform_options, field)
+static const struct option conform_rows[] = {
+    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
+    {0, "quick", OPTION_FLAG, AT(quick), NULL, NULL, 0, 0,
+     "small cases only, and two weight types in forced variants"},
+    {0, "seed", OPTION_U64, AT(seed), "N", "1", 0, OPTION_U64_MAX, "seed of the random inputs"},
+    {0, "variant", OPTION_TEXT, AT(variant), "NAME", "all", 0, 0,
+     "only this variant of the plan; --list-variants names them"},
+    {0, "list-variants", OPTION_FLAG, AT(list_variants), NULL, NULL, 0, 0,
+     "say which variants each device can be forced into, and check nothing"},
+    {0, "compile-only", OPTION_FLAG, AT(compile_only), NULL, NULL, 0, 0,
+     "build every pipeline of every variant and run nothing, on drivers without a device too; show what the compiler says of them"},
+    {0, "against", OPTION_TEXT, AT(against), "PATH", NULL, 0, 0,
+     "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
+    {0, "minutes", OPTION_REAL, AT(minutes), "N", "one round", 0.001, 1e6,
+     "go on with new seeds until the time is up"},
+    {0, "junit", OPTION_TEXT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
+    {0, "markdown", OPTION_TEXT, AT(markdown), "FILE", NULL, 0, 0, "write a report as Markdown"},
+    {0, "table", OPTION_TEXT, AT(table), "FOLDER", NULL, 0, 0,
+     "check nothing; print a table of the JSON reports saved there"},
+    {'d', "device", OPTION_TEXT, AT(device.device), "DEVICE", "every usable one", 0, 0,
+     "number, UUID, or part of the name or driver, as 'parvin devices' lists them"},
+};
+#undef AT
+
+static const struct option_group conform_groups[] = {
+    OPTION_OWN(conform_rows),
+    OPTION_GROUP(driver_rows, struct conform_options, device),
+    OPTION_GROUP(json_rows, struct conform_options, common),
+    OPTION_GROUP(common_rows, struct conform_options, common),
+};
+
+static const struct conform_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 struct conform {
     struct app *app;
@@ -18,10 +65,11 @@ struct conform {
 /* The command line that runs this row alone. Names of cases hold no quotes. */
 static void reproduce(const struct conform *c, const struct pv_conform_row *row, char *out, size_t size)
 {
-    const struct options *o = &c->app->options;
+    const struct conform_options *o = options_of(c->app);
     snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s",
              c->info->uuid, row->variant, row->kernel, row->name, (unsigned long long)c->seed,
-             o->plan ? " --plan " : "", o->plan ? o->plan : "", o->validation ? " --validation" : "");
+             o->device.plan ? " --plan " : "", o->device.plan ? o->device.plan : "",
+             o->device.validation ? " --validation" : "");
 }
 
 static void on_row(void *user, const struct pv_conform_row *row)
@@ -32,7 +80,7 @@ static void on_row(void *user, const struct pv_conform_row *row)
     if (failed)
         reproduce(c, row, command, sizeof command);
     conform_report_row(c->device, row, c->seed, failed ? command : NULL);
-    if (c->app->options.json || (!failed && !c->app->options.verbose))
+    if (c->app->common->json || (!failed && !c->app->common->verbose))
         return;
     printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
            row->skipped  ? "skip"
@@ -62,16 +110,16 @@ static void temporary_path(char *out, size_t size)
 static enum pv_status rounds(struct conform *c, struct pv_context *context, uint32_t index,
                              struct pv_conform_result *total)
 {
-    const struct options *o = &c->app->options;
+    const struct conform_options *o = options_of(c->app);
     char temporary[4096];
     temporary_path(temporary, sizeof temporary);
     const double until = console_seconds() + o->minutes * 60;
     enum pv_status status;
     do {
         struct pv_conform_params params = {.filter = o->filter,
-                                           .variant = o->variant ? o->variant
-                                                      : o->plan  ? "plan"
-                                                                 : NULL,
+                                           .variant = o->variant       ? o->variant
+                                                      : o->device.plan ? "plan"
+                                                                       : NULL,
                                            .seed = c->seed,
                                            .quick = o->quick};
         struct pv_conform_result result = {0};
@@ -94,20 +142,20 @@ static enum pv_status rounds(struct conform *c, struct pv_context *context, uint
 static enum pv_status check_device(struct app *app, struct pv_context *context, uint32_t index,
                                    json_t *devices, struct pv_conform_result *total)
 {
-    const struct options *o = &app->options;
+    const struct conform_options *o = options_of(app);
     struct conform c = {.app = app, .seed = o->seed ? o->seed : 1};
     struct pv_conform_result result = {0};
     const double start = console_seconds();
     c.info = pv_context_device_info(context, index);
     c.device = conform_report_device(c.info, c.seed, o->quick);
     json_array_append_new(devices, c.device);
-    if (!o->json)
+    if (!o->common.json)
         printf("%s (%s), seed %llu\n", c.info->name, c.info->driver, (unsigned long long)c.seed);
     const uint64_t first = c.seed;
     const enum pv_status status = rounds(&c, context, index, &result);
     json_put_count(c.device, "rounds", c.seed - first);
     json_put_number(c.device, "seconds", console_seconds() - start);
-    if (!o->json) {
+    if (!o->common.json) {
         conform_report_tallies(c.device, stdout);
         printf("%s: %u passed, %u failed, %u skipped", c.info->name, result.n_passed, result.n_failed,
                result.n_skipped);
@@ -125,9 +173,9 @@ static enum pv_status check_device(struct app *app, struct pv_context *context, 
 static void on_compiled(void *user, const struct pv_compile_row *row)
 {
     struct conform *c = user;
-    const struct options *o = &c->app->options;
+    const struct conform_options *o = options_of(c->app);
     compile_report_row(c->device, row);
-    if (o->json || (row->compiled && !o->verbose))
+    if (o->common.json || (row->compiled && !o->common.verbose))
         return;
     if (!row->compiled) {
         printf("  FAILED %s [%s]: %s\n", row->shader, row->variant, row->detail);
@@ -148,7 +196,7 @@ static void print_rises(const struct app *app, const json_t *device)
     const char *before = json_string_value(json_object_get(device, "against"));
     if (!before)
         return;
-    for (size_t i = 0; i < n && (i < SHOWN || app->options.verbose); i++)
+    for (size_t i = 0; i < n && (i < SHOWN || app->common->verbose); i++)
         printf("  rise: %s\n", json_string_value(json_array_get(rises, i)));
     printf("  %zu numbers rose against the saved report", n);
     if (strcmp(before, json_string_value(json_object_get(device, "driver"))) != 0)
@@ -159,24 +207,24 @@ static void print_rises(const struct app *app, const json_t *device)
 static enum pv_status compile_device(struct app *app, struct pv_context *context, uint32_t index,
                                      json_t *devices, struct pv_conform_result *total)
 {
-    const struct options *o = &app->options;
+    const struct conform_options *o = options_of(app);
     struct conform c = {.app = app, .info = pv_context_device_info(context, index)};
     const struct pv_conform_params params = {.filter = o->filter,
-                                             .variant = o->variant ? o->variant
-                                                        : o->plan  ? "plan"
-                                                                   : NULL,
+                                             .variant = o->variant       ? o->variant
+                                                        : o->device.plan ? "plan"
+                                                                         : NULL,
                                              .quick = o->quick};
     struct pv_compile_result result = {0};
     const double start = console_seconds();
     c.device = compile_report_device(c.info);
     json_array_append_new(devices, c.device);
-    if (!o->json)
+    if (!o->common.json)
         printf("%s (%s)\n", c.info->name, c.info->driver);
     enum pv_status status = pv_conform_compile(context, index, &params, on_compiled, &c, &result);
     compile_report_finish(c.device, console_seconds() - start);
     if (!status && o->against)
         status = compile_report_against(&app->console, o->against, c.device);
-    if (!o->json) {
+    if (!o->common.json) {
         compile_report_table(c.device, stdout);
         print_rises(app, c.device);
         printf("%s: %u pipelines built, %u failed, %d spill\n", c.info->name, result.n_compiled,
@@ -211,7 +259,7 @@ static enum pv_status list_device(struct app *app, struct pv_context *context, u
     json_put_string(object, "name", info->name);
     json_put(object, "variants", list);
     json_array_append_new(devices, object);
-    if (app->options.json)
+    if (app->common->json)
         return status;
     printf("%s (%s)\n", info->name, info->driver);
     json_array_foreach(list, i, v)
@@ -240,22 +288,22 @@ static enum pv_status verdict(struct app *app, const struct pv_conform_result *t
 static enum pv_status one_device(struct app *app, struct pv_context *context, uint32_t index, json_t *devices,
                                  struct pv_conform_result *total)
 {
-    if (app->options.list_variants)
+    if (options_of(app)->list_variants)
         return list_device(app, context, index, devices);
-    return app->options.compile_only ? compile_device(app, context, index, devices, total)
-                                     : check_device(app, context, index, devices, total);
+    return options_of(app)->compile_only ? compile_device(app, context, index, devices, total)
+                                         : check_device(app, context, index, devices, total);
 }
 
 /* The devices to check: the one that --device names, or every one that can do what is asked. */
 static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
 {
-    const bool compile_only = app->options.compile_only;
+    const bool compile_only = options_of(app)->compile_only;
     struct pv_conform_result total = {0};
     uint32_t only = UINT32_MAX, n_checked = 0;
     enum pv_status status = PV_OK, worst = PV_OK;
-    if (app->options.device)
-        status = (compile_only ? pv_context_find_compiler
-                               : pv_context_find_device)(setup->context, app->options.device, &only);
+    if (options_of(app)->device.device)
+        status = (compile_only ? pv_context_find_compiler : pv_context_find_device)(
+            setup->context, options_of(app)->device.device, &only);
     for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
         const struct pv_device_info *info = pv_context_device_info(setup->context, i);
         if (only != UINT32_MAX ? i != only : !(compile_only ? info->compiles : info->usable))
@@ -270,13 +318,13 @@ static enum pv_status check_all(struct app *app, struct setup *setup, json_t *de
         console_error(&app->console, "no usable Vulkan device; 'parvin devices' says why");
         return PV_ERR_NO_DEVICE;
     }
-    return app->options.list_variants ? PV_OK : verdict(app, &total);
+    return options_of(app)->list_variants ? PV_OK : verdict(app, &total);
 }
 
 /* The files that were asked for; written for failed runs too. */
 static enum pv_status write_reports(struct app *app, const json_t *report)
 {
-    const struct options *o = &app->options;
+    const struct conform_options *o = options_of(app);
     enum pv_status status = PV_OK;
     if (o->junit)
         status = conform_report_junit(&app->console, o->junit, report);
@@ -285,23 +333,23 @@ static enum pv_status write_reports(struct app *app, const json_t *report)
     return status;
 }
 
-int cmd_conform(struct app *app)
+static int cmd_conform(struct app *app)
 {
-    struct setup setup = {0};
-    if (app->options.against && !app->options.compile_only) {
+    struct setup setup = {.device_options = &options_of(app)->device};
+    if (options_of(app)->against && !options_of(app)->compile_only) {
         console_error(&app->console, "--against goes with --compile-only");
         return EXIT_USAGE;
     }
-    if (app->options.compile_only && (app->options.junit || app->options.minutes > 0)) {
+    if (options_of(app)->compile_only && (options_of(app)->junit || options_of(app)->minutes > 0)) {
         console_error(&app->console, "--compile-only runs nothing: no --junit, no --minutes");
         return EXIT_USAGE;
     }
-    if (app->options.table)
-        return app_fail(app, conform_report_folder(&app->console, app->options.table, stdout));
+    if (options_of(app)->table)
+        return app_fail(app, conform_report_folder(&app->console, options_of(app)->table, stdout));
     json_t *report = json_object(), *devices = json_array();
     json_put(report, "parvin", json_string(PV_VERSION));
     json_put(report, "devices", devices);
-    if (app->options.minutes > 0)
+    if (options_of(app)->minutes > 0)
         console_watch_interrupt();
     enum pv_status status = setup_context(app, &setup);
     if (!status)
@@ -311,11 +359,11 @@ int cmd_conform(struct app *app)
         const int written = app_fail(app, write_reports(app, report));
         code = code ? code : written;
     }
-    if (app->options.json && (!status || status == PV_ERR_CHECK)) {
-        if (!app->options.verbose)
+    if (app->common->json && (!status || status == PV_ERR_CHECK)) {
+        if (!app->common->verbose)
             conform_report_shorten(report);
-        const int printed = app->options.compile_only ? json_finish_flat(&app->console, report)
-                                                      : json_finish(&app->console, report);
+        const int printed = options_of(app)->compile_only ? json_finish_flat(&app->console, report)
+                                                          : json_finish(&app->console, report);
         code = code ? code : printed;
     } else {
         json_decref(report);
@@ -323,3 +371,22 @@ int cmd_conform(struct app *app)
     status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);
 }
+
+const struct command command_conform = {
+    .name = "conform",
+    .argument = NULL,
+    .summary = "Check every kernel on every device against the CPU reference",
+    .about =
+        "Runs each case in every variant of the plan that the device can be forced into. Prints what failed, with the\n"
+        "command that repeats it, and a line per kernel; -v prints every case (and puts it into --json). Exit 1 if anything\n"
+        "failed.",
+    .examples = "  parvin conform\n"
+                "  parvin conform --quick --junit report.xml\n"
+                "  parvin conform --device llvmpipe --filter ffn --variant texel-odd -v\n"
+                "  parvin conform --minutes 60 --json > report.json\n"
+                "  parvin conform --compile-only --against docs/devices\n",
+    .groups = conform_groups,
+    .n_groups = sizeof conform_groups / sizeof conform_groups[0],
+    .options_bytes = sizeof(struct conform_options),
+    .run = cmd_conform,
+};

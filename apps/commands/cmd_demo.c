@@ -7,7 +7,25 @@
 #include "decode_bench.h"
 #include "generate.h"
 #include "reports/report.h"
-#include "setup.h"
+#include "cli/setup.h"
+#include "commands/commands.h"
+
+struct demo_options {
+    struct common_options common;
+    struct device_options device;
+    struct model_options model;
+};
+
+static const struct option_group demo_groups[] = {
+    OPTION_GROUP(device_rows, struct demo_options, device),
+    OPTION_GROUP(driver_rows, struct demo_options, device),
+    OPTION_GROUP(common_rows, struct demo_options, common),
+};
+
+static const struct demo_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 enum {
     DEMO_CLUSTERS = 96,
@@ -39,7 +57,8 @@ static void heading(const char *text)
 static enum pv_status choose_clusters_path(struct demo *demo)
 {
     char folder[4000];
-    const char *cache = demo->app->options.no_cache ? NULL : setup_cache_dir(folder, sizeof folder);
+    const char *cache =
+        options_of(demo->app)->device.no_cache ? NULL : setup_cache_dir(folder, sizeof folder);
     if (!cache || access(cache, W_OK) != 0) {
         const char *tmp = getenv("TMPDIR");
         snprintf(folder, sizeof folder, "%s/parvin-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
@@ -215,7 +234,7 @@ static enum pv_status time_it(struct demo *demo)
 
 static void where_next(const struct demo *demo)
 {
-    const char *program = demo->app->program;
+    const char *program = demo->app->argv0;
     heading("where to go next");
     printf("%s run %s \\\n    -c %s -p 'The fox said'\n", program, demo->model_path, demo->clusters_path);
     printf("%s fit MODEL.gguf --text BOOK.txt      clusters for a model of yours\n", program);
@@ -244,11 +263,13 @@ static enum pv_status start(struct demo *demo)
     return PV_OK;
 }
 
-int cmd_demo(struct app *app)
+static int cmd_demo(struct app *app)
 {
     static enum pv_status (*const steps[])(struct demo *) = {start,    fit,        reopen_with_clusters,
                                                              evaluate, write_tale, time_it};
-    struct demo demo = {.app = app};
+    struct demo demo = {
+        .app = app,
+        .setup = {.device_options = &options_of(app)->device, .model_options = &options_of(app)->model}};
     enum pv_status status = PV_OK;
     const double started = console_seconds();
     console_watch_interrupt();
@@ -266,3 +287,15 @@ int cmd_demo(struct app *app)
     status = setup_close(app, &demo.setup);
     return code ? code : app_fail(app, status);
 }
+
+const struct command command_demo = {
+    .name = "demo",
+    .argument = NULL,
+    .summary = "Fit, evaluate, generate and time the model that comes with Parvin, in about a minute",
+    .about = NULL,
+    .examples = "  parvin demo\n",
+    .groups = demo_groups,
+    .n_groups = sizeof demo_groups / sizeof demo_groups[0],
+    .options_bytes = sizeof(struct demo_options),
+    .run = cmd_demo,
+};

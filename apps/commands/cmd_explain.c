@@ -4,6 +4,44 @@
 
 #include "reports/explain_page.h"
 #include "view.h"
+#include "commands/commands.h"
+
+struct explain_options {
+    struct common_options common;
+    struct device_options device;
+    struct model_options model;
+    struct view_options view;
+    const char *out, *text, *trace;
+    uint64_t tokens;
+};
+
+#define AT(field) offsetof(struct explain_options, field)
+static const struct option explain_rows[] = {
+    {'o', "out", OPTION_TEXT, AT(out), "FILE", "explain.html", 0, 0, "the page to write"},
+    {0, "trace", OPTION_TEXT, AT(trace), "FILE", NULL, 0, 0,
+     "write every token's clusters, router margins and times to a file"},
+    {0, "text", OPTION_TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+     "text for the model to read ('-': standard input)"},
+    {0, "tokens", OPTION_U64, AT(tokens), "N", "all", 1, 1e12, "tokens of the text at most"},
+};
+#undef AT
+
+static const struct option_group explain_groups[] = {
+    OPTION_OWN(explain_rows),
+    OPTION_GROUP(style_rows, struct explain_options, view),
+    OPTION_GROUP(clusters_rows, struct explain_options, model),
+    OPTION_GROUP(ctx_rows, struct explain_options, model),
+    OPTION_GROUP(ffn_act_rows, struct explain_options, model),
+    OPTION_GROUP(device_rows, struct explain_options, device),
+    OPTION_GROUP(split_rows, struct explain_options, device),
+    OPTION_GROUP(driver_rows, struct explain_options, device),
+    OPTION_GROUP(common_rows, struct explain_options, common),
+};
+
+static const struct explain_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 struct explain {
     struct observed observed;
@@ -63,7 +101,7 @@ static enum pv_status write_page(struct app *app, struct explain *e, const char 
     const struct pv_trace_header *h = pv_heat_header(e->observed.heat);
     struct explain_page page = {.observed = &e->observed, .spots = e->spots};
     double *ratios = calloc(3 * (size_t)h->n_layers, sizeof *ratios);
-    enum pv_status status = view_style(app, &page.palette, &page.light);
+    enum pv_status status = view_style(app, &options_of(app)->view, &page.palette, &page.light);
     for (uint32_t l = 0; ratios && l < h->n_layers; l++) {
         const double *sums = e->sums + l;
         ratios[l] = share(sums[0], sums[h->n_layers]);
@@ -81,10 +119,17 @@ static enum pv_status write_page(struct app *app, struct explain *e, const char 
     return status;
 }
 
-int cmd_explain(struct app *app)
+static int cmd_explain(struct app *app)
 {
-    const char *path = app->options.out ? app->options.out : "explain.html";
-    struct explain e = {.observed = {.begin = make_tables, .see = see, .user = &e}};
+    const char *path = options_of(app)->out ? options_of(app)->out : "explain.html";
+    const struct explain_options *o = options_of(app);
+    struct explain e = {.observed = {.text_path = o->text,
+                                     .trace_path = o->trace,
+                                     .n_most = o->tokens,
+                                     .begin = make_tables,
+                                     .see = see,
+                                     .user = &e,
+                                     .setup = {.device_options = &o->device, .model_options = &o->model}}};
     enum pv_status status = observe_text(app, OBSERVE_ALL, &e.observed), closed;
     if (!status)
         status = write_page(app, &e, path);
@@ -96,3 +141,17 @@ int cmd_explain(struct app *app)
     free(e.sums);
     return app_fail(app, status ? status : closed);
 }
+
+const struct command command_explain = {
+    .name = "explain",
+    .argument = "MODEL.gguf",
+    .summary = "Write a web page on what each cluster is for",
+    .about =
+        "Reads a text and tells, for every cluster: size, use, neighbours, the tokens and contexts that pick it. The\n"
+        "page stands alone.",
+    .examples = "  parvin explain model.gguf -c model.clusters.gguf --text book.txt -o explain.html\n",
+    .groups = explain_groups,
+    .n_groups = sizeof explain_groups / sizeof explain_groups[0],
+    .options_bytes = sizeof(struct explain_options),
+    .run = cmd_explain,
+};

@@ -3,7 +3,74 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "calibration.h"
+#include "cli/calibration.h"
+#include "commands/commands.h"
+
+struct fit_options {
+    struct common_options common;
+    struct device_options device;
+    struct model_options model;
+    const char *out, *capture, *text, *learn_on, *method, *space, *router;
+    uint32_t n_clusters, thin, restarts, rounds, iters, epochs, threads;
+    double density, max_ppl_rise, active_share;
+    uint64_t tokens, seed;
+};
+
+#define AT(field) offsetof(struct fit_options, field)
+static const struct option fit_rows[] = {
+    {'o', "out", OPTION_TEXT, AT(out), "FILE", "MODEL.clusters.gguf", 0, 0, "the cluster file to write"},
+    {0, "capture", OPTION_TEXT, AT(capture), "FILE", NULL, 0, 0,
+     "learn from a file that 'parvin capture' or 'parvin merge' wrote, instead of a text"},
+    {0, "text", OPTION_TEXT, AT(text), "FILE", "written by the model", 0, 0,
+     "text to learn from, like the text to be generated later ('-': standard input)"},
+    {'k', "n-clusters", OPTION_AUTO, AT(n_clusters), "K|auto", "256, fewer on small texts", 1, 65536,
+     "clusters per layer; auto tries what keeps most energy in the bytes that the density stands for"},
+    {0, "clusters", OPTION_MOVED, 0, NULL, NULL, 0, 0, "the number of clusters is -k K or --n-clusters K"},
+    {0, "density", OPTION_SHARE, AT(density), "SHARE", "0.2, or what --max-ppl-rise finds", 0.001, 1,
+     "share of all feed-forward neurons to compute, spread over the layers: 0.2 or 20%"},
+    {0, "max-ppl-rise", OPTION_SHARE, AT(max_ppl_rise), "SHARE", NULL, 0.0001, 100,
+     "search for the lowest density at which perplexity rises by no more, 1% or 0.01, on calibration text kept out of all learning"},
+    {0, "active-share", OPTION_SHARE, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
+     "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
+    {0, "tokens", OPTION_U64, AT(tokens), "N", "all; 65536 without --text", 1, 1e12,
+     "calibration tokens at most, spread over the text"},
+    {0, "thin", OPTION_U32, AT(thin), "R", "no thinning", 1, 1048576,
+     "run R times as many tokens and keep one in R: more of the text for the same memory"},
+    {0, "method", OPTION_TEXT, AT(method), "NAME", "parvin", 0, 0,
+     "parvin; or a baseline, k-means or k-modes: clusters of bit patterns, the neurons most often active"},
+    {0, "space", OPTION_TEXT, AT(space), "NAME", "contribution", 0, 0,
+     "what parvin clusters: contribution, pattern (bits), input (of the router) or mask (what masks keep)"},
+    {0, "router", OPTION_TEXT, AT(router), "NAME", "linear", 0, 0,
+     "linear (softmax regression), low-rank (two smaller matrices) or centroid (nearest mean input)"},
+    {0, "restarts", OPTION_U32, AT(restarts), "N", "1", 1, 1000,
+     "cluster this often from other seeds and keep the best"},
+    {0, "rounds", OPTION_U32, AT(rounds), "N", "2", 0, 100,
+     "rounds of refining the router for the energy its masks keep"},
+    {0, "iters", OPTION_U32, AT(iters), "N", "20", 1, 10000, "clustering iterations at most"},
+    {0, "epochs", OPTION_U32, AT(epochs), "N", "12", 1, 10000, "passes over the tokens to train the router"},
+    {0, "learn-on", OPTION_TEXT, AT(learn_on), "PLACE", "by the device's plan", 0, 0,
+     "device or cpu: where clusters and router are learned"},
+    {0, "threads", OPTION_U32, AT(threads), "N", "all cores", 1, 1024, "host threads"},
+    {0, "seed", OPTION_U64, AT(seed), "N", "1", 0, OPTION_U64_MAX,
+     "seed of clustering, router and the model's own text"},
+};
+#undef AT
+
+static const struct option_group fit_groups[] = {
+    OPTION_OWN(fit_rows),
+    OPTION_GROUP(ctx_rows, struct fit_options, model),
+    OPTION_GROUP(ffn_act_rows, struct fit_options, model),
+    OPTION_GROUP(device_rows, struct fit_options, device),
+    OPTION_GROUP(split_rows, struct fit_options, device),
+    OPTION_GROUP(driver_rows, struct fit_options, device),
+    OPTION_GROUP(json_rows, struct fit_options, common),
+    OPTION_GROUP(common_rows, struct fit_options, common),
+};
+
+static const struct fit_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 /* Masked kernels read scattered rows: a gain below this share of the bytes is not certain. */
 static const double GAINS_UP_TO = 0.9;
@@ -17,8 +84,8 @@ struct fit {
 /* MODEL.gguf -> MODEL.clusters.gguf, beside it, unless --out says otherwise. */
 static enum pv_status choose_paths(struct app *app, struct fit *fit)
 {
-    const struct options *o = &app->options;
-    const char *model = o->argument, *dot = strrchr(model, '.');
+    const struct fit_options *o = options_of(app);
+    const char *model = o->common.argument, *dot = strrchr(model, '.');
     int n;
     if (o->out) {
         n = snprintf(fit->out_path, sizeof fit->out_path, "%s", o->out);
@@ -51,7 +118,7 @@ static bool choose_method(struct app *app, struct pv_fit_params *params)
     static const char *const methods[] = {"parvin", "k-means", "k-modes", NULL};
     static const char *const spaces[] = {"contribution", "pattern", "input", "mask", NULL};
     static const char *const routers[] = {"linear", "centroid", "low-rank", NULL};
-    const struct options *o = &app->options;
+    const struct fit_options *o = options_of(app);
     const int method = choose(app, "method", o->method, methods),
               space = choose(app, "space", o->space, spaces),
               router = choose(app, "router", o->router, routers);
@@ -72,9 +139,9 @@ static bool choose_method(struct app *app, struct pv_fit_params *params)
 /* A capture file has text and windows in it already. */
 static enum pv_status check_options(struct app *app)
 {
-    const struct options *o = &app->options;
+    const struct fit_options *o = options_of(app);
     struct pv_fit_params unused = {0};
-    if (!learn_place(app, &unused.learn_on) || !choose_method(app, &unused))
+    if (!learn_place(app, o->learn_on, &unused.learn_on) || !choose_method(app, &unused))
         return PV_ERR_ARG;
     if (o->density > 0 && o->max_ppl_rise > 0) {
         console_error(&app->console, "--max-ppl-rise searches for the density: give one or the other");
@@ -84,8 +151,8 @@ static enum pv_status check_options(struct app *app)
         console_error(&app->console, "--max-ppl-rise runs the model: with --capture, give its --text too");
         return PV_ERR_ARG;
     }
-    if (o->capture &&
-        ((o->text && !(o->max_ppl_rise > 0)) || o->tokens || o->thin || o->ctx || o->active_share > 0)) {
+    if (o->capture && ((o->text && !(o->max_ppl_rise > 0)) || o->tokens || o->thin || o->model.ctx ||
+                       o->active_share > 0)) {
         console_error(&app->console, "--capture stands for --text, --tokens, --thin, --ctx and "
                                      "--active-share: leave those out");
         return PV_ERR_ARG;
@@ -99,7 +166,8 @@ static enum pv_status start(struct app *app, struct fit *fit)
     if (!status)
         status = check_options(app);
     if (!status)
-        status = calibration_open(app, app->options.capture && !app->options.text, &fit->from);
+        status = calibration_open(app, options_of(app)->text,
+                                  options_of(app)->capture && !options_of(app)->text, &fit->from);
     return status;
 }
 
@@ -169,7 +237,7 @@ static int print_json(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
     json_t *object = json_object();
-    json_put_string(object, "model", app->options.argument);
+    json_put_string(object, "model", app->common->argument);
     json_put_string(object, "out", fit->out_path);
     json_put_string(object, "device", fit->from.setup.device_names);
     json_put_count(object, "tokens", r->n_tokens);
@@ -183,8 +251,8 @@ static int print_json(struct app *app, const struct fit *fit)
     json_put_number(object, "precision", r->precision);
     json_put_number(object, "recall", r->recall);
     json_put_number(object, "energy_kept", r->energy_kept);
-    if (app->options.max_ppl_rise > 0) {
-        json_put_number(object, "max_ppl_rise", app->options.max_ppl_rise);
+    if (options_of(app)->max_ppl_rise > 0) {
+        json_put_number(object, "max_ppl_rise", options_of(app)->max_ppl_rise);
         json_put_number(object, "ppl_dense", r->ppl_dense);
         json_put_number(object, "ppl_routed", r->ppl_routed);
         json_put_number(object, "ppl_rise", r->ppl_rise);
@@ -206,7 +274,7 @@ static void print_search(const struct app *app, const struct pv_fit_result *r)
         "perplexity %.3f dense, %.3f routed on %llu tokens kept out of all learning: rise %.2f %% (+- %.2f), "
         "asked for at most %.4g %%\n",
         r->ppl_dense, r->ppl_routed, (unsigned long long)r->n_ppl_tokens, 100 * r->ppl_rise,
-        100 * r->ppl_rise_error, 100 * app->options.max_ppl_rise);
+        100 * r->ppl_rise_error, 100 * options_of(app)->max_ppl_rise);
     if (r->bytes_share > GAINS_UP_TO)
         printf("this model is not sparse enough to gain at that rise: with the router a token reads %.0f %% "
                "of the "
@@ -230,11 +298,11 @@ static int print_result(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
     note_tries(app, r);
-    if (app->options.json)
+    if (app->common->json)
         return print_json(app, fit);
     printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
            (unsigned long long)r->n_tokens, r->resumed ? " (resumed)" : "");
-    if (app->options.max_ppl_rise > 0)
+    if (options_of(app)->max_ppl_rise > 0)
         print_search(app, r);
     printf("held-out tokens: density %.3f, %.2f %% of the energy kept, precision %.3f, recall %.3f, router "
            "%.1f %% accurate\n",
@@ -247,7 +315,7 @@ static int print_result(struct app *app, const struct fit *fit)
     if (r->n_tries)
         printf("%.1f tries, ", r->seconds_tries);
     printf("%.1f clusters, %.1f router, ", r->seconds_cluster, r->seconds_router);
-    if (app->options.max_ppl_rise > 0)
+    if (options_of(app)->max_ppl_rise > 0)
         printf("%.1f budget, ", r->seconds_budget);
     printf("%.1f refinement, %.1f masks, %.1f writing\n", r->seconds_refine, r->seconds_masks,
            r->seconds_writing);
@@ -267,17 +335,17 @@ static void say_how_to_go_on(struct app *app, const struct fit *fit)
                      fit->out_path);
 }
 
-int cmd_fit(struct app *app)
+static int cmd_fit(struct app *app)
 {
-    const struct options *o = &app->options;
-    struct fit fit = {0};
+    const struct fit_options *o = options_of(app);
+    struct fit fit = {.from.setup = {.device_options = &o->device, .model_options = &o->model}};
     console_watch_interrupt();
     enum pv_status status = start(app, &fit);
     if (!status && console_interrupted())
         status = PV_ERR_INTERRUPTED;
     if (!status) {
         struct pv_fit_params params = {
-            .n_clusters = o->clusters,
+            .n_clusters = o->n_clusters,
             .density = o->density,
             .max_ppl_rise = o->max_ppl_rise,
             .active_share = o->active_share,
@@ -291,7 +359,7 @@ int cmd_fit(struct app *app)
             .resume_path = fit.resume_path,
             .progress = console_progress(&app->console),
         };
-        (void)learn_place(app, &params.learn_on);
+        (void)learn_place(app, o->learn_on, &params.learn_on);
         (void)choose_method(app, &params);
         status = pv_fit(fit.from.setup.engine, fit.from.tokens, fit.from.n_tokens, fit.out_path, &params,
                         &fit.result);
@@ -305,3 +373,21 @@ int cmd_fit(struct app *app)
     status = calibration_close(app, &fit.from);
     return code ? code : app_fail(app, status);
 }
+
+const struct command command_fit = {
+    .name = "fit",
+    .argument = "MODEL.gguf",
+    .summary = "Learn clusters and their router from a text",
+    .about =
+        "Runs the model over the text, groups its activation patterns into clusters, chooses the neurons each cluster\n"
+        "computes, and trains the router that names a token's cluster. Interrupted by Ctrl-C it leaves OUT.resume; the\n"
+        "same command goes on from there.",
+    .examples = "  parvin fit model.gguf --text book.txt -o model.clusters.gguf\n"
+                "  parvin fit model.gguf --text book.txt -k 1024 --density 0.1\n"
+                "  parvin fit model.gguf --text book.txt -k auto --max-ppl-rise 1%\n"
+                "  xzcat book.txt.xz | parvin fit model.gguf --text - --tokens 100000\n",
+    .groups = fit_groups,
+    .n_groups = sizeof fit_groups / sizeof fit_groups[0],
+    .options_bytes = sizeof(struct fit_options),
+    .run = cmd_fit,
+};

@@ -8,8 +8,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "output.h"
-#include "setup.h"
+#include "cli/output.h"
+#include "cli/setup.h"
+#include "commands/commands.h"
+
+struct info_options {
+    struct common_options common;
+    struct model_options model;
+};
+
+static const struct option_group info_groups[] = {
+    OPTION_GROUP(ffn_act_rows, struct info_options, model),
+    OPTION_GROUP(json_rows, struct info_options, common),
+    OPTION_GROUP(common_rows, struct info_options, common),
+};
+
+static const struct info_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 static void print_line(void *user, const char *text)
 {
@@ -44,10 +61,10 @@ static int model_json(struct app *app, const struct pv_model *model)
     const struct pv_hparams *h = pv_model_hparams(model);
     json_t *object = json_object();
     char fingerprint[24] = "";
-    if (app->options.verbose) /* it reads every feed-forward weight */
+    if (app->common->verbose) /* it reads every feed-forward weight */
         snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)pv_model_fingerprint(model));
     json_put(object, "kind", json_string("model"));
-    json_put_string(object, "file", app->options.argument);
+    json_put_string(object, "file", app->common->argument);
     json_put_string(object, "name", h->name);
     json_put_string(object, "arch", h->arch);
     json_put_count(object, "n_params", pv_model_n_params(model));
@@ -107,7 +124,7 @@ static int clusters_json(struct app *app, const struct pv_clusters *clusters)
     char fingerprint[24];
     snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)c->fingerprint);
     json_put(object, "kind", json_string("clusters"));
-    json_put_string(object, "file", app->options.argument);
+    json_put_string(object, "file", app->common->argument);
     json_put_count(object, "n_layers", c->n_layers);
     json_put_count(object, "n_clusters", c->n_clusters);
     json_put_count(object, "d_model", c->d_model);
@@ -130,9 +147,9 @@ static int clusters_json(struct app *app, const struct pv_clusters *clusters)
 
 static int info_clusters(struct app *app, const struct pv_clusters *clusters)
 {
-    if (app->options.json)
+    if (app->common->json)
         return clusters_json(app, clusters);
-    if (app->options.verbose)
+    if (app->common->verbose)
         pv_clusters_describe(clusters, print_line, NULL);
     else
         print_clusters(clusters);
@@ -141,9 +158,9 @@ static int info_clusters(struct app *app, const struct pv_clusters *clusters)
 
 static int info_model(struct app *app, const struct pv_model *model)
 {
-    if (app->options.json)
+    if (app->common->json)
         return model_json(app, model);
-    if (app->options.verbose)
+    if (app->common->verbose)
         pv_model_describe(model, print_line, NULL);
     else
         print_model(model);
@@ -186,7 +203,7 @@ static int capture_json(struct app *app, const struct pv_capture_info *c)
     char fingerprint[24];
     snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)c->fingerprint);
     json_put(object, "kind", json_string("capture"));
-    json_put_string(object, "file", app->options.argument);
+    json_put_string(object, "file", app->common->argument);
     json_put_count(object, "n_layers", c->n_layers);
     json_put_count(object, "d_model", c->d_model);
     json_put_count(object, "d_ffn", c->d_ffn);
@@ -207,10 +224,10 @@ static int capture_json(struct app *app, const struct pv_capture_info *c)
 static int info_capture(struct app *app, const struct pv_log *log)
 {
     struct pv_capture_info c;
-    const enum pv_status status = pv_capture_read_info(app->options.argument, log, &c);
+    const enum pv_status status = pv_capture_read_info(app->common->argument, log, &c);
     if (status)
         return app_fail(app, status);
-    if (app->options.json)
+    if (app->common->json)
         return capture_json(app, &c);
     printf("capture        %u layers; width %u, %u neurons\n", c.n_layers, c.d_model, c.d_ffn);
     printf("part           %u of %u: %u of %u windows of %u tokens\n", c.shard + 1, c.n_shards, c.n_captured,
@@ -228,23 +245,36 @@ static int info_capture(struct app *app, const struct pv_log *log)
     return EXIT_GOOD;
 }
 
-int cmd_info(struct app *app)
+static int cmd_info(struct app *app)
 {
-    struct setup setup = {0};
+    struct setup setup = {.model_options = &options_of(app)->model};
     struct pv_log log = console_log(&app->console);
     enum pv_status status;
     int code;
     char head[4096];
-    const size_t n = read_head(app->options.argument, head, sizeof head);
+    const size_t n = read_head(app->common->argument, head, sizeof head);
     if (looks_like_capture(head, n))
         return info_capture(app, &log);
     if (looks_like_clusters(head, n)) {
-        status = pv_clusters_open(app->options.argument, &log, &setup.clusters);
+        status = pv_clusters_open(app->common->argument, &log, &setup.clusters);
         code = status ? app_fail(app, status) : info_clusters(app, setup.clusters);
     } else {
-        status = setup_model(app, app->options.argument, &setup);
+        status = setup_model(app, app->common->argument, &setup);
         code = status ? app_fail(app, status) : info_model(app, setup.model);
     }
     (void)setup_close(app, &setup);
     return code;
 }
+
+const struct command command_info = {
+    .name = "info",
+    .argument = "FILE.gguf",
+    .summary = "Say what is in a model, a cluster file or a capture file",
+    .about = "-v lists every key and tensor of a model, every layer of a cluster file.",
+    .examples = "  parvin info models/fables-5m-f16.gguf\n"
+                "  parvin info -v my.clusters.gguf\n",
+    .groups = info_groups,
+    .n_groups = sizeof info_groups / sizeof info_groups[0],
+    .options_bytes = sizeof(struct info_options),
+    .run = cmd_info,
+};

@@ -6,8 +6,77 @@
 
 #include "generate.h"
 #include "observe.h"
-#include "setup.h"
+#include "cli/setup.h"
 #include "watch.h"
+#include "commands/commands.h"
+
+struct run_options {
+    struct common_options common;
+    struct device_options device;
+    struct model_options model;
+    struct view_options view;
+    const char *prompt, *prompt_file, *trace, *trace_format;
+    uint32_t n_predict, top_k, repeat_last;
+    double temp, top_p, min_p, repeat_penalty;
+    uint64_t seed;
+    bool prefill_dense, ignore_eos, oracle;
+};
+
+#define AT(field) offsetof(struct run_options, field)
+static const struct option run_rows[] = {
+    {'p', "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "what to continue ('-': standard input)"},
+    {'f', "file", OPTION_TEXT, AT(prompt_file), "FILE", NULL, 0, 0,
+     "read the prompt from a file ('-': standard input)"},
+    {'n', "n-predict", OPTION_U32, AT(n_predict), "N", "128", 0, OPTION_U32_MAX,
+     "tokens to generate at most"},
+    {0, "temp", OPTION_REAL, AT(temp), "T", "0.8", 0, 100, "temperature; 0: always the likeliest token"},
+    {0, "top-k", OPTION_U32, AT(top_k), "K", "40", 0, OPTION_U32_MAX,
+     "choose among the K likeliest tokens; 0: off"},
+    {0, "top-p", OPTION_REAL, AT(top_p), "P", "0.95", 0, 1,
+     "choose among the likeliest tokens of total probability P; 0: off"},
+    {0, "min-p", OPTION_REAL, AT(min_p), "P", "0.05", 0, 1,
+     "drop tokens less likely than P times the likeliest; 0: off"},
+    {0, "repeat-penalty", OPTION_REAL, AT(repeat_penalty), "R", "1", 0, 100,
+     "divide the odds of recently used tokens by R; 1: off"},
+    {0, "repeat-last", OPTION_U32, AT(repeat_last), "N", "64", 1, OPTION_U32_MAX,
+     "how many tokens count as recent"},
+    {0, "seed", OPTION_U64, AT(seed), "N", "0", 0, OPTION_U64_MAX,
+     "seed of the sampler; 0: a new one each time"},
+    {0, "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on after an end-of-text token"},
+    {0, "on-lost", OPTION_TEXT, AT(model.on_lost), "WHAT", "stop", 0, 0,
+     "when one of --devices is lost or out of memory: stop, or continue on the others"},
+    {0, "prefill-dense", OPTION_FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
+     "compute every neuron for the prompt, use clusters from the first new token on"},
+    {0, "trace", OPTION_TEXT, AT(trace), "FILE", NULL, 0, 0,
+     "write every token's clusters, router margins and times to a file"},
+    {0, "trace-format", OPTION_TEXT, AT(trace_format), "FORMAT", "jsonl", 0, 0,
+     "jsonl, or perfetto for ui.perfetto.dev"},
+    {0, "oracle", OPTION_FLAG, AT(oracle), NULL, NULL, 0, 0,
+     "also compute every layer in full and tell --trace and --view what the masks missed; slow"},
+};
+#undef AT
+
+static const struct option_group run_groups[] = {
+    OPTION_OWN(run_rows),
+    OPTION_GROUP(view_rows, struct run_options, view),
+    OPTION_GROUP(view_device_rows, struct run_options, view),
+    OPTION_GROUP(half_life_rows, struct run_options, view),
+    OPTION_GROUP(style_rows, struct run_options, view),
+    OPTION_GROUP(clusters_rows, struct run_options, model),
+    OPTION_GROUP(best_rows, struct run_options, model),
+    OPTION_GROUP(ctx_rows, struct run_options, model),
+    OPTION_GROUP(ffn_act_rows, struct run_options, model),
+    OPTION_GROUP(device_rows, struct run_options, device),
+    OPTION_GROUP(split_rows, struct run_options, device),
+    OPTION_GROUP(driver_rows, struct run_options, device),
+    OPTION_GROUP(json_rows, struct run_options, common),
+    OPTION_GROUP(common_rows, struct run_options, common),
+};
+
+static const struct run_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 struct run {
     struct setup setup;
@@ -22,7 +91,7 @@ struct run {
 
 static enum pv_status read_prompt(struct app *app, struct text *prompt)
 {
-    const struct options *o = &app->options;
+    const struct run_options *o = options_of(app);
     if (!o->prompt == !o->prompt_file) {
         console_error(&app->console,
                       o->prompt ? "give --prompt or --file, not both"
@@ -63,7 +132,7 @@ static enum pv_status check_fit(struct app *app, const struct run *run)
         return PV_OK;
     console_error(&app->console,
                   "the prompt has %zu tokens, the context holds %u: shorten it or give --ctx %zu",
-                  run->n_tokens, n_ctx, run->n_tokens + app->options.n_predict);
+                  run->n_tokens, n_ctx, run->n_tokens + options_of(app)->n_predict);
     return PV_ERR_ARG;
 }
 
@@ -77,7 +146,7 @@ static uint64_t choose_seed(uint64_t wanted)
                    1000000000u;
 }
 
-static void set_params(const struct options *o, struct run *run)
+static void set_params(const struct run_options *o, struct run *run)
 {
     run->params = (struct generate_params){
         .prompt = run->tokens,
@@ -91,23 +160,23 @@ static void set_params(const struct options *o, struct run *run)
                     .repeat_last = o->repeat_last,
                     .seed = choose_seed(o->seed)},
         .ignore_eos = o->ignore_eos,
-        .stream = !o->json,
+        .stream = !o->common.json,
     };
 }
 
 static enum pv_status check_oracle(struct app *app)
 {
-    const struct options *o = &app->options;
+    const struct run_options *o = options_of(app);
     if (!o->oracle)
         return PV_OK;
-    if (!o->clusters_path)
+    if (!o->model.clusters_path)
         console_error(&app->console, "--oracle says what the masks miss: give the cluster file with -c");
-    else if (!o->trace && !o->view)
+    else if (!o->trace && !o->view.view)
         console_error(&app->console, "--oracle goes with --trace FILE or --view, which show what it finds");
     else if (o->prefill_dense)
         console_error(&app->console,
                       "--oracle feeds tokens like a prompt: it does not go with --prefill-dense");
-    else if (o->on_lost && !strcmp(o->on_lost, "continue"))
+    else if (o->model.on_lost && !strcmp(o->model.on_lost, "continue"))
         console_error(&app->console, "--oracle does not go with --on-lost continue");
     else
         return PV_OK;
@@ -116,7 +185,7 @@ static enum pv_status check_oracle(struct app *app)
 
 static enum pv_status check_on_lost(struct app *app)
 {
-    const char *what = app->options.on_lost;
+    const char *what = options_of(app)->model.on_lost;
     if (!what || !strcmp(what, "stop") || !strcmp(what, "continue"))
         return PV_OK;
     console_error(&app->console, "--on-lost takes stop or continue, not '%s'", what);
@@ -125,7 +194,7 @@ static enum pv_status check_on_lost(struct app *app)
 
 static enum pv_status start(struct app *app, struct run *run)
 {
-    const struct options *o = &app->options;
+    const struct run_options *o = options_of(app);
     enum pv_status status = check_on_lost(app);
     if (!status)
         status = check_oracle(app);
@@ -162,7 +231,7 @@ static int print_json(struct app *app, const struct run *run)
     json_t *object = json_object(), *ids = json_array();
     for (uint32_t i = 0; i < r->n_tokens; i++)
         json_array_append_new(ids, json_integer(r->tokens[i]));
-    json_put_string(object, "model", app->options.argument);
+    json_put_string(object, "model", app->common->argument);
     json_put_string(object, "device", run->setup.device_names);
     json_put_text(object, "prompt", run->prompt.bytes, run->prompt.n);
     json_put_text(object, "text", r->text.bytes, r->text.n);
@@ -174,7 +243,7 @@ static int print_json(struct app *app, const struct run *run)
     json_put_number(object, "ms_per_token", r->n_decoded ? 1e3 * r->decode_s / r->n_decoded : 0);
     json_put_number(object, "density", run->setup.clusters ? r->density : 1);
     if (run->setup.clusters)
-        json_put_count(object, "best", app->options.best);
+        json_put_count(object, "best", options_of(app)->model.best);
     json_put_count(object, "seed", run->params.sampler.seed);
     json_put(object, "stopped", json_string(r->stopped));
     return json_finish(&app->console, object);
@@ -196,9 +265,10 @@ static void print_summary(struct app *app, const struct run *run)
                      (unsigned long long)run->params.sampler.seed);
 }
 
-int cmd_run(struct app *app)
+static int cmd_run(struct app *app)
 {
-    struct run run = {0};
+    struct run run = {
+        .setup = {.device_options = &options_of(app)->device, .model_options = &options_of(app)->model}};
     enum pv_status status = start(app, &run);
     int code;
     if (!status) {
@@ -206,16 +276,23 @@ int cmd_run(struct app *app)
         if (run.params.stream && isatty(STDOUT_FILENO))
             fwrite(run.prompt.bytes, 1, run.prompt.n,
                    stdout); /* a reader wants the whole text, a pipe the new one */
-        status = watch_generate(app, &run.setup, run.session, run.oracle, &run.params, &run.result);
+        const struct run_options *o = options_of(app);
+        const struct watch_params watch = {.setup = &run.setup,
+                                           .session = run.session,
+                                           .oracle = run.oracle,
+                                           .view = &o->view,
+                                           .trace_path = o->trace,
+                                           .trace_format = o->trace_format};
+        status = watch_generate(app, &watch, &run.params, &run.result);
     }
-    if (status && !app->options.on_lost && run.setup.n_devices > 1 &&
+    if (status && !options_of(app)->model.on_lost && run.setup.n_devices > 1 &&
         (status == PV_ERR_DEVICE_LOST || status == PV_ERR_DEVICE_MEMORY))
         console_note(&app->console, "'--on-lost continue' would go on with the other devices");
     if (run.setup.engine)
         setup_name_devices(&run.setup); /* one may have been lost */
     code = app_fail(app, status);
     if (run.result.stopped && (!status || status == PV_ERR_INTERRUPTED)) {
-        if (app->options.json) {
+        if (app->common->json) {
             const int printed = print_json(app, &run);
             code = code ? code : printed;
         } else {
@@ -232,3 +309,19 @@ int cmd_run(struct app *app)
     status = setup_close(app, &run.setup);
     return code ? code : app_fail(app, status);
 }
+
+const struct command command_run = {
+    .name = "run",
+    .argument = "MODEL.gguf",
+    .summary = "Continue a prompt, streaming the text",
+    .about =
+        "Text goes to stdout, speed and density to stderr. -c computes only the neurons that the router asks for.",
+    .examples = "  parvin run model.gguf -p 'Once upon a time'\n"
+                "  parvin run model.gguf -c model.clusters.gguf -p 'Once upon a time' -n 64 --temp 0\n"
+                "  parvin run model.gguf -f prompt.txt --devices 0,1 --json\n"
+                "  parvin run model.gguf -p 'Once upon a time' --devices 0,1 --on-lost continue\n",
+    .groups = run_groups,
+    .n_groups = sizeof run_groups / sizeof run_groups[0],
+    .options_bytes = sizeof(struct run_options),
+    .run = cmd_run,
+};

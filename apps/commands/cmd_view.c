@@ -3,6 +3,36 @@
 
 #include "parvin/trace.h"
 #include "view.h"
+#include "commands/commands.h"
+
+struct replay_options {
+    struct common_options common;
+    struct model_options model;
+    struct view_options view;
+    bool follow;
+};
+
+#define AT(field) offsetof(struct replay_options, field)
+static const struct option replay_rows[] = {
+    {0, "follow", OPTION_FLAG, AT(follow), NULL, NULL, 0, 0,
+     "wait for more: the trace is still being written"},
+};
+#undef AT
+
+static const struct option_group replay_groups[] = {
+    OPTION_OWN(replay_rows),
+    OPTION_GROUP(view_rows, struct replay_options, view),
+    OPTION_GROUP(view_device_rows, struct replay_options, view),
+    OPTION_GROUP(half_life_rows, struct replay_options, view),
+    OPTION_GROUP(style_rows, struct replay_options, view),
+    OPTION_GROUP(clusters_rows, struct replay_options, model),
+    OPTION_GROUP(common_rows, struct replay_options, common),
+};
+
+static const struct replay_options *options_of(const struct app *app)
+{
+    return app->options;
+}
 
 struct view {
     struct pv_trace_reader *reader;
@@ -30,13 +60,13 @@ static void late_message(void *user, enum pv_log_level level, const char *messag
 
 static enum pv_status open_all(struct app *app, struct view *view, const struct pv_log *log)
 {
-    const struct options *o = &app->options;
+    const struct replay_options *o = options_of(app);
     struct pv_log plain = console_log(&app->console);
-    enum pv_status status = view_choose(app, view_best(), &view->kind);
+    enum pv_status status = view_choose(app, o->view.view, view_best(), &view->kind);
     if (!status)
-        status = pv_trace_open(o->argument, o->follow, log, &view->reader);
-    if (!status && o->clusters_path)
-        status = pv_clusters_open(o->clusters_path, &plain, &view->clusters);
+        status = pv_trace_open(o->common.argument, o->follow, log, &view->reader);
+    if (!status && o->model.clusters_path)
+        status = pv_clusters_open(o->model.clusters_path, &plain, &view->clusters);
     if (!status && view->clusters)
         status = view_masks(app, view->clusters, &view->masks);
     return status ? status : pv_heat_create(pv_trace_reader_header(view->reader), NULL, &view->heat);
@@ -55,15 +85,15 @@ static enum pv_status check_clusters(struct app *app, const struct view *view)
         console_error(&app->console,
                       "%s has %u clusters a layer, the trace was made with %u: give the file it was "
                       "made with",
-                      app->options.clusters_path, info->n_clusters, header->n_clusters);
+                      options_of(app)->model.clusters_path, info->n_clusters, header->n_clusters);
         return PV_ERR_MISMATCH;
     }
     console_error(&app->console, "%s was made for another model than the trace's (%s)",
-                  app->options.clusters_path, header->model);
+                  options_of(app)->model.clusters_path, header->model);
     return PV_ERR_MISMATCH;
 }
 
-int cmd_view(struct app *app)
+static int cmd_view(struct app *app)
 {
     struct view view = {0};
     struct late late = {.console = &app->console};
@@ -73,9 +103,10 @@ int cmd_view(struct app *app)
         status = check_clusters(app, &view);
     if (!status) {
         late.shown = true;
-        const struct view_params params = {.kind = view.kind,
+        const struct view_params params = {.options = &options_of(app)->view,
+                                           .kind = view.kind,
                                            .heat = view.heat,
-                                           .source = pv_source_trace(view.reader, app->options.follow),
+                                           .source = pv_source_trace(view.reader, options_of(app)->follow),
                                            .masks = view.masks};
         status = view_run(app, &params);
     }
@@ -87,3 +118,18 @@ int cmd_view(struct app *app)
     pv_trace_close(view.reader);
     return app_fail(app, status);
 }
+
+const struct command command_view = {
+    .name = "view",
+    .argument = "TRACE",
+    .summary = "Show which clusters fire: replay a trace, in a window or in the terminal",
+    .about = "Key h explains what is shown and the keys. -c shows the neurons behind the clusters (window).",
+    .examples = "  parvin run model.gguf -c model.clusters.gguf -p 'Once' --trace run.jsonl\n"
+                "  parvin view run.jsonl\n"
+                "  parvin view run.jsonl --view term\n"
+                "  parvin view run.jsonl --follow\n",
+    .groups = replay_groups,
+    .n_groups = sizeof replay_groups / sizeof replay_groups[0],
+    .options_bytes = sizeof(struct replay_options),
+    .run = cmd_view,
+};

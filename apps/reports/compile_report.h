@@ -8,8 +8,8 @@
 #ifndef PV_APPS_REPORTS_COMPILE_REPORT_H
 #define PV_APPS_REPORTS_COMPILE_REPORT_H
 
-#include "app.h"
-#include "output.h"
+#include "cli/app.h"
+#include "cli/output.h"
 
 json_t *compile_report_device(const struct pv_device_info *info);
 void compile_report_row(json_t *device, const struct pv_compile_row *row);

@@ -6,8 +6,8 @@
 #ifndef PV_APPS_REPORTS_CONFORM_REPORT_H
 #define PV_APPS_REPORTS_CONFORM_REPORT_H
 
-#include "app.h"
-#include "output.h"
+#include "cli/app.h"
+#include "cli/output.h"
 
 /* Name, driver and so on of a device. */
 void conform_report_identity(json_t *device, const struct pv_device_info *info);

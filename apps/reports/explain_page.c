@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "output.h"
+#include "cli/output.h"
 #include "viz/parts.h"
 #include "viz/picture/picture.h"
 #include "viz/picture/text.h"

@@ -2,8 +2,8 @@
 #ifndef PV_APPS_REPORTS_REPORT_H
 #define PV_APPS_REPORTS_REPORT_H
 
-#include "app.h"
-#include "output.h"
+#include "cli/app.h"
+#include "cli/output.h"
 
 /* The modes of `parvin eval`: all with clusters, dense alone without. Returns how many. */
 uint32_t report_eval_modes(bool with_clusters, const enum pv_ffn_mode **modes);

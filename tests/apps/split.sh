@@ -39,10 +39,10 @@ for devices in 0,1 1,0; do
 	done
 done
 
-parvin devices --fit "$MODEL" -c "$CLUSTERS" --devices 0,1 --split 3,1
+parvin devices --place "$MODEL" -c "$CLUSTERS" --devices 0,1 --split 3,1
 expect_code 0
 expect_in out '4 layers of up to' 'fits one device' 'split over all of these' 'layers 0 to 2:' 'layers 3 to 3:'
-parvin devices --fit "$MODEL" --plan memory_mib=12 --json
+parvin devices --place "$MODEL" --plan memory_mib=12 --json
 expect_code 0
 expect_in out '"fits": false' '"room_layers": 0' '"together": {'
 

@@ -40,7 +40,7 @@ done
 parvin merge missing.capture -o all.capture
 expect_failure missing.capture
 parvin merge "$MODEL" -o all.capture
-expect_failure 'is no capture file'
+expect_failure 'is not a capture file'
 parvin fit "$MODEL" --capture a --text b
 expect_usage 'leave those out'
 parvin fit "$MODEL" --density 0.2 --max-ppl-rise 1%
@@ -49,12 +49,54 @@ parvin fit "$MODEL" --capture a --max-ppl-rise 1%
 expect_usage 'give its --text too'
 for k in many 0 -1 autos; do
 	parvin fit "$MODEL" -k $k
-	expect_usage '--clusters takes auto or a whole number'
+	expect_usage '--n-clusters takes auto or a whole number'
 done
 for share in 1%% % 101% 0.05% 1.1 20percent; do
 	parvin fit "$MODEL" --density $share
 	expect_usage '--density takes a share'
 done
+
+parvin fit "$MODEL" --clusters 64
+expect_usage 'the number of clusters is -k K or --n-clusters K'
+parvin devices --fit "$MODEL"
+expect_usage 'parvin devices --place MODEL'
+parvin eval "$MODEL" --sweep K=16
+expect_usage 'parvin-lab sweep'
+parvin bench --learn
+expect_usage 'parvin-lab bench-learn'
+parvin run "$MODEL" -ngl 99
+expect_usage "no option '-ngl'" '--devices A,B'
+parvin run -m "$MODEL"
+expect_usage "no option '-m'" 'parvin run MODEL.gguf'
+parvin run "$MODEL" --cluster-file x
+expect_usage 'the cluster file is -c FILE'
+parvin pull llama
+expect_usage "no command 'pull'" 'parvin run MODEL.gguf'
+
+# Every option of the tables is in the man page and in each completion.
+for kind in man bash zsh fish; do
+	"$PARVIN" --generate $kind >documents.$kind || wrong "--generate $kind failed"
+done
+for command in devices info fit capture merge run eval bench conform view heatmap explain demo; do
+	"$PARVIN" $command --help | sed -n "/^Options:/,/^Examples:/s/^  [- ][a-z ][, ] --\\([a-z0-9-]*\\).*/$command \\1/p"
+done | sort >names.help
+sed 's/\\-/-/g' documents.man | awk '/^\.SS/ { command = $3 } /^\.B .*--/ { sub(/^.*--/, ""); sub(/ .*/, ""); print command, $0 }' |
+	sort >names.man
+awk '/options=.--|options=.-/ { sub(/\)/, "", $1); for (i = 2; i <= NF; i++) if (sub(/^(options=.)?--/, "", $i)) print $1, $i }' documents.bash |
+	sort >names.bash
+awk '/_arguments/ { command = $1; sub(/\)/, "", command) } /^\t\t\t.--/ { sub(/^\t\t\t.--/, ""); sub(/\[.*/, ""); print command, $0 }' documents.zsh |
+	sort >names.zsh
+sed -n "s/.*from \\([a-z]*\\)' -l \\([a-z0-9-]*\\) .*/\\1 \\2/p" documents.fish | sort >names.fish
+[ "$(wc -l <names.help)" -ge 100 ] || wrong 'the help pages list too few options'
+for kind in man bash zsh fish; do
+	diff names.help names.$kind >difference || wrong "options of the help and of $kind differ: $(head -n 3 difference)"
+done
+parvin --generate powershell
+expect_usage 'takes man, bash, zsh or fish'
+
+# Closed standard streams: nothing lands in a file that is opened later.
+"$PARVIN" --version <&- >&- 2>&- || wrong '--version fails with its streams closed'
+"$PARVIN" info "$MODEL" 2>&- >info.txt || wrong 'info with stderr closed'
 
 parvin devics
 expect_usage "did you mean 'devices'?"
@@ -69,7 +111,7 @@ expect_usage "--temp takes a number" 'default: 0.8'
 parvin run "$MODEL" --temp=-1
 expect_usage 'from 0 to 100'
 parvin devices --split 3,1
-expect_usage 'go with --fit MODEL'
+expect_usage 'go with --place MODEL'
 parvin run "$MODEL" -n 1.5
 expect_usage 'whole number'
 parvin run "$MODEL" --n-predict 99999999999

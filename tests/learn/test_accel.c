@@ -11,7 +11,7 @@
 #include "learn/algo/gain.h"
 #include "learn/algo/kmeans/kmeans.h"
 #include "learn/algo/router/router.h"
-#include "learn/lab/synthetic.h"
+#include "lab/bench/synthetic.h"
 #include "parvin/device.h"
 #include "vk/device.h"
 

@@ -40,6 +40,11 @@ public() {
 		}'
 }
 
+# The lab may use everything; nothing but tests may use the lab.
+lab() {
+	c_files apps examples runtime viz | xargs grep -nE '^[ \t]*#[ \t]*include[ \t]*"lab/'
+}
+
 # The caps files carry the numbers; what follows from them is a row of the quirks table.
 vendors() {
 	c_files runtime apps viz | grep -vE '^runtime/vk/plan/(quirks|caps|caps_[a-z]*)\.[ch]$' |
@@ -79,11 +84,12 @@ held() {
 	code=1
 }
 
-[ $# -gt 0 ] || set -- layers public vendors library format length shell promises
+[ $# -gt 0 ] || set -- layers public lab vendors library format length shell promises
 for rule in "$@"; do
 	case $rule in
 	layers) held 'base < format < vk < kernel < infer < learn < check; public headers include each other only' "$(layers)" ;;
 	public) held 'apps/ and viz/ include public headers and their own' "$(public)" ;;
+	lab) held 'lab/ is included by itself and by tests alone' "$(lab)" ;;
 	vendors) held 'vendorID and driverID belong into runtime/vk/plan/quirks.c' "$(vendors)" ;;
 	library) held 'runtime/ prints, exits or reads the environment' "$(library)" ;;
 	length) held 'files over 800 lines' "$(long)" ;;

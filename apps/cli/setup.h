@@ -1,0 +1,43 @@
+/* Opens what a subcommand works on, from its options: context, model, clusters, engine. */
+#ifndef CLI_SETUP_H
+#define CLI_SETUP_H
+
+#include "cli/app.h"
+
+enum { SETUP_DEVICES_MAX = 16, SETUP_CTX_MAX = 4096 };
+
+struct setup {
+    /* Set before anything is opened; NULL where the command has no such options. */
+    const struct device_options *device_options;
+    const struct model_options *model_options;
+    struct pv_context *context;
+    struct pv_model *model;
+    struct pv_clusters *clusters; /* NULL: dense */
+    struct pv_engine *engine;
+    uint32_t devices[SETUP_DEVICES_MAX], n_devices;
+    double split[SETUP_DEVICES_MAX]; /* shares of the layers; all 0: Parvin chooses */
+    char device_names[1024];         /* of them, with " + " between */
+};
+
+/* Each logs its own failure; what is open then is closed by setup_close. */
+PV_MUST_USE enum pv_status setup_context(struct app *app, struct setup *setup);
+/* The devices that --device or --devices name. */
+PV_MUST_USE enum pv_status setup_devices(struct app *app, struct setup *setup);
+PV_MUST_USE enum pv_status setup_model(struct app *app, const char *path, struct setup *setup);
+PV_MUST_USE enum pv_status setup_clusters(struct app *app, const char *path,
+                                          struct setup *setup); /* NULL: none */
+/* Sets device_names: of the engine, where there is one. */
+void setup_name_devices(struct setup *setup);
+/* What the options say about the engine; the model must be open. */
+struct pv_engine_params setup_engine_params(const struct setup *setup);
+PV_MUST_USE enum pv_status setup_engine(struct app *app, struct setup *setup);
+/* All of them: the model that is the command's argument, the options' cluster file and devices. */
+PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
+/* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
+enum pv_status setup_close(struct app *app, struct setup *setup);
+
+/* The folder for caches ($XDG_CACHE_HOME/parvin or ~/.cache/parvin), made if missing; NULL if there is none.
+ */
+const char *setup_cache_dir(char *buffer, size_t size);
+
+#endif

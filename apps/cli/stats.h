@@ -1,0 +1,10 @@
+/* Statistics of benchmarks. */
+#ifndef CLI_STATS_H
+#define CLI_STATS_H
+
+#include <stdint.h>
+
+/* The median of n values, which are sorted. */
+double stats_median(double *values, uint32_t n);
+
+#endif
