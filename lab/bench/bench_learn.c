@@ -1,4 +1,4 @@
-/* The same calls as learn.c makes for a layer, on a layer that is made up: what `fit` costs at a size that no
+/* What `fit` does for a layer (algo/layer.h), on a layer that is made up: what `fit` costs at a size that no
  * model here has, and whether it finds what was planted. The fastest iteration and epoch count, since
  * whatever else the machine does only ever makes them slower. */
 #include "lab/bench/bench_learn.h"
@@ -9,14 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "learn/algo/gain.h"
-#include "learn/algo/kmeans/kmeans.h"
-#include "learn/algo/masks.h"
-#include "learn/algo/router/router.h"
 #include "lab/bench/synthetic.h"
+#include "learn/algo/layer.h"
 #include "vk/device.h"
 
-enum { GROWTH_ITERS = 3, GROWTH_EPOCHS = 2, HELD_OUT = 10 /* every so many tokens one */ };
+enum { GROWTH_ITERS = 3, GROWTH_EPOCHS = 2 };
 
 /* Times the parts of a stage (iterations, epochs) by its reports of progress, and passes those on. */
 struct clock {
@@ -28,13 +25,11 @@ struct clock {
 };
 struct layer {
     const struct pv_learn_bench_params *p;
-    struct pv_device *clusters_on, *router_on; /* NULL: the host */
+    struct pv_layer_params params;
     struct pv_synthetic data;
-    uint32_t *train, *held_out;
-    size_t n_train, n_held_out;
-    struct pv_kmeans_result clusters;
-    struct pv_router router;
-    uint16_t *own, *routed; /* [n_tokens] clusters */
+    struct pv_split split;
+    struct pv_layer_tokens tokens;
+    struct pv_learned learned;
     struct pv_mask_lists lists;
     struct pv_learn_bench_row row;
 };
@@ -69,140 +64,80 @@ static struct pv_steps clock_start(struct clock *c, const struct pv_progress *si
     return (struct pv_steps){.sink = {on_report, c}, .stage = stage, .total = 1.0};
 }
 
-static bool split(struct layer *l)
+static enum pv_status cluster(struct layer *l)
 {
-    const size_t n = l->data.x.n_rows;
-
-    l->train = pv_calloc(n, sizeof *l->train);
-    l->held_out = pv_calloc(n, sizeof *l->held_out);
-    l->own = pv_calloc(n, sizeof *l->own);
-    l->routed = pv_calloc(n, sizeof *l->routed);
-    if (!l->train || !l->held_out || !l->own || !l->routed)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        if (i % HELD_OUT == HELD_OUT - 1)
-            l->held_out[l->n_held_out++] = (uint32_t)i;
-        else
-            l->train[l->n_train++] = (uint32_t)i;
-    }
-    return true;
-}
-
-static enum pv_status cluster(struct layer *l, uint32_t n_iters)
-{
-    struct pv_kmeans_params params = {.n_clusters = l->row.n_clusters,
-                                      .n_iters = n_iters,
-                                      .n_threads = l->p->n_threads,
-                                      .seed = l->p->seed,
-                                      .device = l->clusters_on};
+    const uint32_t n_iters = l->params.n_iters;
     struct clock clock;
     struct pv_steps steps = clock_start(&clock, &l->p->progress, "cluster", 1.0 / (1.0 + n_iters), n_iters);
 
-    PV_TRY(pv_kmeans(&l->data.x, l->train, l->n_train, &params, &steps, &l->clusters));
-    l->row.n_iters = l->clusters.n_iters;
+    PV_TRY(pv_layer_cluster(&l->params, &l->tokens, &steps, &l->learned));
+    l->row.n_iters = l->learned.clustering.n_iters;
     end_part(&clock);
     l->row.s_seed = clock.before;
     l->row.s_iteration = clock.fastest;
-    return pv_kmeans_assign(&l->data.x, NULL, l->data.x.n_rows, l->clusters.centroids, l->row.n_clusters,
-                            PV_SPACE_CONTRIBUTION, l->p->n_threads, l->own, NULL);
+    return PV_OK;
 }
 
-static struct pv_router_params router_params(const struct layer *l)
+static enum pv_status route(struct layer *l)
 {
-    return (struct pv_router_params){.n_clusters = l->row.n_clusters,
-                                     .d_model = l->row.d_model,
-                                     .n_threads = l->p->n_threads,
-                                     .seed = l->p->seed,
-                                     .device = l->router_on};
-}
-
-static struct pv_router_data router_data(const struct layer *l)
-{
-    return (struct pv_router_data){.z = l->data.z,
-                                   .label = l->own,
-                                   .train = l->train,
-                                   .n_train = l->n_train,
-                                   .held_out = l->held_out,
-                                   .n_held_out = l->n_held_out};
-}
-
-static enum pv_status route(struct layer *l, uint32_t n_epochs)
-{
-    struct pv_router_params params = router_params(l);
-    struct pv_router_data data = router_data(l);
     struct clock clock;
-    struct pv_steps steps = clock_start(&clock, &l->p->progress, "router", 0.0, n_epochs);
+    struct pv_steps steps = clock_start(&clock, &l->p->progress, "router", 0.0, l->params.n_epochs);
 
-    params.n_epochs = n_epochs;
-    PV_TRY(pv_router_train(&params, &data, &steps, &l->router));
-    l->row.n_epochs = l->router.n_epochs;
+    PV_TRY(pv_layer_train(&l->params, &l->tokens, &steps, &l->learned));
+    l->row.n_epochs = l->learned.router.n_epochs;
     end_part(&clock);
     l->row.s_epoch = clock.fastest;
-    l->row.router_accuracy = l->router.accuracy;
+    l->row.router_accuracy = l->learned.router.accuracy;
     return PV_OK;
 }
 
 /* A refinement of the router for its masks, for its time alone. */
 static enum pv_status refine(struct layer *l)
 {
-    struct pv_router_params params = router_params(l);
-    struct pv_router_data data = router_data(l);
-    struct pv_router refined = {0};
-    struct pv_gain gain = {0};
+    const uint32_t n_epochs = pv_layer_router_params(&l->params, 1).n_epochs;
     struct clock clock;
-    struct pv_steps steps;
-    enum pv_status status = pv_gain_init(&gain, &l->data.x, &l->lists, l->train, l->n_train);
+    struct pv_steps steps = clock_start(&clock, &l->p->progress, "refine", 0.0, n_epochs);
+    const enum pv_status status = pv_layer_refine(&l->params, &l->tokens, &l->lists, 1, &steps, &l->learned);
 
-    pv_router_refinement(&params);
-    steps = clock_start(&clock, &l->p->progress, "refine", 0.0, params.n_epochs);
-    data.gain = &gain;
-    data.start = &l->router;
-    if (status == PV_OK)
-        status = pv_router_train(&params, &data, &steps, &refined);
     end_part(&clock);
     l->row.s_refine = clock.fastest;
-    pv_router_free(&refined);
-    pv_gain_free(&gain);
     return status;
 }
 
 static enum pv_status mask(struct layer *l)
 {
+    const struct pv_rows train = pv_split_train(&l->split, &l->data.x),
+                         judge = pv_split_judge(&l->split, &l->data.x);
+    struct pv_mask_budget budget = {.density = l->p->density > 0.0 ? l->p->density : 0.2};
     struct pv_energy energy = {0};
     struct pv_mask_score score = {0};
-    double begin = pv_now_s(), reached;
-    float threshold;
+    const double begin = pv_now_s();
     enum pv_status status;
 
-    PV_TRY(pv_router_apply(&l->router, l->row.n_clusters, l->row.d_model, l->data.z, NULL, l->data.x.n_rows,
-                           l->p->n_threads, l->routed));
-    status = pv_energy_init(&energy, &l->data.x, l->train, l->n_train, l->routed, l->row.n_clusters,
-                            l->p->n_threads);
+    PV_TRY(pv_layer_route(&l->params, &l->tokens, &l->learned));
+    status = pv_energy_init(&energy, &train, l->learned.routed, l->params.n_clusters, l->params.n_threads);
     if (status == PV_OK)
-        status = pv_energy_threshold(&energy, 1, l->p->density > 0.0 ? l->p->density : 0.2, l->p->n_threads,
-                                     &threshold, &reached);
+        status = pv_mask_lists_spend(&l->lists, &energy, 1, l->params.n_threads, &budget);
     if (status == PV_OK)
-        status = pv_mask_lists_choose(&l->lists, &energy, threshold);
-    if (status == PV_OK)
-        status = pv_mask_lists_judge(&l->lists, &l->data.x, l->held_out, l->n_held_out, l->routed, &score);
+        status = pv_mask_lists_judge(&l->lists, &judge, l->learned.routed, &score);
     l->row.s_masks = pv_now_s() - begin;
     l->row.energy_kept = pv_mask_weighted_recall(&score);
     pv_energy_free(&energy);
     return status;
 }
 
-static enum pv_status learn(struct layer *l, uint32_t n_iters, uint32_t n_epochs)
+static enum pv_status learn(struct layer *l)
 {
     struct pv_learn_bench_row *row = &l->row;
 
-    PV_TRY(cluster(l, n_iters));
-    PV_TRY(route(l, n_epochs));
+    PV_TRY(cluster(l));
+    PV_TRY(route(l));
     PV_TRY(mask(l));
     PV_TRY(refine(l));
-    PV_TRY(pv_purity(l->own, l->data.group, l->held_out, l->n_held_out, row->n_clusters, row->n_clusters,
-                     &row->purity));
-    return pv_purity(l->routed, l->data.group, l->held_out, l->n_held_out, row->n_clusters, row->n_clusters,
-                     &row->routed_purity);
+    PV_TRY(pv_purity(l->learned.own, l->data.group, l->split.held_out, l->split.n_held_out, row->n_clusters,
+                     row->n_clusters, &row->purity));
+    return pv_purity(l->learned.routed, l->data.group, l->split.held_out, l->split.n_held_out,
+                     row->n_clusters, row->n_clusters, &row->routed_purity);
 }
 
 /* Fills in the row, whose sizes are given. */
@@ -216,33 +151,38 @@ static enum pv_status run(const struct pv_learn_bench_params *p, struct pv_devic
                                             .density = p->active > 0.0 ? p->active : 0.1,
                                             .n_threads = p->n_threads,
                                             .seed = p->seed};
-    struct layer l = {.p = p, .row = *row};
+    struct layer l = {.p = p,
+                      .params = {.n_layers = 1,
+                                 .n_clusters = row->n_clusters,
+                                 .d_model = row->d_model,
+                                 .n_iters = n_iters,
+                                 .n_epochs = n_epochs,
+                                 .n_threads = p->n_threads,
+                                 .seed = p->seed},
+                      .row = *row};
     enum pv_status status = pv_synthetic_make(&synthetic, &l.data);
     double begin;
 
     if (device && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_clusters))
-        l.clusters_on = device;
+        l.params.clusters_on = device;
     if (device && (p->learn_on == PV_LEARN_DEVICE || device->plan.learn_router))
-        l.router_on = device;
-    if (status == PV_OK && !split(&l))
-        status = PV_ERR_NOMEM;
+        l.params.router_on = device;
+    if (status == PV_OK)
+        status = pv_split_rows(row->n_tokens, NULL, NULL, &l.split);
+    l.tokens = (struct pv_layer_tokens){.x = &l.data.x, .z = l.data.z, .split = &l.split};
     begin = pv_now_s();
     if (status == PV_OK)
-        status = learn(&l, n_iters, n_epochs);
+        status = learn(&l);
     *row = l.row;
     row->s_total = pv_now_s() - begin;
     row->n_active = status == PV_OK ? l.data.offset[row->n_tokens] : 0;
-    row->router_bytes = (double)row->n_clusters * (2.0 * row->d_model + 4.0);
+    row->router_bytes = pv_router_bytes(row->n_clusters, row->d_model, 0);
     row->ffn_bytes = 4.0 * row->d_ffn * (double)row->d_model;
     row->peak_bytes = pv_peak_memory();
     pv_synthetic_free(&l.data);
-    pv_router_free(&l.router);
+    pv_layer_free(&l.learned);
     pv_mask_lists_free(&l.lists);
-    free(l.clusters.centroids);
-    free(l.train);
-    free(l.held_out);
-    free(l.own);
-    free(l.routed);
+    pv_split_free(&l.split);
     if (status == PV_ERR_NOMEM)
         return pv_fail(&p->log, status, "bench: no memory for %llu tokens of %u neurons",
                        (unsigned long long)row->n_tokens, row->d_ffn);

@@ -131,7 +131,7 @@ static void predict_tokens(void *user, size_t chunk, size_t begin, size_t end)
     const uint32_t l = g->tokens->layer;
     const size_t d = params->shape.d_model, words = pv_bit_words(params->shape.d_ffn);
     const struct pv_group_router *router = &g->c->g->layers[l].routers[g->c->kind->route];
-    float *room = pv_calloc(d + router->width + params->n_clusters, sizeof *room);
+    float *room = pv_calloc(d + router->trained.n_in + params->n_clusters, sizeof *room);
 
     (void)chunk;
     if (!room) {
@@ -141,7 +141,7 @@ static void predict_tokens(void *user, size_t chunk, size_t begin, size_t end)
     for (size_t t = begin; t < end; t++) {
         uint16_t best[2];
 
-        pv_group_best(router, params->n_clusters, g->tokens->z + t * d, room, best);
+        pv_group_best(router, g->tokens->z + t * d, room, best);
         for (uint32_t u = 0; u < g->c->kind->n_union; u++) {
             for (size_t w = 0; w < words; w++)
                 g->bits[t * words + w] |= g->c->bits[l][best[u] * words + w];
@@ -165,7 +165,8 @@ static double predictor_bytes(const struct pv_predictor *p)
     double sum = 0.0;
 
     for (uint32_t l = 0; l < p->params.shape.n_layers; l++)
-        sum += c->g->layers[l].routers[c->kind->route].bytes;
+        sum += pv_router_bytes(p->params.n_clusters, p->params.shape.d_model,
+                               c->g->layers[l].routers[c->kind->route].trained.down.rank);
     return sum;
 }
 
@@ -263,6 +264,7 @@ enum pv_status pv_predict_clusters_judge_own(const struct pv_predictor *p, uint3
 {
     const struct clustered *c = (const struct clustered *)p;
 
-    return pv_mask_lists_judge(&c->own[layer], test_x, NULL, test_x->n_rows, c->g->layers[layer].own_test,
-                               score);
+    const struct pv_rows rows = {.x = test_x, .n = test_x->n_rows};
+
+    return pv_mask_lists_judge(&c->own[layer], &rows, c->g->layers[layer].own_test, score);
 }

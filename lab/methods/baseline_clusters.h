@@ -50,8 +50,6 @@ struct pv_grouping_params {
     enum pv_group_by by;
     bool route[PV_ROUTE_COUNT]; /* routers to train; PV_ROUTE_OWN, the pattern's own cluster, needs none */
     uint32_t n_iters, n_epochs; /* at most */
-    const uint32_t *held_out;   /* [n_held_out] rows of every layer that routers are judged by in training */
-    size_t n_held_out;
 };
 struct pv_grouping;
 PV_MUST_USE enum pv_status pv_grouping_create(const struct pv_grouping_params *params,

@@ -1,16 +1,15 @@
 /* One layer: cluster the training tokens, give every token its own cluster, train the routers to name it,
- * send every token where the routers say, and sum what fires there. Only the sums, the routers and the test
- * tokens' own clusters are kept. */
+ * send every token where the routers say, and sum what fires there (algo/layer.h). Only the sums, the routers and
+ * the tokens' own clusters are kept. */
 #include "lab/methods/baseline_group.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "learn/lab/baseline_kmodes.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans/kmeans.h"
 #include "learn/algo/router/router_centroid.h"
+#include "learn/lab/baseline_kmodes.h"
 
 enum { ONE = 0x3c00 };
 
@@ -21,85 +20,70 @@ struct pv_steps pv_group_stage(struct pv_group_work *w, double part)
     return pv_steps_within(w->steps, w->done, part);
 }
 
-static enum pv_status cluster_bits(struct pv_group_work *w, const struct pv_steps *steps)
+/* k-modes of the training tokens; the test tokens are named by the modes too. */
+static enum pv_status cluster_modes(struct pv_group_work *w, const struct pv_steps *steps)
 {
-    struct pv_kmodes_params params = {.n_clusters = w->n_clusters,
-                                      .n_iters = w->g->params.n_iters,
-                                      .n_threads = w->n_threads,
-                                      .seed = w->g->params.base.seed + w->in->layer};
+    const struct pv_rows train = pv_split_train(w->tokens.split, w->in->x),
+                         all = {.x = w->in->x, .n = w->in->x->n_rows},
+                         test = {.x = w->in->test_x, .n = w->in->test_x->n_rows};
+    const struct pv_kmodes_params params = {.n_clusters = w->params.n_clusters,
+                                            .n_iters = w->params.n_iters,
+                                            .n_threads = w->params.n_threads,
+                                            .seed = w->params.seed + w->params.layer};
     struct pv_kmodes_result result;
-    enum pv_status status = pv_kmodes(w->in->x, w->in->train, w->in->n_train, &params, steps, &result);
+    enum pv_status status = pv_kmodes(&train, &params, steps, &result);
 
     if (status == PV_OK)
-        status = pv_kmodes_assign(w->in->x, NULL, w->in->x->n_rows, result.modes, w->n_clusters, w->n_threads,
-                                  w->own, NULL);
+        status = pv_kmodes_assign(&all, result.modes, &params, w->out->learned.own, NULL);
     if (status == PV_OK)
-        status = pv_kmodes_assign(w->in->test_x, NULL, w->in->test_x->n_rows, result.modes, w->n_clusters,
-                                  w->n_threads, w->out->own_test, NULL);
+        status = pv_kmodes_assign(&test, result.modes, &params, w->out->own_test, NULL);
     free(result.modes);
     return status;
 }
 
-static enum pv_status cluster_means(struct pv_group_work *w, enum pv_space space,
-                                    const struct pv_steps *steps)
+static enum pv_status name_test_by_means(struct pv_group_work *w)
 {
-    struct pv_kmeans_params params = {.n_clusters = w->n_clusters,
-                                      .n_iters = w->g->params.n_iters,
-                                      .n_threads = w->n_threads,
-                                      .seed = w->g->params.base.seed + w->in->layer,
-                                      .space = space};
-    struct pv_kmeans_result result;
-    enum pv_status status = pv_kmeans(w->in->x, w->in->train, w->in->n_train, &params, steps, &result);
+    const struct pv_rows test = {.x = w->in->test_x, .n = w->in->test_x->n_rows};
+    const struct pv_kmeans_params params = {
+        .n_clusters = w->params.n_clusters,
+        .space = w->params.space == PV_FIT_SPACE_PATTERN ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION,
+        .n_threads = w->params.n_threads};
 
-    if (status == PV_OK)
-        status = pv_kmeans_assign(w->in->x, NULL, w->in->x->n_rows, result.centroids, w->n_clusters, space,
-                                  w->n_threads, w->own, NULL);
-    if (status == PV_OK)
-        status = pv_kmeans_assign(w->in->test_x, NULL, w->in->test_x->n_rows, result.centroids, w->n_clusters,
-                                  space, w->n_threads, w->out->own_test, NULL);
-    free(result.centroids);
-    return status;
+    return pv_kmeans_assign(&test, w->out->learned.centroids, &params, w->out->own_test, NULL);
 }
 
-static enum pv_status cluster_inputs(struct pv_group_work *w, const struct pv_steps *steps)
+static enum pv_status name_test_by_inputs(struct pv_group_work *w)
 {
-    struct pv_input_params params = {.n_clusters = w->n_clusters,
-                                     .d_model = w->d,
-                                     .n_iters = w->g->params.n_iters,
-                                     .n_threads = w->n_threads,
-                                     .seed = w->g->params.base.seed + w->in->layer};
+    const struct pv_router_params params = pv_layer_router_params(&w->params, 0);
+    const struct pv_router_data data = pv_layer_router_data(&w->tokens, w->out->learned.own);
     struct pv_router router = {0};
-    enum pv_status status =
-        pv_input_cluster(w->in->z, w->in->x->n_rows, w->in->train, w->in->n_train, &params, steps, w->own);
+    enum pv_status status = pv_router_centroid(&params, &data, &router);
 
     if (status == PV_OK)
-        status =
-            pv_router_centroid(w->in->z, w->d, w->in->train, w->in->n_train, w->own, w->n_clusters, &router);
-    if (status == PV_OK)
-        status = pv_router_apply(&router, w->n_clusters, w->d, w->in->test_z, NULL, w->in->test_x->n_rows,
-                                 w->n_threads, w->out->own_test);
+        status = pv_router_apply(&router, w->in->test_z, NULL, w->in->test_x->n_rows, params.n_threads,
+                                 w->out->own_test);
     pv_router_free(&router);
     return status;
 }
 
 static enum pv_status cluster(struct pv_group_work *w)
 {
-    struct pv_steps steps = pv_group_stage(w, 0.4);
+    const struct pv_steps steps = pv_group_stage(w, 0.4);
 
     w->out->own_test = pv_calloc(w->in->test_x->n_rows, sizeof *w->out->own_test);
-    if (!w->out->own_test)
+    w->out->learned.own = pv_calloc(w->in->x->n_rows, sizeof *w->out->learned.own);
+    if (!w->out->own_test || !w->out->learned.own)
         return PV_ERR_NOMEM;
     if (w->g->params.by == PV_GROUP_KMODES)
-        return cluster_bits(w, &steps);
-    if (w->g->params.by == PV_GROUP_INPUT)
-        return cluster_inputs(w, &steps);
-    return cluster_means(w, w->g->params.by == PV_GROUP_BITS ? PV_SPACE_BITS : PV_SPACE_CONTRIBUTION, &steps);
+        return cluster_modes(w, &steps);
+    PV_TRY(pv_layer_cluster(&w->params, &w->tokens, &steps, &w->out->learned));
+    return w->params.space == PV_FIT_SPACE_INPUT ? name_test_by_inputs(w) : name_test_by_means(w);
 }
 
 static enum pv_status train_layer(struct pv_group_work *w)
 {
     PV_TRY(cluster(w));
-    PV_TRY(pv_group_sum_own(w));
+    PV_TRY(pv_group_sum(w, PV_ROUTE_OWN, w->out->learned.own));
     return pv_group_moves(w->g->params.by) > 0 ? PV_OK : pv_group_train_routers(w);
 }
 
@@ -114,59 +98,90 @@ static enum pv_status move_rows(struct pv_group_work *w, struct pv_sparse x, uin
 
     x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
     return pv_gain_regroup(&x, &w->out->lists, &w->g->tables[PV_ROUTE_OWN][rule][w->in->layer],
-                           w->g->threshold, w->n_threads, own);
+                           w->g->budget.threshold, w->params.n_threads, own);
 }
 
 static enum pv_status regroup_layer(struct pv_group_work *w)
 {
     PV_TRY(move_rows(w, *w->in->test_x, w->out->own_test));
-    PV_TRY(move_rows(w, *w->in->x, w->own));
-    return pv_group_sum_own(w);
+    PV_TRY(move_rows(w, *w->in->x, w->out->learned.own));
+    return pv_group_sum(w, PV_ROUTE_OWN, w->out->learned.own);
 }
 
-/* What a layer's work shares; `own` is the layer's to keep. */
+enum pv_status pv_group_sum(struct pv_group_work *w, enum pv_route_by route, const uint16_t *cluster)
+{
+    for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
+        struct pv_energy *table = w->g->tables[route][rule];
+        struct pv_sparse x = *w->in->x;
+        const struct pv_rows train = pv_split_train(w->tokens.split, &x);
+
+        if (!table)
+            continue;
+        table += w->in->layer;
+        pv_energy_free(table);
+        x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
+        PV_TRY(pv_energy_init(table, &train, cluster, w->params.n_clusters, w->params.n_threads));
+        if (rule == PV_RULE_ENERGY)
+            table->scale = (double)w->in->scale;
+    }
+    return PV_OK;
+}
+
+static struct pv_layer_params layer_params(const struct pv_grouping *g, uint32_t layer)
+{
+    return (struct pv_layer_params){.layer = layer,
+                                    .n_layers = g->params.base.shape.n_layers,
+                                    .n_clusters = g->params.base.n_clusters,
+                                    .d_model = g->params.base.shape.d_model,
+                                    .space = g->params.by == PV_GROUP_BITS    ? PV_FIT_SPACE_PATTERN
+                                             : g->params.by == PV_GROUP_INPUT ? PV_FIT_SPACE_INPUT
+                                                                              : PV_FIT_SPACE_CONTRIBUTION,
+                                    .n_iters = g->params.n_iters,
+                                    .n_epochs = g->params.n_epochs,
+                                    .n_threads = g->params.base.n_threads,
+                                    .seed = g->params.base.seed};
+}
+
+/* What a layer's work shares. */
 static enum pv_status work_begin(struct pv_group_work *w, struct pv_grouping *g,
                                  const struct pv_predict_layer *layer, const struct pv_steps *steps)
 {
-    size_t n_rows = layer->x->n_rows, n = (size_t)layer->x->offset[n_rows];
+    size_t n = (size_t)layer->x->offset[layer->x->n_rows];
     const size_t n_test = (size_t)layer->test_x->offset[layer->test_x->n_rows];
 
     n = n > n_test ? n : n_test;
     *w = (struct pv_group_work){.g = g,
                                 .in = layer,
                                 .out = &g->layers[layer->layer],
-                                .routed = pv_calloc(n_rows, sizeof(uint16_t)),
+                                .params = layer_params(g, layer->layer),
+                                .tokens = {.x = layer->x, .z = layer->z, .split = layer->split},
                                 .ones = pv_calloc(n, sizeof(uint16_t)),
-                                .n_clusters = g->params.base.n_clusters,
-                                .d = g->params.base.shape.d_model,
-                                .n_threads = g->params.base.n_threads,
                                 .steps = steps};
-    if (!w->out->own)
-        w->out->own = pv_calloc(n_rows, sizeof(uint16_t));
-    w->own = w->out->own;
     for (size_t p = 0; p < n && w->ones; p++)
         w->ones[p] = ONE;
-    return w->own && w->routed && w->ones ? PV_OK : PV_ERR_NOMEM;
+    return w->ones ? PV_OK : PV_ERR_NOMEM;
 }
 
 static void work_end(struct pv_group_work *w)
 {
-    free(w->routed);
     free(w->ones);
 }
 
 /* Masks of all layers for one budget. */
 static enum pv_status choose_lists(struct pv_grouping *g, const struct pv_energy *table, double density)
 {
-    const uint32_t n_layers = g->params.base.shape.n_layers;
-    double reached;
-    enum pv_status status =
-        pv_energy_threshold(table, n_layers, density, g->params.base.n_threads, &g->threshold, &reached);
+    struct pv_mask_lists *lists = pv_calloc(g->params.base.shape.n_layers, sizeof *lists); /* borrowed */
+    enum pv_status status = PV_ERR_NOMEM;
 
-    for (uint32_t l = 0; l < n_layers && status == PV_OK; l++) {
-        pv_mask_lists_free(&g->layers[l].lists);
-        status = pv_mask_lists_choose(&g->layers[l].lists, &table[l], g->threshold);
-    }
+    g->budget = (struct pv_mask_budget){.density = density};
+    for (uint32_t l = 0; lists && l < g->params.base.shape.n_layers; l++)
+        lists[l] = g->layers[l].lists;
+    if (lists)
+        status = pv_mask_lists_spend(lists, table, g->params.base.shape.n_layers, g->params.base.n_threads,
+                                     &g->budget);
+    for (uint32_t l = 0; lists && l < g->params.base.shape.n_layers; l++)
+        g->layers[l].lists = lists[l];
+    free(lists);
     return status;
 }
 
@@ -275,7 +290,7 @@ void pv_grouping_destroy(struct pv_grouping *g)
         }
     }
     for (uint32_t l = 0; g->layers && l < n_layers; l++) {
-        free(g->layers[l].own);
+        pv_layer_free(&g->layers[l].learned);
         free(g->layers[l].own_test);
         pv_mask_lists_free(&g->layers[l].lists);
         free(g->layers[l].pairs);
@@ -298,7 +313,7 @@ uint32_t pv_grouping_rank(const struct pv_grouping *g)
     uint32_t most = 0;
 
     for (uint32_t l = 0; l < g->params.base.shape.n_layers; l++) {
-        const uint32_t rank = g->layers[l].routers[PV_ROUTE_LOWRANK].narrow.rank;
+        const uint32_t rank = g->layers[l].routers[PV_ROUTE_LOWRANK].trained.down.rank;
 
         most = rank > most ? rank : most;
     }

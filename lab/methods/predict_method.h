@@ -17,7 +17,7 @@
 #ifndef PV_LAB_METHODS_PREDICT_METHOD_H
 #define PV_LAB_METHODS_PREDICT_METHOD_H
 
-#include "learn/algo/sparse.h"
+#include "learn/algo/split.h"
 #include "learn/algo/steps.h"
 #include "parvin/session.h"
 
@@ -37,13 +37,12 @@ struct pv_predict_params {
 /* One captured layer. */
 struct pv_predict_layer {
     uint32_t layer;
-    const struct pv_sparse *x; /* true contributions, rows are tokens */
-    const uint16_t *z;         /* [n][d] float16 */
-    const uint32_t *train;     /* [n_train] rows to learn from */
-    size_t n_train;
-    const float *w;    /* [F][d] the matrix that decides what fires: W_gate if gated, else W_up */
-    const float *norm; /* [F] ||W_down[:, j]||_2 */
-    float scale;       /* weight of the layer's energies against other layers', as pv_energy_scale sets it */
+    const struct pv_sparse *x;    /* true contributions, rows are tokens */
+    const uint16_t *z;            /* [n][d] float16 */
+    const struct pv_split *split; /* rows to learn from, and others that routers are judged by in training */
+    const float *w;               /* [F][d] the matrix that decides what fires: W_gate if gated, else W_up */
+    const float *norm;            /* [F] ||W_down[:, j]||_2 */
+    float scale; /* weight of the layer's energies against other layers', as pv_energy_scale sets it */
     const struct pv_sparse *test_x; /* other text, to judge by; may be NULL */
     const uint16_t *test_z;
 };

@@ -77,7 +77,7 @@ static void sample_rows(void *user, size_t chunk, size_t begin, size_t end)
         return;
     }
     for (size_t i = begin; i < end; i++) {
-        const size_t row = g->in->train[i * g->in->n_train / g->layer->n_sample];
+        const size_t row = g->in->split->train[i * g->in->split->n_train / g->layer->n_sample];
 
         pv_predict_float_row(g->in->z + row * d, d, room);
         pv_predict_dense_row(g->in->x, row, room + d);
@@ -96,10 +96,10 @@ static enum pv_status train(struct pv_predictor *p, const struct pv_predict_laye
 
     if (!pv_steps_report(steps, 0.0))
         return PV_ERR_INTERRUPTED;
-    if (in->n_train == 0)
+    if (in->split->n_train == 0)
         return PV_ERR_ARG;
     most = most < SAMPLE_ROWS ? most : SAMPLE_ROWS;
-    layer->n_sample = in->n_train < most ? in->n_train : most;
+    layer->n_sample = in->split->n_train < most ? in->split->n_train : most;
     layer->state = s->kind->learn(&p->params, in);
     layer->sample = pv_calloc(layer->n_sample * p->params.shape.d_ffn, sizeof *layer->sample);
     if (!layer->state || !layer->sample)

@@ -61,7 +61,7 @@ static void weigh_gated(const struct pv_predict_params *params, const float *squ
 static bool measure(const struct pv_predict_params *params, const struct pv_predict_layer *in, struct svd *s)
 {
     const size_t d = params->shape.d_model, f = params->shape.d_ffn;
-    const size_t n = in->n_train < ERROR_ROWS ? in->n_train : ERROR_ROWS;
+    const size_t n = in->split->n_train < ERROR_ROWS ? in->split->n_train : ERROR_ROWS;
     struct pv_lowrank exact = {.n_rows = (uint32_t)f, .n_cols = (uint32_t)d, .rank = (uint32_t)d};
     float *room = pv_calloc(2 * d + 5 * f, sizeof *room), *z = room, *h = room + d, *truth = room + 2 * d;
     float *guess = truth + f, *c = guess + f, *square = c + f, *fired = square + f;
@@ -72,7 +72,7 @@ static bool measure(const struct pv_predict_params *params, const struct pv_pred
             exact.a_t[i * f + j] = in->w[j * d + i];
     }
     for (size_t i = 0; room && exact.a_t && i < n; i++) {
-        const size_t row = in->train[i * in->n_train / n];
+        const size_t row = in->split->train[i * in->split->n_train / n];
 
         pv_predict_float_row(in->z + row * d, d, z);
         pv_predict_dense_row(in->x, row, c);
@@ -112,6 +112,13 @@ static void release(void *state)
 static void *learn_with(const struct pv_predict_params *params, const struct pv_predict_layer *in,
                         const float *moment)
 {
+    const struct pv_lowrank_params search = {.w = in->w,
+                                             .moment = moment,
+                                             .n_rows = params->shape.d_ffn,
+                                             .n_cols = params->shape.d_model,
+                                             .rank = rank_for(params),
+                                             .n_threads = params->n_threads,
+                                             .seed = params->seed};
     struct svd *s = pv_calloc(1, sizeof *s);
 
     if (!s)
@@ -119,9 +126,7 @@ static void *learn_with(const struct pv_predict_params *params, const struct pv_
     s->scale = in->scale;
     s->deviation = pv_calloc(params->shape.d_ffn, sizeof(float));
     s->weight = pv_calloc(params->shape.d_ffn, sizeof(float));
-    if (!s->deviation || !s->weight ||
-        pv_lowrank_find(in->w, params->shape.d_ffn, params->shape.d_model, moment, rank_for(params),
-                        params->seed, params->n_threads, &s->map) != PV_OK ||
+    if (!s->deviation || !s->weight || pv_lowrank_find(&search, &s->map) != PV_OK ||
         !measure(params, in, s)) {
         release(s);
         return NULL;
@@ -136,8 +141,8 @@ static void *learn_svd(const struct pv_predict_params *params, const struct pv_p
 
 static void *learn_lowrank(const struct pv_predict_params *params, const struct pv_predict_layer *in)
 {
-    float *moment =
-        pv_lowrank_moment(in->z, params->shape.d_model, in->train, in->n_train, params->n_threads);
+    float *moment = pv_lowrank_moment(in->z, params->shape.d_model, in->split->train, in->split->n_train,
+                                      params->n_threads);
     void *state = moment ? learn_with(params, in, moment) : NULL;
 
     free(moment);

@@ -97,13 +97,13 @@ static void *learn_static(const struct pv_predict_params *params, const struct p
     struct scaled *s = scaled_new(in);
 
     (void)params;
-    for (size_t i = 0; s && i < in->n_train; i++) {
-        const size_t row = in->train[i];
+    for (size_t i = 0; s && i < in->split->n_train; i++) {
+        const size_t row = in->split->train[i];
 
         for (uint64_t p = in->x->offset[row]; p < in->x->offset[row + 1]; p++) {
             const float root = pv_root_to_float(in->x->root[p]);
 
-            s->values[in->x->col[p]] += root * root * root * root / (float)in->n_train;
+            s->values[in->x->col[p]] += root * root * root * root / (float)in->split->n_train;
         }
     }
     return s;

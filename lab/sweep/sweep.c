@@ -278,7 +278,8 @@ static double grouping_weight(const struct sweep *s, uint32_t n_clusters)
     const double active = s->data.active * s->data.shape.d_ffn * s->params.n_iters;
     const double router = s->params.n_densities > 0 ? 4.0 * s->data.shape.d_model * s->params.n_epochs : 0.0;
 
-    return (active + router) * n_clusters * (double)s->data.n_train * s->data.shape.n_layers / macs_per_token;
+    return (active + router) * n_clusters * (double)s->data.split.n_train * s->data.shape.n_layers /
+           macs_per_token;
 }
 
 static bool grouping_wanted(const struct sweep *s, enum pv_group_by by)
@@ -342,9 +343,7 @@ static enum pv_status run_grouping(struct sweep *s, enum pv_group_by by, uint32_
     struct pv_grouping_params params = {.base = predict_params(s, n_clusters),
                                         .by = by,
                                         .n_iters = s->params.n_iters,
-                                        .n_epochs = s->params.n_epochs,
-                                        .held_out = s->data.held_out,
-                                        .n_held_out = s->data.n_held_out};
+                                        .n_epochs = s->params.n_epochs};
     struct pv_grouping *grouping = NULL;
     const double started = pv_now_s();
     enum pv_status status = PV_OK;

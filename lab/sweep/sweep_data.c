@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HELD_OUT_BLOCK = 64 };
-
 static enum pv_status pass_on(void *user, const struct pv_capture *capture)
 {
     struct pv_sweep_data *data = user;
@@ -34,7 +32,7 @@ static enum pv_status capture(struct pv_sweep_data *data, struct pv_sweep_text *
     struct pv_capture_params how = {.active_share = params->active_share, .log = *data->engine->log};
     struct pv_steps steps = {.sink = params->progress, .stage = "capture", .total = text->windows.n_windows};
     char path[4096];
-    bool resumed;
+    struct pv_capture_state state;
     const int n = snprintf(path, sizeof path, "%s.%s", params->work_path, name);
 
     if (n < 0 || (size_t)n >= sizeof path)
@@ -45,44 +43,44 @@ static enum pv_status capture(struct pv_sweep_data *data, struct pv_sweep_text *
                        data->shape.n_layers);
     text->key = pv_capture_key(&data->source, &text->windows, &how);
     PV_TRY(pv_journal_open(&text->journal, path, text->key, data->engine->log));
-    return pv_capture_text(&data->source, &text->windows, &how, &text->journal, &steps, text->tau, &resumed);
+    state.tau = text->tau;
+    return pv_capture_text(&data->source, &text->windows, &how, &text->journal, &steps, &state);
+}
+
+static enum pv_status load(const struct pv_sweep_data *data, const struct pv_sweep_text *text, uint32_t layer,
+                           bool with_z, struct pv_layer_data *out)
+{
+    const struct pv_captured captured = {
+        .journal = &text->journal, .key = text->key, .source = &data->source, .windows = &text->windows};
+
+    return pv_capture_load(&captured, layer, with_z, out);
 }
 
 /* One block of tokens in ten is held out; energies and activity of the others, layer by layer. */
 static enum pv_status survey(struct pv_sweep_data *data)
 {
-    size_t n = data->fit.windows.n_tokens, block = n / 40;
     double sum = 0.0;
 
-    data->train = pv_calloc(n, sizeof *data->train);
-    data->held_out = pv_calloc(n, sizeof *data->held_out);
     data->scale = pv_calloc(data->shape.n_layers, sizeof *data->scale);
-    if (!data->train || !data->held_out || !data->scale)
-        return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for %zu tokens", n);
-    block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
-    for (size_t i = 0; i < n; i++) {
-        if (i / block % 10 == 9)
-            data->held_out[data->n_held_out++] = (uint32_t)i;
-        else
-            data->train[data->n_train++] = (uint32_t)i;
-    }
+    if (!data->scale || pv_split_rows(data->fit.windows.n_tokens, NULL, NULL, &data->split) != PV_OK)
+        return pv_fail(data->engine->log, PV_ERR_NOMEM, "sweep: no memory for %zu tokens",
+                       data->fit.windows.n_tokens);
     for (uint32_t l = 0; l < data->shape.n_layers; l++) {
         struct pv_layer_data layer;
         double total = 0.0, active = 0.0;
 
-        PV_TRY(pv_capture_load(&data->fit.journal, data->fit.key, &data->source, &data->fit.windows, l, false,
-                               &layer));
-        for (size_t i = 0; i < data->n_train; i++) {
-            const size_t row = data->train[i];
+        PV_TRY(load(data, &data->fit, l, false, &layer));
+        for (size_t i = 0; i < data->split.n_train; i++) {
+            const size_t row = data->split.train[i];
 
             active += (double)(layer.x.offset[row + 1] - layer.x.offset[row]);
             for (uint64_t p = layer.x.offset[row]; p < layer.x.offset[row + 1]; p++)
                 total += pow((double)pv_root_to_float(layer.x.root[p]), 4.0);
         }
         pv_layer_data_free(&layer);
-        sum += total / (double)data->n_train;
+        sum += total / (double)data->split.n_train;
         data->scale[l] = sum > 0.0 ? (float)(1.0 / sum) : 1.0f;
-        data->active += active / ((double)data->n_train * data->shape.d_ffn * data->shape.n_layers);
+        data->active += active / ((double)data->split.n_train * data->shape.d_ffn * data->shape.n_layers);
     }
     return PV_OK;
 }
@@ -140,8 +138,7 @@ void pv_sweep_data_close(struct pv_sweep_data *data, bool remove_files)
     close_text(&data->fit, remove_files);
     close_text(&data->test, remove_files);
     pv_session_destroy(data->session);
-    free(data->train);
-    free(data->held_out);
+    pv_split_free(&data->split);
     free(data->scale);
     *data = (struct pv_sweep_data){.fit.journal.fd = -1, .test.journal.fd = -1};
 }
@@ -182,11 +179,9 @@ enum pv_status pv_sweep_layer_load(const struct pv_sweep_data *data, uint32_t l,
     *out = (struct pv_sweep_layer){0};
     status = load_weights(data, l, out);
     if (status == PV_OK)
-        status = pv_capture_load(&data->fit.journal, data->fit.key, &data->source, &data->fit.windows, l,
-                                 true, &out->fit);
+        status = load(data, &data->fit, l, true, &out->fit);
     if (status == PV_OK)
-        status = pv_capture_load(&data->test.journal, data->test.key, &data->source, &data->test.windows, l,
-                                 true, &out->test);
+        status = load(data, &data->test, l, true, &out->test);
     if (status != PV_OK) {
         pv_sweep_layer_free(out);
         return status;
@@ -194,8 +189,7 @@ enum pv_status pv_sweep_layer_load(const struct pv_sweep_data *data, uint32_t l,
     out->in = (struct pv_predict_layer){.layer = l,
                                         .x = &out->fit.x,
                                         .z = out->fit.z,
-                                        .train = data->train,
-                                        .n_train = data->n_train,
+                                        .split = &data->split,
                                         .w = out->w,
                                         .norm = out->norm,
                                         .scale = data->scale[l],
@@ -215,6 +209,5 @@ void pv_sweep_layer_free(struct pv_sweep_layer *layer)
 
 enum pv_status pv_sweep_test_load(const struct pv_sweep_data *data, uint32_t layer, struct pv_layer_data *out)
 {
-    return pv_capture_load(&data->test.journal, data->test.key, &data->source, &data->test.windows, layer,
-                           false, out);
+    return load(data, &data->test, layer, false, out);
 }

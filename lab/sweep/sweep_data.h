@@ -19,11 +19,10 @@ struct pv_sweep_data {
     struct pv_source source;
     struct pv_predict_shape shape;
     struct pv_sweep_text fit, test;
-    uint32_t *train, *held_out; /* rows of the calibration text; one block in ten is held out */
-    size_t n_train, n_held_out;
-    float *scale;     /* [n_layers] 1 / energy of the layers so far: see pv_energy_scale */
-    double active;    /* share of neurons in the patterns of the training rows */
-    pv_capture_fn fn; /* of the window under way */
+    struct pv_split split; /* of the calibration text */
+    float *scale;          /* [n_layers] 1 / energy of the layers so far: see pv_energy_scale */
+    double active;         /* share of neurons in the patterns of the training rows */
+    pv_capture_fn fn;      /* of the window under way */
     void *fn_user;
 };
 /* Captures both texts; `params` resolved. Close with pv_sweep_data_close in any case. */

@@ -87,3 +87,14 @@ uint64_t pv_random_secret(void)
                  (uint64_t)(uintptr_t)&secret;
     return secret;
 }
+
+void pv_rng_shuffle(struct pv_rng *rng, uint32_t *items, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        const size_t other = pv_rng_below(rng, (uint32_t)i);
+        const uint32_t item = items[i - 1];
+
+        items[i - 1] = items[other];
+        items[other] = item;
+    }
+}

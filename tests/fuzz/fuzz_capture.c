@@ -109,7 +109,8 @@ static void load(const struct pv_capture_file *file)
     for (uint32_t l = 0; l < h->n_layers && l < 4; l++) {
         struct pv_layer_data data;
 
-        if (pv_capture_load(&file->journal, file->key, &source, &file->windows, l, true, &data) != PV_OK)
+        if (pv_capture_load(&(struct pv_captured){&file->journal, file->key, &source, &file->windows}, l,
+                            true, &data) != PV_OK)
             continue;
         check_layer(&data, h->d_ffn, file->windows.n_tokens);
         pv_layer_data_free(&data);

@@ -18,8 +18,9 @@ START_TEST(kmodes_finds_planted_groups)
     float distance[ROWS];
     size_t right = 0, words = pv_bit_words(COLS);
 
-    ck_assert_int_eq(pv_kmodes(&p.x, NULL, ROWS, &params, NULL, &r), PV_OK);
-    ck_assert_int_eq(pv_kmodes_assign(&p.x, NULL, ROWS, r.modes, K, 2, cluster, distance), PV_OK);
+    ck_assert_int_eq(pv_kmodes(&(struct pv_rows){&p.x, NULL, ROWS}, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(
+        pv_kmodes_assign(&(struct pv_rows){&p.x, NULL, ROWS}, r.modes, &params, cluster, distance), PV_OK);
     for (uint32_t k = 0; k < K; k++) {
         uint32_t count[GROUPS] = {0}, most = 0;
 
@@ -59,16 +60,17 @@ START_TEST(kmodes_is_the_same_for_any_threads_and_takes_few_rows)
     struct pv_kmodes_params params = {.n_clusters = K, .n_iters = 8, .n_threads = 1, .seed = 5};
     struct pv_kmodes_result a, b;
 
-    ck_assert_int_eq(pv_kmodes(&p.x, NULL, ROWS, &params, NULL, &a), PV_OK);
+    ck_assert_int_eq(pv_kmodes(&(struct pv_rows){&p.x, NULL, ROWS}, &params, NULL, &a), PV_OK);
     params.n_threads = 2;
-    ck_assert_int_eq(pv_kmodes(&p.x, NULL, ROWS, &params, NULL, &b), PV_OK);
+    ck_assert_int_eq(pv_kmodes(&(struct pv_rows){&p.x, NULL, ROWS}, &params, NULL, &b), PV_OK);
     ck_assert_mem_eq(a.modes, b.modes, K * pv_bit_words(COLS) * sizeof *a.modes);
     free(a.modes);
     free(b.modes);
-    ck_assert_int_eq(pv_kmodes(&p.x, NULL, 3, &params, NULL, &a), PV_OK); /* fewer rows than clusters */
+    ck_assert_int_eq(pv_kmodes(&(struct pv_rows){&p.x, NULL, 3}, &params, NULL, &a),
+                     PV_OK); /* fewer rows than clusters */
     ck_assert_double_lt(a.distance, 1e-3);
     free(a.modes);
-    ck_assert_int_eq(pv_kmodes(&p.x, NULL, 0, &params, NULL, &a), PV_ERR_ARG);
+    ck_assert_int_eq(pv_kmodes(&(struct pv_rows){&p.x, NULL, 0}, &params, NULL, &a), PV_ERR_ARG);
     planted_free(&p);
 }
 END_TEST

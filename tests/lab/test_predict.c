@@ -109,7 +109,15 @@ START_TEST(a_planted_rank_is_found)
         struct pv_lowrank map;
         double error = 0.0;
 
-        ck_assert_int_eq(pv_lowrank_find(w, ROWS, COLS, NULL, rank, 1, 1, &map), PV_OK);
+        ck_assert_int_eq(pv_lowrank_find(&(struct pv_lowrank_params){.w = w,
+                                                                     .n_rows = ROWS,
+                                                                     .n_cols = COLS,
+                                                                     .moment = NULL,
+                                                                     .rank = rank,
+                                                                     .seed = 1,
+                                                                     .n_threads = 1},
+                                         &map),
+                         PV_OK);
         pv_lowrank_project(&map, z, h);
         pv_lowrank_expand(&map, h, y);
         for (size_t i = 0; i < ROWS; i++) {

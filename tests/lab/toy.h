@@ -19,6 +19,7 @@ struct toy {
     uint64_t offset[TOY_ROWS + 1];
     uint16_t col[TOY_ROWS * TOY_F], root[TOY_ROWS * TOY_F];
     uint32_t rows[TOY_ROWS];
+    struct pv_split split; /* all rows are learned from */
     struct pv_sparse x;
     struct pv_predict_layer in;
     struct pv_predict_params params;
@@ -69,10 +70,10 @@ static inline struct toy *toy_new(uint64_t seed)
         toy_row(t, i);
     }
     t->x = (struct pv_sparse){TOY_ROWS, TOY_F, t->offset, t->col, t->root};
+    t->split = (struct pv_split){.train = t->rows, .n_train = TOY_ROWS};
     t->in = (struct pv_predict_layer){.x = &t->x,
                                       .z = t->z,
-                                      .train = t->rows,
-                                      .n_train = TOY_ROWS,
+                                      .split = &t->split,
                                       .w = t->w,
                                       .norm = t->norm,
                                       .scale = 0.01f,

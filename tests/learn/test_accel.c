@@ -55,8 +55,9 @@ static struct pv_kmeans_result cluster(const struct rig *r, struct pv_device *wh
         .n_clusters = 19, .n_iters = 12, .seed = 2, .space = space, .device = where};
     struct pv_kmeans_result result;
 
-    ck_assert_msg(pv_kmeans(&r->layer.x, r->train, r->n_train, &params, NULL, &result) == PV_OK, "%s",
-                  context_log.text);
+    ck_assert_msg(pv_kmeans(&(struct pv_rows){&r->layer.x, r->train, r->n_train}, &params, NULL, &result) ==
+                      PV_OK,
+                  "%s", context_log.text);
     return result;
 }
 
@@ -65,8 +66,11 @@ static double purity(const struct rig *r, const float *centroids, enum pv_space 
     uint16_t *own = calloc(LAYER.n_tokens, sizeof *own);
     double result;
 
-    ck_assert_int_eq(pv_kmeans_assign(&r->layer.x, NULL, LAYER.n_tokens, centroids, 19, space, 1, own, NULL),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_kmeans_assign(&(struct pv_rows){&r->layer.x, NULL, LAYER.n_tokens}, centroids,
+                         &(struct pv_kmeans_params){.n_clusters = 19, .n_threads = 1, .space = space}, own,
+                         NULL),
+        PV_OK);
     ck_assert_int_eq(pv_purity(own, r->layer.group, r->held_out, r->n_held_out, 19, LAYER.n_groups, &result),
                      PV_OK);
     free(own);
@@ -106,9 +110,11 @@ START_TEST(one_iteration_is_the_hosts)
     double worst = 0.0;
 
     rig_open(&r);
-    ck_assert_int_eq(pv_kmeans(&r.layer.x, r.train, r.n_train, &params, NULL, &here), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&r.layer.x, r.train, r.n_train}, &params, NULL, &here),
+                     PV_OK);
     params.device = device;
-    ck_assert_int_eq(pv_kmeans(&r.layer.x, r.train, r.n_train, &params, NULL, &there), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&r.layer.x, r.train, r.n_train}, &params, NULL, &there),
+                     PV_OK);
     for (size_t i = 0; i < 19 * LAYER.d_ffn; i++)
         worst = fmax(worst, fabs((double)here.centroids[i] - (double)there.centroids[i]));
     ck_assert_double_lt(worst, 0.01);
@@ -131,10 +137,11 @@ START_TEST(a_pass_as_good_as_on_the_host)
     rig_open(&r);
     for (size_t i = 0; i < 3; i++) {
         params.device = i > 0 ? device : NULL;
-        ck_assert_int_eq(pv_kmeans(&r.layer.x, r.train, n, &params, NULL, all[i]), PV_OK);
-        ck_assert_int_eq(
-            pv_kmeans_pass(&r.layer.x, r.train, n, r.train, r.n_train, &params, NULL, all[i]->centroids),
-            PV_OK);
+        ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&r.layer.x, r.train, n}, &params, NULL, all[i]), PV_OK);
+        ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&r.layer.x, r.train, n},
+                                        &(struct pv_rows){&r.layer.x, r.train, r.n_train}, &params, NULL,
+                                        all[i]->centroids),
+                         PV_OK);
     }
     ck_assert_double_gt(purity(&r, there.centroids, PV_SPACE_CONTRIBUTION),
                         purity(&r, here.centroids, PV_SPACE_CONTRIBUTION) - 0.05);
@@ -231,11 +238,12 @@ static void gain_open(struct rig *r, struct pv_gain *gain)
     float threshold;
     double reached;
 
-    ck_assert_int_eq(pv_energy_init(&energy, &r->layer.x, r->train, r->n_train, r->layer.group, 13, 1),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_energy_init(&energy, &(struct pv_rows){&r->layer.x, r->train, r->n_train}, r->layer.group, 13, 1),
+        PV_OK);
     ck_assert_int_eq(pv_energy_threshold(&energy, 1, 0.1, 1, &threshold, &reached), PV_OK);
     ck_assert_int_eq(pv_mask_lists_choose(&lists, &energy, threshold), PV_OK);
-    ck_assert_int_eq(pv_gain_init(gain, &r->layer.x, &lists, r->train, r->n_train), PV_OK);
+    ck_assert_int_eq(pv_gain_init(gain, &(struct pv_rows){&r->layer.x, r->train, r->n_train}, &lists), PV_OK);
     pv_mask_lists_free(&lists);
     pv_energy_free(&energy);
 }

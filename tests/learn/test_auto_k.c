@@ -102,7 +102,11 @@ static enum pv_status fit(uint32_t n_groups, uint32_t n_clusters, double neuron_
     pv_rng_seed(&rng, 9);
     for (size_t i = 0; i < N_TOKENS; i++)
         text[i] = pv_rng_below(&rng, 1000000);
-    status = pv_learn(&source, text, N_TOKENS, out_path, &params, &log, result);
+    status = pv_learn(
+        &source,
+        &(struct pv_learn_job){
+            .tokens = text, .n_tokens = N_TOKENS, .out_path = out_path, .params = &params, .log = &log},
+        result);
     free(text);
     return status;
 }

@@ -35,7 +35,7 @@ static enum pv_status fit(struct fake *fake, const uint32_t *text, double rise, 
     struct pv_log log = pv_test_log(&captured);
 
     set_paths();
-    return pv_learn(&source, text, N_TOKENS, out_path, &params, &log, result);
+    return pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, result);
 }
 
 static uint32_t route(const struct pv_cluster_layer *layer, const float *z)
@@ -88,7 +88,7 @@ static double rise_of_file(const struct fake *fake, const uint32_t *text, uint64
         uint32_t n_here;
         const size_t at = pv_windows_at(&windows, w, &n_here);
 
-        for (uint32_t i = 0; i < n_here && pv_budget_keeps_out(&windows, w) && at + i + 1 < N_TOKENS; i++) {
+        for (uint32_t i = 0; i < n_here && pv_density_keeps_out(&windows, w) && at + i + 1 < N_TOKENS; i++) {
             sum += FAKE_LOSS * lost(fake, clusters, text[at + i], i);
             ++*n;
         }
@@ -218,7 +218,7 @@ START_TEST(nothing_is_learned_from_what_is_kept_out)
 
     for (uint32_t w = 0; w < windows.n_windows; w++) {
         at = pv_windows_at(&windows, w, &n_here);
-        for (uint32_t i = 0; i < n_here && pv_budget_keeps_out(&windows, w); i++)
+        for (uint32_t i = 0; i < n_here && pv_density_keeps_out(&windows, w); i++)
             changed[at + i] = 7 * changed[at + i] % 500;
     }
     ck_assert_int_ne(memcmp(text, changed, N_TOKENS * sizeof *text), 0);
@@ -246,13 +246,13 @@ START_TEST(keeps_out_a_tenth_in_stretches)
         struct pv_windows windows = pv_windows_plan(text, (size_t)n * 32, 0, 32);
 
         for (uint32_t w = 0; w < n; w++) {
-            const uint32_t out = pv_budget_keeps_out(&windows, w);
+            const uint32_t out = pv_density_keeps_out(&windows, w);
 
             n_out += out;
             n_stretches += out && !last;
             last = out;
         }
-        ck_assert_uint_eq(n_out, pv_budget_n_windows(&windows));
+        ck_assert_uint_eq(n_out, pv_density_n_windows(&windows));
         ck_assert_uint_eq(n_out, n == 1 ? 0 : n < 20 ? 1 : n > 10240 ? 1024 : n / 10);
         ck_assert_uint_eq(n_stretches, n_out < 4 ? n_out : 4);
     }
@@ -269,21 +269,31 @@ START_TEST(refuses_what_cannot_be_searched)
     struct pv_fit_result r;
 
     set_paths();
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r),
+        PV_ERR_ARG);
     ck_assert(pv_test_logged(&captured, "give a density, or a rise"));
     params.density = 0.0;
     params.max_ppl_rise = -0.1;
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r),
+        PV_ERR_ARG);
     params.max_ppl_rise = (double)NAN;
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r),
+        PV_ERR_ARG);
     params.max_ppl_rise = 0.1;
-    ck_assert_int_eq(pv_learn(&source, text, 32, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(pv_learn(&source, &(struct pv_learn_job){text, 32, out_path, &params, NULL, &log}, &r),
+                     PV_ERR_ARG);
     source.n_ctx = 64;
-    ck_assert_int_eq(pv_learn(&source, text, 64, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(pv_learn(&source, &(struct pv_learn_job){text, 64, out_path, &params, NULL, &log}, &r),
+                     PV_ERR_ARG);
     ck_assert(pv_test_logged(&captured, "another that was not learned from"));
     source.n_ctx = FAKE_CTX;
     source.score = NULL;
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r),
+        PV_ERR_ARG);
     ck_assert(pv_test_logged(&captured, "cannot be scored"));
     free(text);
 }
@@ -307,15 +317,24 @@ START_TEST(searches_with_a_capture_file_and_its_text)
     pv_fit_result_free(&r);
     ck_assert_int_eq(pv_file_read(out_path, NULL, &direct, &n_direct), PV_OK);
     pv_test_temp("budget.capture", path);
-    ck_assert_int_eq(pv_learn_capture(&source, text, N_TOKENS, path, &capture, &log, &captured_result),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_capture_to_file(&source, (struct pv_text){text, N_TOKENS}, path, &capture, &log, &captured_result),
+        PV_OK);
     params.capture_path = path;
-    ck_assert_int_eq(pv_learn(&source, NULL, 0, out_path, &params, &log, &r), PV_ERR_ARG);
+    ck_assert_int_eq(
+        pv_learn(&source,
+                 &(struct pv_learn_job){
+                     .tokens = NULL, .n_tokens = 0, .out_path = out_path, .params = &params, .log = &log},
+                 &r),
+        PV_ERR_ARG);
     ck_assert(pv_test_logged(&captured, "give the text"));
     text[5]++;
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_ERR_MISMATCH);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r),
+        PV_ERR_MISMATCH);
     text[5]--;
-    ck_assert_int_eq(pv_learn(&source, text, N_TOKENS, out_path, &params, &log, &r), PV_OK);
+    ck_assert_int_eq(
+        pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, &r), PV_OK);
     pv_fit_result_free(&r);
     ck_assert_int_eq(pv_file_read(out_path, NULL, &bytes, &n), PV_OK);
     ck_assert_uint_eq(n, n_direct);

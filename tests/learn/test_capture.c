@@ -35,7 +35,11 @@ static void rig_open(struct rig *r, size_t n_text, size_t n_tokens, bool dense)
 
 static enum pv_status rig_capture(struct rig *r, const struct pv_steps *steps)
 {
-    return pv_capture_text(&r->source, &r->windows, &r->params, &r->j, steps, r->tau, &r->resumed);
+    struct pv_capture_state state = {.tau = r->tau};
+    const enum pv_status status = pv_capture_text(&r->source, &r->windows, &r->params, &r->j, steps, &state);
+
+    r->resumed = state.resumed;
+    return status;
 }
 
 static void rig_close(struct rig *r)
@@ -91,9 +95,11 @@ static void check_layer(const struct rig *r, uint32_t layer)
     struct pv_layer_data data;
     size_t row = 0;
 
-    ck_assert_int_eq(pv_capture_load(&r->j, pv_capture_key(&r->source, &r->windows, &r->params), &r->source,
-                                     &r->windows, layer, true, &data),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_capture_load(&(struct pv_captured){&r->j, pv_capture_key(&r->source, &r->windows, &r->params),
+                                              &r->source, &r->windows},
+                        layer, true, &data),
+        PV_OK);
     ck_assert_uint_eq(data.x.n_rows, r->windows.n_tokens);
     for (uint32_t w = 0; w < r->windows.n_windows; w++) {
         uint32_t n;
@@ -158,9 +164,11 @@ START_TEST(tau_keeps_the_share_asked_for)
 
             if (s == 1)
                 check_layer(&r, l);
-            ck_assert_int_eq(pv_capture_load(&r.j, pv_capture_key(&r.source, &r.windows, &r.params),
-                                             &r.source, &r.windows, l, false, &data),
-                             PV_OK);
+            ck_assert_int_eq(
+                pv_capture_load(&(struct pv_captured){&r.j, pv_capture_key(&r.source, &r.windows, &r.params),
+                                                      &r.source, &r.windows},
+                                l, false, &data),
+                PV_OK);
             ck_assert_ptr_null(data.z);
             n = (double)data.x.offset[data.x.n_rows];
             ck_assert_double_eq_tol(n / (1024.0 * FAKE_F), shares[s], 0.003);
@@ -201,9 +209,11 @@ START_TEST(extreme_contributions_stay_finite)
     rig_open(&r, 2, 0, false);
     r.source.run = extremes;
     ck_assert_int_eq(rig_capture(&r, NULL), PV_OK);
-    ck_assert_int_eq(pv_capture_load(&r.j, pv_capture_key(&r.source, &r.windows, &r.params), &r.source,
-                                     &r.windows, 2, false, &data),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_capture_load(&(struct pv_captured){&r.j, pv_capture_key(&r.source, &r.windows, &r.params),
+                                              &r.source, &r.windows},
+                        2, false, &data),
+        PV_OK);
     ck_assert_uint_eq(data.x.offset[1], 4);
     ck_assert_uint_eq(data.x.root[0], 1);
     ck_assert_uint_eq(data.x.root[1], 0x7bff);
@@ -259,7 +269,8 @@ START_TEST(malformed_records_are_refused)
         ck_assert_int_eq(pv_journal_commit(&r.j), PV_OK);
         bytes[at] ^= 0xff;
         for (uint32_t l = 0; l < FAKE_LAYERS; l++) {
-            const enum pv_status status = pv_capture_load(&r.j, key, &r.source, &r.windows, l, true, &data);
+            const enum pv_status status =
+                pv_capture_load(&(struct pv_captured){&r.j, key, &r.source, &r.windows}, l, true, &data);
 
             bool sound = status == PV_OK || status == PV_ERR_FORMAT;
 
@@ -272,7 +283,8 @@ START_TEST(malformed_records_are_refused)
     pv_journal_begin(&r.j, pv_capture_find(&r.j, key, 0)->kind, 0, key); /* cut short */
     pv_journal_put(&r.j, bytes, 50);
     ck_assert_int_eq(pv_journal_commit(&r.j), PV_OK);
-    ck_assert_int_eq(pv_capture_load(&r.j, key, &r.source, &r.windows, 1, true, &data), PV_ERR_FORMAT);
+    ck_assert_int_eq(pv_capture_load(&(struct pv_captured){&r.j, key, &r.source, &r.windows}, 1, true, &data),
+                     PV_ERR_FORMAT);
     free(bytes);
     rig_close(&r);
 }

@@ -41,7 +41,8 @@ static enum pv_status capture(const char *path, bool dense, struct pv_capture_op
     struct pv_source source = fake_source(&fake);
     uint32_t *text = fake_text(N_TEXT, seed);
     struct pv_log log = pv_test_log(&captured);
-    const enum pv_status status = pv_learn_capture(&source, text, N_TEXT, path, &options, &log, result);
+    const enum pv_status status =
+        pv_capture_to_file(&source, (struct pv_text){text, N_TEXT}, path, &options, &log, result);
 
     free(text);
     return status;
@@ -123,8 +124,14 @@ static void learn(const char *capture_path, bool dense, uint32_t thin, const cha
     uint32_t *text = capture_path ? NULL : fake_text(N_TEXT, 1);
     struct pv_log log = pv_test_log(&captured);
 
-    ck_assert_msg(pv_learn(&source, text, text ? N_TEXT : 0, out, &params, &log, &result) == PV_OK, "%s",
-                  captured.text);
+    ck_assert_msg(pv_learn(&source,
+                           &(struct pv_learn_job){.tokens = text,
+                                                  .n_tokens = text ? N_TEXT : 0,
+                                                  .out_path = out,
+                                                  .params = &params,
+                                                  .log = &log},
+                           &result) == PV_OK,
+                  "%s", captured.text);
     ck_assert_uint_eq(result.n_tokens, 300);
     if (capture_path)
         ck_assert_uint_eq(fake.n_runs, 0);
@@ -238,7 +245,11 @@ static enum pv_status learn_status(const char *path, bool dense)
     struct pv_fit_params params = {.n_clusters = 9, .n_epochs = 1, .n_iters = 2, .capture_path = path};
     struct pv_fit_result result;
     struct pv_log log = pv_test_log(&captured);
-    const enum pv_status status = pv_learn(&source, NULL, 0, paths[CLUSTERS], &params, &log, &result);
+    const enum pv_status status = pv_learn(
+        &source,
+        &(struct pv_learn_job){
+            .tokens = NULL, .n_tokens = 0, .out_path = paths[CLUSTERS], .params = &params, .log = &log},
+        &result);
     char resume[PV_TEST_PATH_ROOM + 16];
 
     if (status == PV_OK)

@@ -34,7 +34,7 @@ START_TEST(a_gain_is_the_energy_that_a_mask_keeps)
     struct pv_gain gain;
     double total = 0.0;
 
-    ck_assert_int_eq(pv_gain_init(&gain, &p.x, &lists, rows, N_ROWS), PV_OK);
+    ck_assert_int_eq(pv_gain_init(&gain, &(struct pv_rows){&p.x, rows, N_ROWS}, &lists), PV_OK);
     for (size_t i = 0; i < N_ROWS; i++)
         total += pv_gain_whole(&gain, rows[i]);
     ck_assert_double_eq_tol(total / N_ROWS, 1.0, 1e-5);
@@ -75,7 +75,7 @@ START_TEST(rows_go_to_the_mask_that_is_worth_most)
 
     for (uint32_t k = 0; k < K; k++)
         use[k] = k != 2; /* a group's own cluster */
-    ck_assert_int_eq(pv_gain_init(&gain, &p.x, &lists, NULL, 0), PV_OK);
+    ck_assert_int_eq(pv_gain_init(&gain, &(struct pv_rows){&p.x, NULL, 0}, &lists), PV_OK);
     for (size_t c = 0; c < sizeof prices / sizeof prices[0]; c++) {
         uint16_t one[ROWS], two[ROWS];
 
@@ -137,7 +137,8 @@ static struct problem *problem_new(void)
         else
             q->train[q->data.n_train++] = i;
     }
-    ck_assert_int_eq(pv_gain_init(&q->gain, &q->p.x, &q->lists, q->train, q->data.n_train), PV_OK);
+    ck_assert_int_eq(pv_gain_init(&q->gain, &(struct pv_rows){&q->p.x, q->train, q->data.n_train}, &q->lists),
+                     PV_OK);
     return q;
 }
 

@@ -70,7 +70,11 @@ static enum pv_status fit(struct stopper *stopper, struct pv_fit_result *result)
         params.density = 0.0;
         params.max_ppl_rise = 0.1;
     }
-    status = pv_learn(&source, text, N_TOKENS, out_path, &params, NULL, result);
+    status = pv_learn(
+        &source,
+        &(struct pv_learn_job){
+            .tokens = text, .n_tokens = N_TOKENS, .out_path = out_path, .params = &params, .log = NULL},
+        result);
     free(text);
     return status;
 }

@@ -52,11 +52,14 @@ static void check_recovery(enum pv_space space)
     struct pv_kmeans_result r;
 
     params.space = space;
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, ROWS, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, ROWS}, &params, NULL, &r), PV_OK);
     ck_assert_uint_eq(r.n_empty, 0);
     ck_assert_double_gt(r.similarity, 0.5);
-    ck_assert_int_eq(pv_kmeans_assign(&p.x, NULL, ROWS, r.centroids, ENOUGH, space, 2, cluster, score),
-                     PV_OK);
+    ck_assert_int_eq(
+        pv_kmeans_assign(&(struct pv_rows){&p.x, NULL, ROWS}, r.centroids,
+                         &(struct pv_kmeans_params){.n_clusters = ENOUGH, .n_threads = 2, .space = space},
+                         cluster, score),
+        PV_OK);
     ck_assert_double_gt(purity(&p, cluster, ENOUGH), 0.99);
     for (size_t i = 0; i < ROWS; i++)
         ck_assert(score[i] > 0.0f && score[i] <= 1.0001f);
@@ -84,7 +87,7 @@ START_TEST(centroids_have_unit_length)
     uint32_t *rows = all_rows(300);
     struct pv_kmeans_result r;
 
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, 300, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, 300}, &params, NULL, &r), PV_OK);
     for (size_t k = 0; k < 33; k++) {
         double sum = 0;
 
@@ -115,9 +118,12 @@ START_TEST(assignment_is_the_definition)
             centroids[i] = pv_rng_float(&rng);
         if (n_clusters > 20) /* a tie */
             memcpy(centroids + 20 * 50, centroids + 3 * 50, 50 * sizeof *centroids);
-        ck_assert_int_eq(
-            pv_kmeans_assign(&p.x, NULL, 200, centroids, n_clusters, PV_SPACE_CONTRIBUTION, 1, cluster, NULL),
-            PV_OK);
+        ck_assert_int_eq(pv_kmeans_assign(&(struct pv_rows){&p.x, NULL, 200}, centroids,
+                                          &(struct pv_kmeans_params){.n_clusters = n_clusters,
+                                                                     .n_threads = 1,
+                                                                     .space = PV_SPACE_CONTRIBUTION},
+                                          cluster, NULL),
+                         PV_OK);
         for (size_t i = 0; i < 200; i++) {
             double best = -1, own = 0;
 
@@ -145,16 +151,16 @@ START_TEST(threads_do_not_change_the_result)
     uint32_t *rows = all_rows(ROWS);
     struct pv_kmeans_result one, many;
 
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, ROWS, &params, NULL, &one), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, ROWS}, &params, NULL, &one), PV_OK);
     for (uint32_t n_threads = 2; n_threads <= 5; n_threads++) {
         params.n_threads = n_threads;
-        ck_assert_int_eq(pv_kmeans(&p.x, rows, ROWS, &params, NULL, &many), PV_OK);
+        ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, ROWS}, &params, NULL, &many), PV_OK);
         ck_assert_mem_eq(one.centroids, many.centroids, 37 * COLS * sizeof(float));
         ck_assert_uint_eq(one.n_iters, many.n_iters);
         free(many.centroids);
     }
     params.seed++;
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, ROWS, &params, NULL, &many), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, ROWS}, &params, NULL, &many), PV_OK);
     ck_assert(memcmp(one.centroids, many.centroids, 37 * COLS * sizeof(float)) != 0);
     free(many.centroids);
     free(one.centroids);
@@ -174,7 +180,7 @@ START_TEST(only_the_given_rows_are_clustered)
     for (size_t i = 0; i < ROWS; i++)
         if (p.group[i] < 3)
             rows[n++] = (uint32_t)i;
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, n, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, n}, &params, NULL, &r), PV_OK);
     for (size_t k = 0; k < 3; k++) { /* the columns of groups 3.. have but noise */
         double own = 0;
 
@@ -202,7 +208,7 @@ START_TEST(more_clusters_than_distinct_rows)
         root[i] = pv_float_to_half(1.0f);
         offset[i + 1] = i + 1;
     }
-    ck_assert_int_eq(pv_kmeans(&x, rows, 40, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&x, rows, 40}, &params, NULL, &r), PV_OK);
     ck_assert_uint_eq(r.n_empty, 12);
     ck_assert_double_eq_tol(r.similarity, 1.0, 1e-6);
     for (size_t i = 0; i < 16 * 8; i++)
@@ -230,7 +236,7 @@ START_TEST(empty_clusters_are_repaired)
         offset[i + 1] = 2 * (i + 1);
     }
     for (params.seed = 1; params.seed < 20; params.seed++) {
-        ck_assert_int_eq(pv_kmeans(&x, rows, 64, &params, NULL, &r), PV_OK);
+        ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&x, rows, 64}, &params, NULL, &r), PV_OK);
         ck_assert_uint_eq(r.n_empty, 0);
         free(r.centroids);
     }
@@ -248,16 +254,19 @@ START_TEST(rows_without_neurons_do_no_harm)
 
     for (size_t i = 50; i <= 100; i++) /* the last 50 rows */
         p.offset[i] = p.offset[50];
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, 100, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, 100}, &params, NULL, &r), PV_OK);
     for (size_t i = 0; i < 4 * 20; i++)
         ck_assert(isfinite(r.centroids[i]));
-    ck_assert_int_eq(
-        pv_kmeans_assign(&p.x, NULL, 100, r.centroids, 4, PV_SPACE_CONTRIBUTION, 1, cluster, NULL), PV_OK);
+    ck_assert_int_eq(pv_kmeans_assign(&(struct pv_rows){&p.x, NULL, 100}, r.centroids,
+                                      &(struct pv_kmeans_params){
+                                          .n_clusters = 4, .n_threads = 1, .space = PV_SPACE_CONTRIBUTION},
+                                      cluster, NULL),
+                     PV_OK);
     for (size_t i = 50; i < 100; i++)
         ck_assert_uint_eq(cluster[i], 0);
     free(r.centroids);
     none.x = (struct pv_sparse){100, 20, calloc(101, sizeof(uint64_t)), NULL, NULL};
-    ck_assert_int_eq(pv_kmeans(&none.x, rows, 100, &params, NULL, &r), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&none.x, rows, 100}, &params, NULL, &r), PV_OK);
     ck_assert_double_eq(r.similarity, 0.0);
     free(r.centroids);
     free((void *)(uintptr_t)none.x.offset);
@@ -274,7 +283,10 @@ static double similarity(const struct planted *p, const float *centroids, uint32
     double sum = 0;
 
     ck_assert_int_eq(
-        pv_kmeans_assign(&p->x, NULL, p->x.n_rows, centroids, n_clusters, space, 1, cluster, score), PV_OK);
+        pv_kmeans_assign(&(struct pv_rows){&p->x, NULL, p->x.n_rows}, centroids,
+                         &(struct pv_kmeans_params){.n_clusters = n_clusters, .n_threads = 1, .space = space},
+                         cluster, score),
+        PV_OK);
     for (size_t i = 0; i < p->x.n_rows; i++)
         sum += (double)score[i] / (double)p->x.n_rows;
     free(score);
@@ -296,10 +308,12 @@ START_TEST(a_pass_over_all_rows_betters_a_sample)
     params.space = space;
     for (uint32_t i = 0; i < SAMPLE; i++)
         sample[i] = 50 * i;
-    ck_assert_int_eq(pv_kmeans(&p.x, sample, SAMPLE, &params, NULL, &one), PV_OK);
-    ck_assert_int_eq(pv_kmeans(&p.x, sample, SAMPLE, &params, NULL, &two), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, sample, SAMPLE}, &params, NULL, &one), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, sample, SAMPLE}, &params, NULL, &two), PV_OK);
     before = similarity(&p, one.centroids, ENOUGH, space, cluster);
-    ck_assert_int_eq(pv_kmeans_pass(&p.x, sample, SAMPLE, rows, MANY, &params, NULL, one.centroids), PV_OK);
+    ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&p.x, sample, SAMPLE},
+                                    &(struct pv_rows){&p.x, rows, MANY}, &params, NULL, one.centroids),
+                     PV_OK);
     after = similarity(&p, one.centroids, ENOUGH, space, cluster);
     ck_assert_double_gt(after, before);
     ck_assert_double_gt(purity(&p, cluster, ENOUGH), 0.99);
@@ -311,7 +325,9 @@ START_TEST(a_pass_over_all_rows_betters_a_sample)
         ck_assert_double_eq_tol(sum, 1.0, 1e-5);
     }
     params.n_threads = 3;
-    ck_assert_int_eq(pv_kmeans_pass(&p.x, sample, SAMPLE, rows, MANY, &params, NULL, two.centroids), PV_OK);
+    ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&p.x, sample, SAMPLE},
+                                    &(struct pv_rows){&p.x, rows, MANY}, &params, NULL, two.centroids),
+                     PV_OK);
     ck_assert_mem_eq(one.centroids, two.centroids, ENOUGH * COLS * sizeof(float));
     free(one.centroids);
     free(two.centroids);
@@ -329,12 +345,16 @@ START_TEST(a_pass_counts_every_row_once)
     uint32_t *rows = all_rows(9000);
     struct pv_kmeans_result all, some;
 
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, 9000, &params, NULL, &all), PV_OK);
-    ck_assert_int_eq(pv_kmeans(&p.x, rows + 100, 50, &params, NULL, &some), PV_OK);
-    ck_assert_int_eq(pv_kmeans_pass(&p.x, rows + 100, 50, rows, 9000, &params, NULL, some.centroids), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, 9000}, &params, NULL, &all), PV_OK);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows + 100, 50}, &params, NULL, &some), PV_OK);
+    ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&p.x, rows + 100, 50},
+                                    &(struct pv_rows){&p.x, rows, 9000}, &params, NULL, some.centroids),
+                     PV_OK);
     for (size_t j = 0; j < COLS; j++)
         ck_assert_float_eq_tol(some.centroids[j], all.centroids[j], 1e-5f);
-    ck_assert_int_eq(pv_kmeans_pass(&p.x, rows, 0, rows, 9000, &params, NULL, some.centroids), PV_ERR_ARG);
+    ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&p.x, rows, 0}, &(struct pv_rows){&p.x, rows, 9000},
+                                    &params, NULL, some.centroids),
+                     PV_ERR_ARG);
     free(all.centroids);
     free(some.centroids);
     free(rows);
@@ -360,13 +380,14 @@ START_TEST(stopping_is_heard)
     struct pv_steps steps = {.sink = {stop_at_second, &n}, .stage = "cluster", .total = 1.0};
     struct pv_kmeans_result r;
 
-    ck_assert_int_eq(pv_kmeans(&p.x, rows, 100, &params, &steps, &r), PV_ERR_INTERRUPTED);
+    ck_assert_int_eq(pv_kmeans(&(struct pv_rows){&p.x, rows, 100}, &params, &steps, &r), PV_ERR_INTERRUPTED);
     ck_assert_ptr_null(r.centroids);
     ck_assert_uint_eq(n, 2);
     n = 0;
     params.n_clusters = 1;
     r.centroids = calloc(20, sizeof(float));
-    ck_assert_int_eq(pv_kmeans_pass(&big.x, rows, 100, rows, 9000, &params, &steps, r.centroids),
+    ck_assert_int_eq(pv_kmeans_pass(&(struct pv_rows){&big.x, rows, 100},
+                                    &(struct pv_rows){&big.x, rows, 9000}, &params, &steps, r.centroids),
                      PV_ERR_INTERRUPTED);
     ck_assert_uint_eq(n, 2);
     free(r.centroids);

@@ -23,7 +23,7 @@ START_TEST(energies_are_means_over_a_cluster)
         cluster[i] = (uint16_t)(i % 2 ? 6 : p.group[i]); /* 5 is empty; rows of 6 are left out */
     for (size_t i = 0; i < 250; i++)
         rows[i] = (uint32_t)(2 * i);
-    ck_assert_int_eq(pv_energy_init(&e, &p.x, rows, 250, cluster, 7, 3), PV_OK);
+    ck_assert_int_eq(pv_energy_init(&e, &(struct pv_rows){&p.x, rows, 250}, cluster, 7, 3), PV_OK);
     for (uint32_t k = 0; k < 7; k++) {
         double sum[60] = {0}, n = 0.0;
 
@@ -225,14 +225,15 @@ START_TEST(judging_counts)
 
     for (size_t i = 0; i < 5; i++)
         root[i] = pv_float_to_half((float)(i + 1));
-    ck_assert_int_eq(pv_mask_lists_judge(&lists, &x, rows, 2, cluster, &c), PV_OK);
+    ck_assert_int_eq(pv_mask_lists_judge(&lists, &(struct pv_rows){&x, rows, 2}, cluster, &c), PV_OK);
     ck_assert_double_eq(c.n_tokens, 2.0);
     ck_assert_double_eq(c.computed, 5.0);
     ck_assert_double_eq(c.active, 5.0);
     ck_assert_double_eq(c.hit, 3.0);
     ck_assert_double_eq_tol(c.energy, 1 + 16 + 81 + 256 + 625, 1e-9);
     ck_assert_double_eq_tol(c.energy_kept, 1 + 16 + 81, 1e-9);
-    ck_assert_int_eq(pv_mask_lists_judge(&lists, &x, NULL, 3, cluster, &c), PV_OK); /* adds up */
+    ck_assert_int_eq(pv_mask_lists_judge(&lists, &(struct pv_rows){&x, NULL, 3}, cluster, &c),
+                     PV_OK); /* adds up */
     ck_assert_double_eq(c.n_tokens, 5.0);
     ck_assert_double_eq(c.computed, 13.0);
 }

@@ -138,7 +138,7 @@ START_TEST(a_cluster_without_rows_is_never_chosen)
 
     params.n_clusters = 18; /* labels stay below 5 */
     ck_assert_int_eq(pv_router_train(&params, &data, NULL, &router), PV_OK);
-    ck_assert_int_eq(pv_router_apply(&router, 18, 20, p.z, NULL, p.n, 1, choice), PV_OK);
+    ck_assert_int_eq(pv_router_apply(&router, p.z, NULL, p.n, 1, choice), PV_OK);
     for (size_t i = 0; i < p.n; i++)
         ck_assert_uint_lt(choice[i], 5);
     for (size_t k = 5; k < 18; k++)
@@ -153,7 +153,7 @@ START_TEST(applying_is_the_definition)
 {
     struct problem p = problem_new(600, 19, 23, 1.0f, 6);
     uint16_t weight[23 * 19], choice[600];
-    struct pv_router router = {.weight = weight};
+    struct pv_router router = {.n_clusters = 23, .n_in = 19, .weight = weight};
     float bias[23];
     struct pv_rng rng;
 
@@ -165,7 +165,7 @@ START_TEST(applying_is_the_definition)
     memcpy(weight + 9 * 19, weight + 4 * 19, 19 * sizeof *weight); /* a tie */
     bias[9] = bias[4];
     router.bias = bias;
-    ck_assert_int_eq(pv_router_apply(&router, 23, 19, p.z, p.train, p.n_train, 2, choice), PV_OK);
+    ck_assert_int_eq(pv_router_apply(&router, p.z, p.train, p.n_train, 2, choice), PV_OK);
     for (size_t i = 0; i < p.n_train; i++) {
         double best = -1e30, own = 0.0;
 

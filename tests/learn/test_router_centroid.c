@@ -60,8 +60,13 @@ START_TEST(the_router_names_the_nearest_mean)
     }
     for (size_t i = 0; i < GROUPS * D; i++)
         mean[i] /= count[i / D];
-    ck_assert_int_eq(pv_router_centroid(c->z, D, c->rows, TRAIN, c->group, K, &router), PV_OK);
-    ck_assert_int_eq(pv_router_apply(&router, K, D, c->z, NULL, N, 2, choice), PV_OK);
+    ck_assert_int_eq(
+        pv_router_centroid(
+            &(struct pv_router_params){.n_clusters = K, .d_model = D, .n_threads = 1},
+            &(struct pv_router_data){.z = c->z, .label = c->group, .train = c->rows, .n_train = TRAIN},
+            &router),
+        PV_OK);
+    ck_assert_int_eq(pv_router_apply(&router, c->z, NULL, N, 2, choice), PV_OK);
     for (size_t i = 0; i < N; i++) {
         size_t best = 0;
 
@@ -98,9 +103,17 @@ START_TEST(planted_clouds_are_found_by_any_number_of_threads)
         .n_clusters = 3 * GROUPS, .d_model = D, .n_iters = 10, .n_threads = 1, .seed = 3};
     uint16_t one[N] = {0}, two[N] = {0};
 
-    ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, 1000, &params, NULL, one), PV_OK);
+    ck_assert_int_eq(
+        pv_input_cluster(&params,
+                         &(struct pv_router_data){.z = c->z, .n_rows = N, .train = c->rows, .n_train = 1000},
+                         NULL, one),
+        PV_OK);
     params.n_threads = 2;
-    ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, 1000, &params, NULL, two), PV_OK);
+    ck_assert_int_eq(
+        pv_input_cluster(&params,
+                         &(struct pv_router_data){.z = c->z, .n_rows = N, .train = c->rows, .n_train = 1000},
+                         NULL, two),
+        PV_OK);
     ck_assert_mem_eq(one, two, sizeof one);
     ck_assert_double_gt(purity(c, one, params.n_clusters), 0.99);
     free(c);
@@ -113,7 +126,11 @@ START_TEST(more_clusters_than_rows_do_no_harm)
     struct pv_input_params params = {.n_clusters = 40, .d_model = D, .n_iters = 3, .seed = 3};
     uint16_t label[N] = {0};
 
-    ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, 5, &params, NULL, label), PV_OK);
+    ck_assert_int_eq(
+        pv_input_cluster(&params,
+                         &(struct pv_router_data){.z = c->z, .n_rows = N, .train = c->rows, .n_train = 5},
+                         NULL, label),
+        PV_OK);
     for (size_t i = 0; i < N; i++)
         ck_assert_uint_lt(label[i], 40);
     free(c);
@@ -135,7 +152,11 @@ START_TEST(it_stops_when_told_to)
     double reached = 0.0;
     struct pv_steps steps = {.sink = {stop, &reached}, .stage = "cluster", .total = 1.0};
 
-    ck_assert_int_eq(pv_input_cluster(c->z, N, c->rows, N, &params, &steps, label), PV_ERR_INTERRUPTED);
+    ck_assert_int_eq(
+        pv_input_cluster(&params,
+                         &(struct pv_router_data){.z = c->z, .n_rows = N, .train = c->rows, .n_train = N},
+                         &steps, label),
+        PV_ERR_INTERRUPTED);
     ck_assert_double_lt(reached, 0.7);
     free(c);
 }

@@ -17,13 +17,13 @@ static float energy_at(const struct pv_gain *gain, uint64_t p)
     return c * c * gain->scale;
 }
 
-enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_sparse *x,
-                            const struct pv_mask_lists *lists, const uint32_t *rows, size_t n_rows)
+enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_rows *rows,
+                            const struct pv_mask_lists *lists)
 {
-    size_t n_cols = x->n_cols, size;
+    size_t n_cols = rows->x->n_cols, size;
     double total = 0.0;
 
-    *gain = (struct pv_gain){.x = x, .n_clusters = lists->n_clusters, .scale = 1.0f};
+    *gain = (struct pv_gain){.x = rows->x, .n_clusters = lists->n_clusters, .scale = 1.0f};
     gain->n_tiles = (lists->n_clusters + TILE - 1) / TILE;
     if (pv_mul_size((size_t)gain->n_tiles * TILE, n_cols, &size))
         gain->tiles = pv_calloc(size, sizeof *gain->tiles);
@@ -35,9 +35,9 @@ enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_sparse *x,
         for (uint32_t i = lists->offset[k]; i < lists->offset[k + 1]; i++)
             tile[(size_t)lists->neurons[i] * TILE] = 1.0f;
     }
-    for (size_t i = 0; i < n_rows; i++)
-        total += pv_gain_whole(gain, rows[i]);
-    gain->scale = total > 0.0 ? (float)((double)n_rows / total) : 1.0f;
+    for (size_t i = 0; i < rows->n; i++)
+        total += pv_gain_whole(gain, pv_row_at(rows, i));
+    gain->scale = total > 0.0 ? (float)((double)rows->n / total) : 1.0f;
     return PV_OK;
 }
 
@@ -144,7 +144,7 @@ enum pv_status pv_gain_regroup(const struct pv_sparse *x, const struct pv_mask_l
     const size_t n = x->n_rows;
     struct pv_gain gain;
 
-    PV_TRY(pv_gain_init(&gain, x, lists, NULL, 0)); /* in units of c_j^2, as no mean is taken */
+    PV_TRY(pv_gain_init(&gain, &(struct pv_rows){.x = x}, lists)); /* in units of c_j^2 */
     pv_parallel_for(n_threads, n, (n + BLOCK_ROWS - 1) / BLOCK_ROWS, assign_block,
                     &(struct assigning){.gain = &gain,
                                         .lists = lists,

@@ -16,10 +16,9 @@ struct pv_gain {
     float *tiles; /* [n_tiles][F][PV_GAIN_TILE] 1 where the cluster's mask has the neuron */
     float scale;
 };
-/* `x` must outlive it; `lists` need not. The mean is over rows[0..n_rows). */
-PV_MUST_USE enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_sparse *x,
-                                        const struct pv_mask_lists *lists, const uint32_t *rows,
-                                        size_t n_rows);
+/* rows->x must outlive it; the others need not. The mean is over `rows`; no rows: gains are sums of c_j^2. */
+PV_MUST_USE enum pv_status pv_gain_init(struct pv_gain *gain, const struct pv_rows *rows,
+                                        const struct pv_mask_lists *lists);
 void pv_gain_free(struct pv_gain *gain); /* safe on a zeroed struct */
 
 /* out[i][t] = gain of rows[i] in cluster tile * PV_GAIN_TILE + t; 0 beyond the last cluster. */

@@ -4,6 +4,7 @@
 #include "learn/algo/masks.h"
 
 #include <stdlib.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -63,11 +64,12 @@ static void finish(struct pv_energy *e, size_t n_rows, double *overall)
     e->scale = 1.0;
 }
 
-enum pv_status pv_energy_init(struct pv_energy *e, const struct pv_sparse *x, const uint32_t *rows,
-                              size_t n_rows, const uint16_t *cluster, uint32_t n_clusters, uint32_t n_threads)
+enum pv_status pv_energy_init(struct pv_energy *e, const struct pv_rows *rows, const uint16_t *cluster,
+                              uint32_t n_clusters, uint32_t n_threads)
 {
+    const struct pv_sparse *x = rows->x;
     size_t *first = pv_calloc(n_clusters + (size_t)1, sizeof *first), size;
-    uint32_t *order = pv_calloc(n_rows, sizeof *order);
+    uint32_t *order = pv_calloc(rows->n, sizeof *order);
     double *overall = pv_calloc(x->n_cols, sizeof *overall);
     enum pv_status status = PV_ERR_NOMEM;
     struct summing summing = {.x = x, .order = order, .first = first};
@@ -77,12 +79,12 @@ enum pv_status pv_energy_init(struct pv_energy *e, const struct pv_sparse *x, co
         e->mean = pv_calloc(size, sizeof *e->mean);
     e->use = pv_calloc(n_clusters, sizeof *e->use);
     if (first && order && overall && e->mean && e->use) {
-        for (size_t i = 0; i < n_rows; i++)
-            e->use[cluster[rows ? rows[i] : i]]++;
+        for (size_t i = 0; i < rows->n; i++)
+            e->use[cluster[pv_row_at(rows, i)]]++;
         for (uint32_t k = 0; k < n_clusters; k++)
             first[k + 1] = first[k] + e->use[k];
-        for (size_t i = 0; i < n_rows; i++) {
-            const size_t row = rows ? rows[i] : i;
+        for (size_t i = 0; i < rows->n; i++) {
+            const size_t row = pv_row_at(rows, i);
 
             order[first[cluster[row]]++] = (uint32_t)row;
         }
@@ -91,7 +93,7 @@ enum pv_status pv_energy_init(struct pv_energy *e, const struct pv_sparse *x, co
         first[0] = 0;
         summing.mean = e->mean;
         pv_parallel_for(n_threads, n_clusters, n_clusters, sum_cluster, &summing);
-        finish(e, n_rows, overall);
+        finish(e, rows->n, overall);
         status = PV_OK;
     } else {
         pv_energy_free(e);
@@ -289,10 +291,10 @@ void pv_mask_lists_free(struct pv_mask_lists *lists)
     *lists = (struct pv_mask_lists){0};
 }
 
-enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_sparse *x,
-                                   const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
-                                   struct pv_mask_score *score)
+enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_rows *rows,
+                                   const uint16_t *cluster, struct pv_mask_score *score)
 {
+    const struct pv_sparse *x = rows->x;
     const size_t words = pv_bit_words(lists->n_cols);
     uint32_t *bits = pv_calloc(words * lists->n_clusters, sizeof *bits);
 
@@ -302,8 +304,8 @@ enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const stru
         for (uint32_t i = lists->offset[k]; i < lists->offset[k + 1]; i++)
             pv_bit_set(bits + k * words, lists->neurons[i]);
     }
-    for (size_t i = 0; i < n_rows; i++) {
-        const size_t row = rows ? rows[i] : i, k = cluster[row];
+    for (size_t i = 0; i < rows->n; i++) {
+        const size_t row = pv_row_at(rows, i), k = cluster[row];
 
         score->n_tokens += 1.0;
         score->computed += lists->offset[k + 1] - lists->offset[k];
@@ -318,5 +320,21 @@ enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const stru
         }
     }
     free(bits);
+    return PV_OK;
+}
+
+enum pv_status pv_mask_lists_spend(struct pv_mask_lists *lists, const struct pv_energy *energies,
+                                   uint32_t n_layers, uint32_t n_threads, struct pv_mask_budget *budget)
+{
+    PV_TRY(pv_energy_threshold(energies, n_layers, budget->density, n_threads, &budget->threshold,
+                               &budget->reached));
+    if (budget->density >= 1.0) {
+        budget->threshold = -1.0f;
+        budget->reached = 1.0;
+    }
+    for (uint32_t l = 0; l < n_layers; l++) {
+        pv_mask_lists_free(&lists[l]);
+        PV_TRY(pv_mask_lists_choose(&lists[l], &energies[l], budget->threshold));
+    }
     return PV_OK;
 }

@@ -20,11 +20,9 @@ struct pv_energy {
     double total;                /* mean over rows of sum_j c_j^2 */
     double scale;                /* weight of this layer against the others, 1 at first */
 };
-/* Over rows[0..n_rows), rows NULL: row i; row r is in cluster[r]. A cluster that no row has gets
- * the mean over all rows. */
-PV_MUST_USE enum pv_status pv_energy_init(struct pv_energy *energy, const struct pv_sparse *x,
-                                          const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
-                                          uint32_t n_clusters, uint32_t n_threads);
+/* Over `rows`; row r of x is in cluster[r]. A cluster that no row has gets the mean over all rows. */
+PV_MUST_USE enum pv_status pv_energy_init(struct pv_energy *energy, const struct pv_rows *rows,
+                                          const uint16_t *cluster, uint32_t n_clusters, uint32_t n_threads);
 void pv_energy_free(struct pv_energy *energy); /* safe on a zeroed struct */
 
 /* scale_l = 1 / (total_0 + ... + total_l): an error counts relative to what the layers so far have added to
@@ -50,9 +48,19 @@ PV_MUST_USE enum pv_status pv_mask_lists_top(struct pv_mask_lists *lists, const 
                                              uint32_t n);
 void pv_mask_lists_free(struct pv_mask_lists *lists); /* safe on a zeroed struct */
 
-/* Adds to `score` how the masks do on rows[0..n_rows); energies are those of the patterns. */
-PV_MUST_USE enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_sparse *x,
-                                               const uint32_t *rows, size_t n_rows, const uint16_t *cluster,
-                                               struct pv_mask_score *score);
+/* Adds to `score` how the masks do on rows; energies are those of the patterns. */
+PV_MUST_USE enum pv_status pv_mask_lists_judge(const struct pv_mask_lists *lists, const struct pv_rows *rows,
+                                               const uint16_t *cluster, struct pv_mask_score *score);
+
+/* Lists [n_layers] of all layers for one budget; what they were is freed. A density of 1 is every neuron, also
+ * those that were never active. */
+struct pv_mask_budget {
+    double density;  /* to stay within */
+    double reached;  /* expected over the rows of the energies */
+    float threshold; /* scale * energy of the masks' neurons is above it */
+};
+PV_MUST_USE enum pv_status pv_mask_lists_spend(struct pv_mask_lists *lists, const struct pv_energy *energies,
+                                               uint32_t n_layers, uint32_t n_threads,
+                                               struct pv_mask_budget *budget);
 
 #endif

@@ -16,6 +16,17 @@ struct pv_sparse {
     const uint16_t *root;   /* [offset[n_rows]] float16, finite, > 0 */
 };
 
+/* Some of its rows. */
+struct pv_rows {
+    const struct pv_sparse *x;
+    const uint32_t *index; /* [n] rows of x; NULL: row i is i */
+    size_t n;
+};
+static inline size_t pv_row_at(const struct pv_rows *rows, size_t i)
+{
+    return rows->index ? rows->index[i] : i;
+}
+
 /* float16 to float32 for finite values >= 0, small enough to vectorise: the exponent bias is made up by a
  * product. */
 static inline float pv_root_to_float(uint16_t half)

@@ -277,25 +277,25 @@ static enum pv_status find_tau(struct collector *c, const struct pv_windows *win
 
 enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_windows *windows,
                                const struct pv_capture_params *params, struct pv_journal *j,
-                               const struct pv_steps *steps, float *tau, bool *resumed)
+                               const struct pv_steps *steps, struct pv_capture_state *state)
 {
     const uint64_t key = pv_capture_key(source, windows, params);
-    struct collector c = {.source = source, .log = &params->log, .tau = tau};
+    struct collector c = {.source = source, .log = &params->log, .tau = state->tau};
     enum pv_status status;
 
-    *resumed = false;
+    state->resumed = false;
     if (!collector_prepare(&c, windows->n_ctx)) {
         collector_free(&c);
         return pv_fail(c.log, PV_ERR_NOMEM, "capture: no memory for windows of %u tokens", windows->n_ctx);
     }
     if (!pv_journal_find(j, PV_RECORD_HEAD, 0, key))
         PV_TRY_GOTO(pv_capture_put_head(j, key, source, windows, params));
-    PV_TRY_GOTO(find_tau(&c, windows, params->active_share, j, key, tau));
+    PV_TRY_GOTO(find_tau(&c, windows, params->active_share, j, key, state->tau));
     for (uint32_t w = 0; w < windows->n_windows; w++) {
         if (params->n_shards > 1 && w % params->n_shards != params->shard)
             continue;
         if (pv_capture_find(j, key, w)) {
-            *resumed = true;
+            state->resumed = true;
             continue;
         }
         if (!pv_steps_report(steps, (double)w)) {
@@ -308,4 +308,13 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
 fail:
     collector_free(&c);
     return status;
+}
+
+double pv_source_neuron_bytes(const struct pv_source *source)
+{
+    const double matrices = source->variant % 2 != 0 ? 3.0 : 2.0;
+    const double neuron =
+        source->neuron_bytes > 0.0 ? source->neuron_bytes : matrices * 2.0 * source->d_model;
+
+    return neuron * source->d_ffn;
 }

@@ -11,7 +11,7 @@
 #include "learn/capture/journal.h"
 #include "learn/algo/sparse.h"
 #include "learn/algo/steps.h"
-#include "parvin/session.h"
+#include "parvin/fit.h"
 
 struct pv_device;
 
@@ -32,6 +32,9 @@ struct pv_source {
     void *user;
     struct pv_device *device; /* that could learn from it; NULL: none */
 };
+
+/* Bytes of a layer's neurons, in all matrices. */
+double pv_source_neuron_bytes(const struct pv_source *source);
 
 /* Which tokens of the text are used. */
 struct pv_windows {
@@ -59,12 +62,16 @@ struct pv_capture_params {
     uint32_t shard, n_shards; /* only windows w with w % n_shards == shard; n_shards 0: all */
     struct pv_log log;
 };
-/* Runs the windows that `j` does not have yet. tau [n_layers] is set: 0 where inactive neurons are exactly
- * zero, else the contribution quantile that keeps active_share, measured on the first windows. *resumed: some
- * were there. */
+struct pv_capture_state {
+    float *
+        tau; /* [n_layers] set: 0 where inactive neurons are exactly zero, else the contribution quantile that
+                   keeps active_share, measured on the first windows */
+    bool resumed; /* some windows were there */
+};
+/* Runs the windows that `j` does not have yet. */
 PV_MUST_USE enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_windows *windows,
                                            const struct pv_capture_params *params, struct pv_journal *j,
-                                           const struct pv_steps *steps, float *tau, bool *resumed);
+                                           const struct pv_steps *steps, struct pv_capture_state *state);
 /* What the journal's records depend on. */
 uint64_t pv_capture_key(const struct pv_source *source, const struct pv_windows *windows,
                         const struct pv_capture_params *params);
@@ -79,9 +86,28 @@ struct pv_layer_data {
     uint64_t *offset;
     uint16_t *col, *root; /* what x points to */
 };
-PV_MUST_USE enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key,
-                                           const struct pv_source *source, const struct pv_windows *windows,
-                                           uint32_t layer, bool with_z, struct pv_layer_data *out);
+/* What was captured, and where it is. */
+struct pv_captured {
+    const struct pv_journal *journal;
+    uint64_t key; /* of its records */
+    const struct pv_source *source;
+    const struct pv_windows *windows;
+};
+PV_MUST_USE enum pv_status pv_capture_load(const struct pv_captured *captured, uint32_t layer, bool with_z,
+                                           struct pv_layer_data *out);
 void pv_layer_data_free(struct pv_layer_data *data); /* safe on a zeroed struct */
+
+/* As pv_capture_write. */
+struct pv_text {
+    const uint32_t *tokens;
+    size_t n;
+};
+PV_MUST_USE enum pv_status pv_capture_to_file(const struct pv_source *source, struct pv_text text,
+                                              const char *out_path, const struct pv_capture_options *options,
+                                              const struct pv_log *log, struct pv_capture_result *out);
+/* The calibration window where none is asked for: the context, at most 512. */
+uint32_t pv_capture_ctx(uint32_t n_ctx);
+/* Where work on `out_path` is resumed from: as asked, or OUT.resume; to be freed. NULL without memory. */
+char *pv_resume_path(const char *out_path, const char *asked);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "learn/capture/capture.h"
 
-enum { PV_RECORD_TAU = 1, PV_RECORD_WINDOW = 2, PV_RECORD_HEAD = 3, PV_CAPTURE_VERSION = 1 };
+enum { PV_CAPTURE_VERSION = 1 };
 
 /* The head record: everything that the windows depend on. */
 struct pv_capture_head {

@@ -88,10 +88,12 @@ static enum pv_status load_block(const struct loader *ld, const struct pv_journa
     return place_rows(ld, row, counts, n_tokens, n_active) ? PV_OK : fail_record(ld, w);
 }
 
-enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const struct pv_source *source,
-                               const struct pv_windows *windows, uint32_t layer, bool with_z,
+enum pv_status pv_capture_load(const struct pv_captured *captured, uint32_t layer, bool with_z,
                                struct pv_layer_data *out)
 {
+    const struct pv_journal *j = captured->journal;
+    const struct pv_source *source = captured->source;
+    const struct pv_windows *windows = captured->windows;
     struct loader ld = {.j = j,
                         .n_layers = source->n_layers,
                         .layer = layer,
@@ -106,7 +108,7 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
     *out = (struct pv_layer_data){0};
     for (uint32_t w = 0; w < windows->n_windows; w++) {
         n = pv_windows_kept(windows, w);
-        PV_TRY_GOTO(find_block(&ld, pv_capture_find(j, key, w), w, n, &at, &n_active));
+        PV_TRY_GOTO(find_block(&ld, pv_capture_find(j, captured->key, w), w, n, &at, &n_active));
         ld.room += n_active;
     }
     out->offset = pv_calloc(windows->n_tokens + 1, sizeof *out->offset);
@@ -121,7 +123,7 @@ enum pv_status pv_capture_load(const struct pv_journal *j, uint64_t key, const s
     }
     for (uint32_t w = 0; w < windows->n_windows; w++, row += n) {
         n = pv_windows_kept(windows, w);
-        PV_TRY_GOTO(load_block(&ld, pv_capture_find(j, key, w), w, row, n, counts));
+        PV_TRY_GOTO(load_block(&ld, pv_capture_find(j, captured->key, w), w, row, n, counts));
     }
     out->x = (struct pv_sparse){.n_rows = windows->n_tokens,
                                 .n_cols = source->d_ffn,

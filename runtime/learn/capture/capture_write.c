@@ -6,11 +6,10 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "learn/capture/capture_file.h"
-#include "learn/fit/learn.h"
 
 enum { MAX_CTX = 512, MAX_SHARDS = 1 << 16, MAX_THIN = 1 << 20 };
 
-uint32_t pv_learn_ctx(uint32_t n_ctx)
+uint32_t pv_capture_ctx(uint32_t n_ctx)
 {
     return n_ctx < MAX_CTX ? n_ctx : MAX_CTX;
 }
@@ -38,28 +37,38 @@ static enum pv_status capture(const struct pv_source *source, const struct pv_wi
                               const struct pv_progress *progress, bool *resumed)
 {
     struct pv_steps steps = {.sink = *progress, .stage = "capture", .total = windows->n_windows};
-    float *tau = pv_calloc(source->n_layers, sizeof *tau);
+    struct pv_capture_state state = {.tau = pv_calloc(source->n_layers, sizeof *state.tau)};
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (tau)
-        status = pv_capture_text(source, windows, params, j, &steps, tau, resumed);
-    free(tau);
+    if (state.tau)
+        status = pv_capture_text(source, windows, params, j, &steps, &state);
+    free(state.tau);
+    *resumed = state.resumed;
     return status;
 }
 
-enum pv_status pv_learn_capture(const struct pv_source *source, const uint32_t *tokens, size_t n_tokens,
-                                const char *out_path, const struct pv_capture_options *o,
-                                const struct pv_log *log, struct pv_capture_result *out)
+char *pv_resume_path(const char *out_path, const char *asked)
 {
-    const uint32_t n_ctx = o->n_ctx != 0 ? o->n_ctx : pv_learn_ctx(source->n_ctx);
+    const size_t room = strlen(out_path) + sizeof ".resume";
+    char *path = asked ? pv_strndup(asked, strlen(asked)) : pv_calloc(room, 1);
+
+    if (path && !asked)
+        snprintf(path, room, "%s.resume", out_path);
+    return path;
+}
+
+enum pv_status pv_capture_to_file(const struct pv_source *source, struct pv_text text, const char *out_path,
+                                  const struct pv_capture_options *o, const struct pv_log *log,
+                                  struct pv_capture_result *out)
+{
+    const uint32_t n_ctx = o->n_ctx != 0 ? o->n_ctx : pv_capture_ctx(source->n_ctx);
     const uint32_t thin = o->thin == 0 ? 1 : o->thin < MAX_THIN ? o->thin : MAX_THIN;
-    struct pv_windows windows = pv_windows_plan_thin(tokens, n_tokens, o->n_tokens, n_ctx, thin);
+    struct pv_windows windows = pv_windows_plan_thin(text.tokens, text.n, o->n_tokens, n_ctx, thin);
     struct pv_capture_params params = {.active_share = o->active_share > 0.0 ? o->active_share : 0.5,
                                        .shard = o->shard,
                                        .n_shards = o->n_shards};
-    const size_t room = strlen(out_path) + sizeof ".resume";
     struct pv_journal j = {.fd = -1};
-    char *path = pv_calloc(room, 1);
+    char *path = pv_resume_path(out_path, NULL);
     const double begin = pv_now_s();
     enum pv_status status;
 
@@ -68,7 +77,6 @@ enum pv_status pv_learn_capture(const struct pv_source *source, const uint32_t *
         params.log = *log;
     if (!path)
         return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to capture", out_path);
-    snprintf(path, room, "%s.resume", out_path);
     PV_TRY_GOTO(check(o, source, &windows, log));
     PV_TRY_GOTO(pv_journal_open(
         &j, path, pv_capture_journal_key(pv_capture_key(source, &windows, &params), &params), log));

@@ -16,6 +16,18 @@
 #include <stdint.h>
 #include "parvin/status.h"
 
+/* What a record is of; the index is a window, a layer, a number of clusters or a group of samples. */
+enum pv_record_kind {
+    PV_RECORD_TAU = 1,      /* thresholds of all layers */
+    PV_RECORD_WINDOW = 2,   /* one window, captured */
+    PV_RECORD_HEAD = 3,     /* what was captured */
+    PV_RECORD_CLUSTER = 16, /* a layer's centroids and its tokens' own clusters */
+    PV_RECORD_ROUTER = 17,  /* a layer's router, of one round */
+    PV_RECORD_SCORE = 18,   /* a window's loss at one density */
+    PV_RECORD_TRY = 19,     /* the outcome of one number of clusters */
+    PV_RECORD_DOWN = 20,    /* a layer's down-projection */
+    PV_RECORD_SAMPLES = 32, /* texts that the model wrote */
+};
 struct pv_journal_record {
     uint32_t kind, index;
     uint64_t key; /* what the record was made from; whoever looks for it says the same */

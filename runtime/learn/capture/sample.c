@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "base/threads.h"
 
-enum { RECORD_SAMPLES = 32, PARALLEL_FROM = 1 << 16 /* logits; threads cost more than fewer */ };
+enum { PARALLEL_FROM = 1 << 16 /* logits; threads cost more than fewer */ };
 
 struct group {
     const struct pv_sample_source *source;
@@ -117,11 +117,11 @@ static enum pv_status find_or_write(struct group *g, struct pv_journal *j, uint3
 {
     const struct pv_sample_source *s = g->source;
     const size_t n = (size_t)s->n_seqs * s->n_ctx, n_bytes = n * sizeof *g->tokens;
-    const struct pv_journal_record *record = pv_journal_find(j, RECORD_SAMPLES, index, j->key);
+    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_SAMPLES, index, j->key);
 
     if (!record) {
         PV_TRY(write_group(g, index));
-        pv_journal_begin(j, RECORD_SAMPLES, index, j->key);
+        pv_journal_begin(j, PV_RECORD_SAMPLES, index, j->key);
         pv_journal_put(j, g->tokens, n_bytes);
         return pv_journal_commit(j);
     }

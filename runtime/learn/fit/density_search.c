@@ -38,7 +38,7 @@ struct rise {
         error; /* standard error of the rise, from the windows' differences; 0 with one window */
 };
 
-uint32_t pv_budget_n_windows(const struct pv_windows *windows)
+uint32_t pv_density_n_windows(const struct pv_windows *windows)
 {
     uint32_t n = windows->n_windows / ONE_IN, most = MOST_TOKENS / windows->n_ctx;
 
@@ -46,9 +46,9 @@ uint32_t pv_budget_n_windows(const struct pv_windows *windows)
     return windows->n_windows < 2 ? 0 : n < 1 ? 1 : n;
 }
 
-bool pv_budget_keeps_out(const struct pv_windows *windows, uint32_t w)
+bool pv_density_keeps_out(const struct pv_windows *windows, uint32_t w)
 {
-    const uint64_t n_out = pv_budget_n_windows(windows), n = windows->n_windows;
+    const uint64_t n_out = pv_density_n_windows(windows), n = windows->n_windows;
     const uint64_t n_parts = n_out < STRETCHES ? n_out : STRETCHES;
 
     for (uint64_t part = 0; part < n_parts; part++) {
@@ -62,7 +62,7 @@ bool pv_budget_keeps_out(const struct pv_windows *windows, uint32_t w)
     return false;
 }
 
-enum pv_status pv_budget_check(const struct learner *ln)
+enum pv_status pv_density_check(const struct learner *ln)
 {
     const struct pv_fit_params *p = &ln->params;
 
@@ -74,7 +74,7 @@ enum pv_status pv_budget_check(const struct learner *ln)
     if (!ln->windows.text)
         return pv_fail(&ln->log, PV_ERR_ARG,
                        "fit: the search for a density runs the model: give the text of the capture as well");
-    if (pv_budget_n_windows(&ln->windows) == 0)
+    if (pv_density_n_windows(&ln->windows) == 0)
         return pv_fail(
             &ln->log, PV_ERR_ARG,
             "fit: %zu tokens are one window of %u, and the search for a density needs another that was "
@@ -83,9 +83,9 @@ enum pv_status pv_budget_check(const struct learner *ln)
     return PV_OK;
 }
 
-double pv_budget_steps(const struct learner *ln)
+double pv_density_steps(const struct learner *ln)
 {
-    return (N_PROBES + 2.0) * pv_budget_n_windows(&ln->windows); /* dense, the probes, every neuron */
+    return (N_PROBES + 2.0) * pv_density_n_windows(&ln->windows); /* dense, the probes, every neuron */
 }
 
 /* The masks that the routers choose for a batch. */
@@ -94,21 +94,22 @@ static enum pv_status on_mask(void *user, const struct pv_capture *batch, uint32
     const struct search *s = user;
     const struct learner *ln = s->ln;
     const size_t d = ln->source->d_model, words = pv_bit_words(ln->source->d_ffn);
-    const struct learned_layer *layer;
+    const struct pv_mask_lists *masks;
     enum pv_status status;
 
     if (batch->layer >= ln->source->n_layers || batch->n_tokens > ln->params.n_ctx)
         return pv_fail(&ln->log, PV_ERR_CHECK, "fit: %u tokens of layer %u came to be masked, out of place",
                        batch->n_tokens, batch->layer);
-    layer = &ln->layers[batch->layer];
+    masks = &ln->masks[batch->layer];
     for (size_t i = 0; i < batch->n_tokens * d; i++)
         s->z[i] = pv_float_to_half(batch->z[i]);
-    status = pv_learner_route(ln, batch->layer, s->z, batch->n_tokens, s->cluster);
+    status = pv_router_apply(&ln->layers[batch->layer].router, s->z, NULL, batch->n_tokens,
+                             ln->params.n_threads, s->cluster);
     if (status != PV_OK)
         return pv_fail(&ln->log, status, "fit: no memory to route %u tokens", batch->n_tokens);
     for (size_t t = 0; t < batch->n_tokens; t++) {
-        for (uint32_t i = layer->lists.offset[s->cluster[t]]; i < layer->lists.offset[s->cluster[t] + 1]; i++)
-            pv_bit_set(bits + t * words, layer->lists.neurons[i]);
+        for (uint32_t i = masks->offset[s->cluster[t]]; i < masks->offset[s->cluster[t] + 1]; i++)
+            pv_bit_set(bits + t * words, masks->neurons[i]);
     }
     return PV_OK;
 }
@@ -211,7 +212,7 @@ static enum pv_status prepare(struct search *s)
     const size_t d = s->ln->source->d_model, n_ctx = s->ln->params.n_ctx;
     uint32_t found = 0, n;
 
-    s->n_windows = pv_budget_n_windows(windows);
+    s->n_windows = pv_density_n_windows(windows);
     s->window = pv_calloc(s->n_windows, sizeof *s->window);
     s->dense = pv_calloc(s->n_windows, sizeof *s->dense);
     s->nll = pv_calloc(s->n_windows, sizeof *s->nll);
@@ -222,7 +223,7 @@ static enum pv_status prepare(struct search *s)
     if (!s->window || !s->dense || !s->nll || !s->n_scored || !s->scores || !s->z || !s->cluster)
         return pv_fail(&s->ln->log, PV_ERR_NOMEM, "fit: no memory to score %u windows", s->n_windows);
     for (uint32_t w = 0; w < windows->n_windows; w++) {
-        if (!pv_budget_keeps_out(windows, w))
+        if (!pv_density_keeps_out(windows, w))
             continue;
         if (pv_windows_at(windows, w, &n) + n == windows->n_text)
             n--; /* nothing follows the text's last token */
@@ -233,7 +234,7 @@ static enum pv_status prepare(struct search *s)
     return PV_OK;
 }
 
-enum pv_status pv_budget_search(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
+enum pv_status pv_density_search(struct learner *ln, struct pv_steps *steps, struct pv_fit_result *out)
 {
     struct search s = {.ln = ln, .steps = steps};
     struct rise best = {0};
@@ -243,7 +244,7 @@ enum pv_status pv_budget_search(struct learner *ln, struct pv_steps *steps, stru
     PV_TRY_GOTO(prepare(&s));
     PV_TRY_GOTO(score_all(&s, false, pv_hash64("dense", 5, ln->capture_key), s.dense));
     PV_TRY_GOTO(bisect(&s, &best, &ln->params.density));
-    steps->done = begin + pv_budget_steps(ln);
+    steps->done = begin + pv_density_steps(ln);
     if (!pv_steps_report(steps, 0.0)) {
         status = PV_ERR_INTERRUPTED;
         goto fail;

@@ -9,17 +9,17 @@
 #include "learn/fit/learner.h"
 
 /* How many windows are kept out: about one in ten; 0 if the text has a single window. */
-uint32_t pv_budget_n_windows(const struct pv_windows *windows);
+uint32_t pv_density_n_windows(const struct pv_windows *windows);
 /* Is window w kept out? */
-bool pv_budget_keeps_out(const struct pv_windows *windows, uint32_t w);
+bool pv_density_keeps_out(const struct pv_windows *windows, uint32_t w);
 /* That what the search needs is there, else PV_ERR_ARG. */
-PV_MUST_USE enum pv_status pv_budget_check(const struct learner *ln);
+PV_MUST_USE enum pv_status pv_density_check(const struct learner *ln);
 /* Units of progress that a search reports at most. */
-double pv_budget_steps(const struct learner *ln);
+double pv_density_steps(const struct learner *ln);
 /* Sets ln->params.density to the lowest whose rise, with one standard error on top, is within
  * ln->params.max_ppl_rise, and the ppl fields of `out`. Routers and energies of all layers must be there.
  * Scores go into the journal. */
-PV_MUST_USE enum pv_status pv_budget_search(struct learner *ln, struct pv_steps *steps,
-                                            struct pv_fit_result *out);
+PV_MUST_USE enum pv_status pv_density_search(struct learner *ln, struct pv_steps *steps,
+                                             struct pv_fit_result *out);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "infer/sequences.h"
 #include "learn/capture/sample.h"
+#include "learn/lab/baseline_kmodes.h"
 
 enum { SAMPLED_TOKENS = 65536 }; /* where no number is asked for */
 
@@ -112,7 +113,7 @@ static enum pv_status sample(struct pv_engine *engine, const struct pv_source *s
                              struct pv_sample *out)
 {
     struct pv_sample_source from = {.n_vocab = engine->hp.n_vocab,
-                                    .n_ctx = n_ctx != 0 ? n_ctx : pv_learn_ctx(engine->n_ctx),
+                                    .n_ctx = n_ctx != 0 ? n_ctx : pv_capture_ctx(engine->n_ctx),
                                     .start = pv_token_bos(engine->model),
                                     .end = pv_token_eos(engine->model),
                                     .fingerprint = source->fingerprint,
@@ -145,90 +146,117 @@ fail:
     return status;
 }
 
-/* RESUME, or OUT.resume; to be freed. */
-static char *resume_name(const char *out_path, const char *resume_path)
-{
-    const size_t room = strlen(out_path) + sizeof ".resume";
-    char *path = resume_path ? pv_strndup(resume_path, strlen(resume_path)) : pv_calloc(room, 1);
+/* The model, watched, and what it is to learn from: the text that is given, or one that it writes. */
+struct task {
+    struct watched watched;
+    struct pv_source source;
+    struct pv_sample own;
+    const uint32_t *tokens;
+    size_t n_tokens;
+    double seconds; /* of writing it */
+};
 
-    if (path && !resume_path)
-        snprintf(path, room, "%s.resume", out_path);
-    return path;
+static enum pv_status task_open(struct task *t, struct pv_engine *engine, const uint32_t *tokens,
+                                size_t n_tokens)
+{
+    *t = (struct task){.watched = {.engine = engine},
+                       .own = {.journal = {.fd = -1}},
+                       .tokens = tokens,
+                       .n_tokens = n_tokens};
+    PV_TRY(check_tokens(engine, tokens, n_tokens));
+    return watch(engine, &t->watched, &t->source);
+}
+
+/* The model writes the text; of `params` n_tokens counts tokens kept. */
+static enum pv_status task_write(struct task *t, const char *resume_path, uint32_t thin, uint32_t n_ctx,
+                                 struct pv_sample_params params)
+{
+    const double begin = pv_now_s();
+
+    params.n_tokens *= thin != 0 ? thin : 1;
+    PV_TRY(sample(t->watched.engine, &t->source, resume_path, n_ctx, &params, &t->own));
+    t->seconds = pv_now_s() - begin;
+    t->tokens = t->own.tokens;
+    t->n_tokens = t->own.n_tokens;
+    return PV_OK;
+}
+
+static void task_close(struct task *t, bool done)
+{
+    pv_sample_close(&t->own, done);
+    pv_session_destroy(t->watched.scored);
+    pv_session_destroy(t->watched.session);
+}
+
+enum pv_status pv_fit_by(struct pv_engine *engine, struct pv_learn_job job, struct pv_fit_result *out)
+{
+    const struct pv_fit_params *p = job.params;
+    char *resume = pv_resume_path(job.out_path, p->resume_path);
+    struct task t;
+    enum pv_status status;
+
+    *out = (struct pv_fit_result){0};
+    if (!resume)
+        return pv_fail(engine->log, PV_ERR_NOMEM, "%s: no memory to fit", job.out_path);
+    PV_TRY_GOTO(task_open(&t, engine, job.tokens, job.n_tokens));
+    if (!t.tokens && !p->capture_path)
+        PV_TRY_GOTO(task_write(&t, resume, p->thin, p->n_ctx,
+                               (struct pv_sample_params){.n_tokens = p->n_tokens,
+                                                         .seed = p->seed,
+                                                         .n_threads = p->n_threads,
+                                                         .progress = p->progress}));
+    job.tokens = t.tokens;
+    job.n_tokens = t.n_tokens;
+    job.log = engine->log;
+    status = pv_learn(&t.source, &job, out);
+    out->seconds_sampling = t.seconds;
+    out->resumed = out->resumed || t.own.resumed;
+fail:
+    task_close(&t, status == PV_OK);
+    free(resume);
+    return status;
 }
 
 enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens, const char *out_path,
                       const struct pv_fit_params *params, struct pv_fit_result *out)
 {
-    struct watched watched = {.engine = engine};
-    struct pv_sample own = {.journal = {.fd = -1}};
-    char *resume = resume_name(out_path, params->resume_path);
-    double begin = pv_now_s(), seconds = 0.0;
-    struct pv_source source;
-    enum pv_status status;
+    static const struct pv_baseline *const methods[] = {
+        [PV_FIT_ENERGY] = NULL, [PV_FIT_KMEANS] = &pv_fit_kmeans, [PV_FIT_KMODES] = &pv_fit_kmodes};
+    const struct pv_learn_job job = {.tokens = tokens,
+                                     .n_tokens = n_tokens,
+                                     .out_path = out_path,
+                                     .params = params,
+                                     .method = methods[params->method]};
 
-    *out = (struct pv_fit_result){0};
-    if (!resume)
-        return pv_fail(engine->log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
-    PV_TRY_GOTO(check_tokens(engine, tokens, n_tokens));
-    PV_TRY_GOTO(watch(engine, &watched, &source));
-    if (!tokens && !params->capture_path) {
-        struct pv_sample_params how = {.n_tokens = params->n_tokens * (params->thin != 0 ? params->thin : 1),
-                                       .seed = params->seed,
-                                       .n_threads = params->n_threads,
-                                       .progress = params->progress};
-
-        PV_TRY_GOTO(sample(engine, &source, resume, params->n_ctx, &how, &own));
-        seconds = pv_now_s() - begin;
-        tokens = own.tokens;
-        n_tokens = own.n_tokens;
-    }
-    status = pv_learn(&source, tokens, n_tokens, out_path, params, engine->log, out);
-    out->seconds_sampling = seconds;
-    out->resumed = out->resumed || own.resumed;
-fail:
-    pv_sample_close(&own, status == PV_OK);
-    pv_session_destroy(watched.scored);
-    pv_session_destroy(watched.session);
-    free(resume);
-    return status;
+    return pv_fit_by(engine, job, out);
 }
 
 enum pv_status pv_capture_write(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
-                                const char *out_path, const struct pv_capture_options *options,
+                                const char *out_path, const struct pv_capture_options *o,
                                 struct pv_capture_result *out)
 {
-    struct watched watched = {.engine = engine};
-    struct pv_sample own = {.journal = {.fd = -1}};
-    char *resume = resume_name(out_path, NULL);
-    struct pv_source source;
+    char *resume = pv_resume_path(out_path, NULL);
+    struct task t;
     enum pv_status status;
 
     if (!resume)
         return pv_fail(engine->log, PV_ERR_NOMEM, "%s: no memory to capture", out_path);
-    PV_TRY_GOTO(check_tokens(engine, tokens, n_tokens));
-    PV_TRY_GOTO(watch(engine, &watched, &source));
-    if (!tokens && options->n_shards > 1) {
+    PV_TRY_GOTO(task_open(&t, engine, tokens, n_tokens));
+    if (!tokens && o->n_shards > 1) {
         status = pv_fail(engine->log, PV_ERR_ARG,
                          "capture: parts are of one text, and each machine would write its own; give a text");
         goto fail;
     }
-    if (!tokens) {
-        struct pv_sample_params how = {.n_tokens =
-                                           options->n_tokens * (options->thin != 0 ? options->thin : 1),
-                                       .seed = options->seed,
-                                       .progress = options->progress};
-
-        PV_TRY_GOTO(sample(engine, &source, resume, options->n_ctx, &how, &own));
-        tokens = own.tokens;
-        n_tokens = own.n_tokens;
-    }
-    status = pv_learn_capture(&source, tokens, n_tokens, out_path, options, engine->log, out);
+    if (!tokens)
+        PV_TRY_GOTO(task_write(
+            &t, resume, o->thin, o->n_ctx,
+            (struct pv_sample_params){.n_tokens = o->n_tokens, .seed = o->seed, .progress = o->progress}));
+    status =
+        pv_capture_to_file(&t.source, (struct pv_text){t.tokens, t.n_tokens}, out_path, o, engine->log, out);
     if (status == PV_OK)
-        out->resumed = out->resumed || own.resumed;
+        out->resumed = out->resumed || t.own.resumed;
 fail:
-    pv_sample_close(&own, status == PV_OK);
-    pv_session_destroy(watched.scored);
-    pv_session_destroy(watched.session);
+    task_close(&t, status == PV_OK);
     free(resume);
     return status;
 }

@@ -10,11 +10,9 @@
  * measured on those. */
 #include "learn/fit/learn.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
-#include "base/half.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,8 +27,7 @@ enum {
     MIN_CLUSTERS = 8,
     TOKENS_A_CLUSTER = 64, /* wanted, before the default K is lowered */
     MIN_TOKENS = 64,
-    HELD_OUT_BLOCK = 64, /* tokens; every tenth block is held out */
-    CLUSTERING = 2,      /* version: a resume file with another's clusters makes them anew */
+    CLUSTERING = 2, /* version: a resume file with another's clusters makes them anew */
 };
 static const double SEARCH_GROUP_DENSITY = 0.2; /* while the density is not known yet */
 
@@ -39,7 +36,7 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     struct pv_fit_params *p = &ln->params;
     const uint32_t n_ctx = ln->source->n_ctx;
 
-    p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_learn_ctx(n_ctx);
+    p->n_ctx = p->n_ctx != 0 ? p->n_ctx : pv_capture_ctx(n_ctx);
     p->thin = p->thin != 0 ? p->thin : 1;
     if (p->density == 0.0 && p->max_ppl_rise == 0.0)
         p->density = 0.2;
@@ -50,7 +47,7 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
     p->seed = p->seed != 0 ? p->seed : 1;
     p->n_restarts = p->n_restarts != 0 ? p->n_restarts : 1;
     p->n_rounds = p->n_rounds != 0 ? p->n_rounds : PV_REFINE_ROUNDS;
-    if (p->method != PV_FIT_ENERGY)
+    if (ln->method)
         p->space = PV_FIT_SPACE_PATTERN;
     if ((p->max_ppl_rise == 0.0 && !(p->density > 0.0 && p->density <= 1.0)) ||
         !(p->active_share > 0.0 && p->active_share <= 1.0))
@@ -68,7 +65,7 @@ static enum pv_status resolve(struct learner *ln, const uint32_t *tokens, size_t
         return pv_fail(&ln->log, PV_ERR_ARG, "fit: %zu tokens to learn from; give a text of at least %d",
                        ln->windows.n_tokens, MIN_TOKENS);
     if (p->max_ppl_rise != 0.0)
-        PV_TRY(pv_budget_check(ln));
+        PV_TRY(pv_density_check(ln));
     if (p->n_clusters == 0) {
         const size_t wanted = ln->windows.n_tokens / TOKENS_A_CLUSTER;
 
@@ -89,12 +86,14 @@ static void make_keys(struct learner *ln)
 {
     const struct pv_fit_params *p = &ln->params;
     struct pv_capture_params capture = {.active_share = p->active_share};
-    uint64_t cluster[] = {p->n_clusters, p->n_iters, p->seed,       ln->clusters_on != NULL,
-                          p->method,     p->space,   p->n_restarts, CLUSTERING};
+    uint64_t cluster[] = {p->n_clusters, p->n_iters,    p->seed,   ln->clusters_on != NULL, 0,
+                          p->space,      p->n_restarts, CLUSTERING};
     uint64_t router[] = {p->n_epochs, ln->router_on != NULL, p->router};
 
     ln->capture_key = pv_capture_key(ln->source, &ln->windows, &capture);
     ln->cluster_key = pv_hash64(cluster, sizeof cluster, ln->capture_key);
+    if (ln->method)
+        ln->cluster_key = pv_hash64(ln->method->name, strlen(ln->method->name), ln->cluster_key);
     if (p->max_ppl_rise != 0.0) /* fewer tokens to learn from */
         ln->cluster_key ^= 1;
     ln->router_key = pv_hash64(router, sizeof router, ln->cluster_key);
@@ -136,25 +135,29 @@ static enum pv_status choose_place(struct learner *ln)
     return PV_OK;
 }
 
+/* Is the token in a window that the search for the density is to judge by? */
+static bool kept_out(const void *user, size_t row)
+{
+    const struct learner *ln = user;
+    const size_t a_window = pv_windows_kept(&ln->windows, 0);
+
+    return ln->params.max_ppl_rise != 0.0 && pv_density_keeps_out(&ln->windows, (uint32_t)(row / a_window));
+}
+
 static enum pv_status prepare(struct learner *ln)
 {
-    size_t n = ln->windows.n_tokens, block = n / 40, a_window = pv_windows_kept(&ln->windows, 0);
+    const uint32_t n = ln->source->n_layers;
 
-    ln->tau = pv_calloc(ln->source->n_layers, sizeof *ln->tau);
-    ln->layers = pv_calloc(ln->source->n_layers, sizeof *ln->layers);
-    ln->train = pv_calloc(n, sizeof *ln->train);
-    ln->held_out = pv_calloc(n, sizeof *ln->held_out);
-    if (!ln->tau || !ln->layers || !ln->train || !ln->held_out)
-        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", n);
-    block = block < 1 ? 1 : block > HELD_OUT_BLOCK ? HELD_OUT_BLOCK : block;
-    for (size_t i = 0; i < n; i++) {
-        if (ln->params.max_ppl_rise != 0.0 && pv_budget_keeps_out(&ln->windows, (uint32_t)(i / a_window)))
-            continue;
-        if (i / block % 10 == 9)
-            ln->held_out[ln->n_held_out++] = (uint32_t)i;
-        else
-            ln->train[ln->n_train++] = (uint32_t)i;
-    }
+    ln->tau = pv_calloc(n, sizeof *ln->tau);
+    ln->layers = pv_calloc(n, sizeof *ln->layers);
+    ln->centroids = pv_calloc(n, sizeof *ln->centroids);
+    ln->energies = pv_calloc(n, sizeof *ln->energies);
+    ln->hot_energies = pv_calloc(n, sizeof *ln->hot_energies);
+    ln->masks = pv_calloc(n, sizeof *ln->masks);
+    ln->hot = pv_calloc(n, sizeof *ln->hot);
+    if (!ln->tau || !ln->layers || !ln->centroids || !ln->energies || !ln->hot_energies || !ln->masks ||
+        !ln->hot || pv_split_rows(ln->windows.n_tokens, kept_out, ln, &ln->split) != PV_OK)
+        return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for %zu tokens", ln->windows.n_tokens);
     return PV_OK;
 }
 
@@ -167,63 +170,14 @@ static enum pv_status stage_capture(struct learner *ln, bool *resumed)
 {
     struct pv_capture_params params = {.active_share = ln->params.active_share, .log = ln->log};
     struct pv_steps steps = stage_steps(ln, "capture");
+    struct pv_capture_state state = {.tau = ln->tau};
+    enum pv_status status;
 
     if (ln->captured != &ln->journal)
         return pv_capture_file_tau(&ln->file, ln->tau);
     steps.total = ln->windows.n_windows;
-    return pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, ln->tau, resumed);
-}
-
-enum pv_status pv_learner_load(const struct learner *ln, uint32_t layer, bool with_z,
-                               struct pv_layer_data *data)
-{
-    return pv_capture_load(ln->captured, ln->capture_key, ln->source, &ln->windows, layer, with_z, data);
-}
-
-/* Every active neuron counts as much as any other: energies become frequencies. */
-static enum pv_status count_use(struct pv_sparse *x, uint16_t **ones)
-{
-    const size_t n = (size_t)x->offset[x->n_rows];
-
-    *ones = pv_calloc(n, sizeof **ones);
-    if (!*ones)
-        return PV_ERR_NOMEM;
-    for (size_t i = 0; i < n; i++)
-        (*ones)[i] = 0x3c00; /* float16 1 */
-    x->root = *ones;
-    return PV_OK;
-}
-
-/* Routes every token of one layer and sums its energies over the training tokens. */
-static enum pv_status measure_layer(struct learner *ln, uint32_t l)
-{
-    struct learned_layer *layer = &ln->layers[l];
-    const uint32_t n_clusters = ln->params.n_clusters, n_threads = ln->params.n_threads;
-    uint16_t *nowhere = pv_calloc(ln->windows.n_tokens, sizeof *nowhere); /* all in cluster 0 */
-    uint16_t *ones = NULL;
-    struct pv_layer_data data = {0};
-    enum pv_status status = PV_ERR_NOMEM;
-
-    pv_energy_free(&layer->energy);
-    if (!layer->routed)
-        layer->routed = pv_calloc(ln->windows.n_tokens, sizeof *layer->routed);
-    if (nowhere && layer->routed)
-        status = pv_learner_load(ln, l, true, &data);
-    if (status == PV_OK)
-        status = pv_learner_route(ln, l, data.z, data.x.n_rows, layer->routed);
-    if (status == PV_OK && pv_learner_by_use(ln))
-        status = count_use(&data.x, &ones);
-    if (status == PV_OK)
-        status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->routed, n_clusters,
-                                n_threads);
-    if (status == PV_OK && !layer->hot_energy.mean) /* no router has a say in it: once is enough */
-        status = pv_energy_init(&layer->hot_energy, &data.x, ln->train, ln->n_train, nowhere, 1, n_threads);
-    free(nowhere);
-    free(ones);
-    pv_layer_data_free(&data);
-    if (status == PV_ERR_NOMEM)
-        return pv_fail(&ln->log, status,
-                       "fit: no memory for the masks of layer %u; use fewer tokens or clusters", l);
+    status = pv_capture_text(ln->source, &ln->windows, &params, &ln->journal, &steps, &state);
+    *resumed = state.resumed;
     return status;
 }
 
@@ -234,7 +188,7 @@ static enum pv_status measure_all(struct learner *ln, struct pv_steps *steps)
         steps->done = l;
         if (!pv_steps_report(steps, 0.0))
             return PV_ERR_INTERRUPTED;
-        PV_TRY(measure_layer(ln, l));
+        PV_TRY(pv_learner_measure(ln, l));
     }
     steps->done = ln->source->n_layers;
     return PV_OK;
@@ -247,9 +201,9 @@ static enum pv_status stage_budget(struct learner *ln, struct pv_fit_result *out
     const bool refined = ln->round == pv_learner_rounds(ln);
     struct pv_steps steps = stage_steps(ln, search ? "budget" : refined ? "masks" : "refine");
 
-    steps.total += search ? pv_budget_steps(ln) : ln->source->n_layers;
+    steps.total += search ? pv_density_steps(ln) : ln->source->n_layers;
     PV_TRY(measure_all(ln, &steps));
-    return search ? pv_budget_search(ln, &steps, out) : PV_OK;
+    return search ? pv_density_search(ln, &steps, out) : PV_OK;
 }
 
 static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
@@ -300,10 +254,6 @@ static enum pv_status stage_regroup(struct learner *ln)
     return stage_each(ln, "cluster", pv_learner_regroup);
 }
 
-static const char *const method_names[] = {[PV_FIT_ENERGY] = "energy",
-                                           [PV_FIT_KMEANS] = "k-means, most often active",
-                                           [PV_FIT_KMODES] = "k-modes, most often active"};
-
 /* Rounds of refinement at the density that is given or found; after each, where the refined routers send the
  * tokens. A searched density is searched again at the end, since refined routers do with less. */
 static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out)
@@ -314,7 +264,7 @@ static enum pv_status stage_refine(struct learner *ln, struct pv_fit_result *out
     for (uint32_t r = 1; r <= n_rounds; r++) {
         PV_TRY(pv_learner_spend(ln, ln->params.density));
         ln->round = r;
-        PV_TRY(stage_each(ln, "refine", pv_learner_refine));
+        PV_TRY(stage_each(ln, "refine", pv_learner_train));
         if (r < n_rounds)
             PV_TRY(measure_all(ln, &steps));
     }
@@ -336,26 +286,26 @@ static enum pv_status write_file(const struct learner *ln, const struct pv_fit_r
                                               .d_model = ln->source->d_model,
                                               .d_ffn = ln->source->d_ffn,
                                               .fingerprint = ln->source->fingerprint,
-                                              .density = ln->reached,
+                                              .density = ln->budget.reached,
                                               .density_target = ln->params.density,
                                               .router_accuracy = result->router_accuracy,
                                               .n_tokens = ln->windows.n_tokens,
                                               .seed = ln->params.seed,
-                                              .method = method_names[ln->params.method]};
+                                              .method = ln->method ? ln->method->name : "energy"};
     for (uint32_t l = 0; l < n_layers; l++) {
-        const struct learned_layer *from = &ln->layers[l];
+        const struct pv_router *router = &ln->layers[l].router;
 
-        layers[l] = (struct pv_cluster_layer){.offset = from->lists.offset,
-                                              .neurons = from->lists.neurons,
-                                              .router = from->router.weight,
-                                              .router_bias = from->router.bias,
-                                              .narrow = from->narrow.weight,
-                                              .rank = from->narrow.rank,
-                                              .centroids = from->centroids,
-                                              .hot = from->hot.neurons,
-                                              .n_hot = from->hot.offset[1],
+        layers[l] = (struct pv_cluster_layer){.offset = ln->masks[l].offset,
+                                              .neurons = ln->masks[l].neurons,
+                                              .router = router->weight,
+                                              .router_bias = router->bias,
+                                              .narrow = router->down.weight,
+                                              .rank = router->down.rank,
+                                              .centroids = ln->centroids[l],
+                                              .hot = ln->hot[l].neurons,
+                                              .n_hot = ln->hot[l].offset[1],
                                               .tau = ln->tau[l],
-                                              .density = (float)from->lists.density};
+                                              .density = (float)ln->masks[l].density};
     }
     status = pv_clusters_write(&clusters, path, &ln->log);
     free(layers);
@@ -393,7 +343,7 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
 
     TIMED(out->seconds_capture, stage_capture(ln, &out->resumed));
     TIMED(out->seconds_tries, stage_tries(ln, out));
-    TIMED(out->seconds_cluster, stage_each(ln, "cluster", pv_learner_group));
+    TIMED(out->seconds_cluster, stage_each(ln, "cluster", pv_learner_cluster));
     TIMED(regrouping, stage_regroup(ln));
     out->seconds_cluster += regrouping;
     TIMED(out->seconds_router, stage_each(ln, "router", pv_learner_train));
@@ -411,68 +361,57 @@ fail:
 
 static void learner_free(struct learner *ln)
 {
-    for (uint32_t l = 0; ln->layers && l < ln->source->n_layers; l++) {
-        struct learned_layer *layer = &ln->layers[l];
-
-        free(layer->centroids);
-        free(layer->own);
-        free(layer->routed);
-        pv_router_free(&layer->router);
-        pv_narrow_free(&layer->narrow);
-        pv_energy_free(&layer->energy);
-        pv_energy_free(&layer->hot_energy);
-        pv_mask_lists_free(&layer->lists);
-        pv_mask_lists_free(&layer->hot);
+    for (uint32_t l = 0; l < ln->source->n_layers; l++) {
+        if (ln->layers)
+            pv_layer_free(&ln->layers[l]);
+        if (ln->centroids)
+            free(ln->centroids[l]);
+        if (ln->energies)
+            pv_energy_free(&ln->energies[l]);
+        if (ln->hot_energies)
+            pv_energy_free(&ln->hot_energies[l]);
+        if (ln->masks)
+            pv_mask_lists_free(&ln->masks[l]);
+        if (ln->hot)
+            pv_mask_lists_free(&ln->hot[l]);
     }
-    free(ln->layers);
-    free(ln->tau);
-    free(ln->train);
-    free(ln->held_out);
+    void *all[] = {ln->layers, ln->centroids, ln->energies, ln->hot_energies, ln->masks, ln->hot, ln->tau};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    pv_split_free(&ln->split);
 }
 
-/* Resume file: as asked, or OUT.resume. */
-static char *resume_path(const struct pv_fit_params *params, const char *out_path)
-{
-    const size_t room = strlen(out_path) + sizeof ".resume";
-    char *path;
-
-    if (params->resume_path)
-        return pv_strndup(params->resume_path, strlen(params->resume_path));
-    path = pv_calloc(room, 1);
-    if (path)
-        snprintf(path, room, "%s.resume", out_path);
-    return path;
-}
-
-enum pv_status pv_learn(const struct pv_source *source, const uint32_t *tokens, size_t n_tokens,
-                        const char *out_path, const struct pv_fit_params *params, const struct pv_log *log,
+enum pv_status pv_learn(const struct pv_source *source, const struct pv_learn_job *job,
                         struct pv_fit_result *out)
 {
-    struct learner ln = {
-        .source = source, .params = *params, .journal = {.fd = -1}, .file = {.journal = {.fd = -1}}};
-    char *path = resume_path(params, out_path);
+    struct learner ln = {.source = source,
+                         .params = *job->params,
+                         .method = job->method,
+                         .journal = {.fd = -1},
+                         .file = {.journal = {.fd = -1}}};
+    char *path = pv_resume_path(job->out_path, job->params->resume_path);
     enum pv_status status;
 
     *out = (struct pv_fit_result){0};
-    if (log)
-        ln.log = *log;
+    if (job->log)
+        ln.log = *job->log;
     if (!path)
-        return pv_fail(log, PV_ERR_NOMEM, "%s: no memory to fit", out_path);
+        return pv_fail(job->log, PV_ERR_NOMEM, "%s: no memory to fit", job->out_path);
     ln.captured = &ln.journal;
-    if (params->capture_path)
-        PV_TRY_GOTO(open_capture(&ln, tokens, n_tokens));
-    PV_TRY_GOTO(resolve(&ln, tokens, n_tokens));
+    if (ln.params.capture_path)
+        PV_TRY_GOTO(open_capture(&ln, job->tokens, job->n_tokens));
+    PV_TRY_GOTO(resolve(&ln, job->tokens, job->n_tokens));
     PV_TRY_GOTO(prepare(&ln));
     PV_TRY_GOTO(choose_place(&ln));
     make_keys(&ln);
     out->clusters_on_device = ln.clusters_on != NULL;
     out->router_on_device = ln.router_on != NULL;
     out->n_tokens = ln.windows.n_tokens;
-    PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, log));
-    pv_writer_clean(out_path); /* the journal's lock says that no other fit is writing it */
-    status = run_stages(&ln, out_path, out);
+    PV_TRY_GOTO(pv_journal_open(&ln.journal, path, ln.capture_key, job->log));
+    pv_writer_clean(job->out_path); /* the journal's lock says that no other fit is writing it */
+    status = run_stages(&ln, job->out_path, out);
     if (status == PV_ERR_INTERRUPTED)
-        pv_info(log, "stopped; the same command goes on from %s", path);
+        pv_info(job->log, "stopped; the same command goes on from %s", path);
 fail:
     pv_journal_close(&ln.journal, status == PV_OK);
     pv_capture_file_close(&ln.file);

@@ -1,8 +1,5 @@
-/* The clusters of a layer and every token's own: by k-means of contributions or of bit patterns, by k-modes,
- * or by k-means of the router's input; or, with the masks that k-means of contributions gives, by what a mask
- * keeps of the token. Whatever made the groups, the file's centroids are the mean contribution features of
- * the tokens in them. A long capture is clustered by a sample of it, and the centroids are then taken over
- * the rest in one pass. */
+/* The clusters of a layer and every token's own, from the journal or made and put there. Whatever made the
+ * clusters, the file's centroids are the mean contribution features of the tokens in them. */
 #include "learn/fit/learner.h"
 
 #include <stdlib.h>
@@ -10,192 +7,92 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "learn/lab/baseline_kmodes.h"
 #include "learn/algo/gain.h"
-#include "learn/algo/kmeans/kmeans.h"
-#include "learn/algo/router/router_centroid.h"
 
 enum { SAMPLE = 128 /* tokens a cluster are iterated over */ };
 
-/* Evenly spread training rows, or all of them. */
-static size_t sample_rows(const struct learner *ln, uint32_t *rows)
+struct pv_layer_params pv_learner_params(const struct learner *ln, uint32_t l)
 {
-    const size_t most = (size_t)ln->params.n_clusters * SAMPLE, n = ln->n_train < most ? ln->n_train : most;
+    const struct pv_fit_params *p = &ln->params;
 
-    for (size_t i = 0; i < n; i++)
-        rows[i] = ln->train[i * ln->n_train / n];
-    return n;
+    return (struct pv_layer_params){.layer = l,
+                                    .n_layers = ln->source->n_layers,
+                                    .n_clusters = p->n_clusters,
+                                    .d_model = ln->source->d_model,
+                                    .space = p->space,
+                                    .clusterer = ln->method ? ln->method->clusterer : NULL,
+                                    .router = p->router,
+                                    .n_iters = p->n_iters,
+                                    .n_restarts = p->n_restarts,
+                                    .n_epochs = p->n_epochs,
+                                    .n_sample = SAMPLE,
+                                    .half_centroids = true,
+                                    .n_threads = p->n_threads,
+                                    .seed = p->seed,
+                                    .clusters_on = ln->clusters_on,
+                                    .router_on = ln->router_on};
 }
 
-/* Names every token's own cluster; *similarity: the training tokens' mean f . centroid. */
-static enum pv_status name_all(struct learner *ln, uint32_t l, const struct pv_sparse *x, enum pv_space space,
-                               const float *centroids, double *similarity)
+static size_t n_centroids(const struct learner *ln)
 {
-    float *score = pv_calloc(x->n_rows, sizeof *score);
-    enum pv_status status = PV_ERR_NOMEM;
-
-    if (score)
-        status = pv_kmeans_assign(x, NULL, x->n_rows, centroids, ln->params.n_clusters, space,
-                                  ln->params.n_threads, ln->layers[l].own, score);
-    *similarity = 0.0;
-    for (size_t i = 0; i < ln->n_train && status == PV_OK; i++)
-        *similarity += (double)score[ln->train[i]] / (double)ln->n_train;
-    free(score);
-    return status;
+    return (size_t)ln->params.n_clusters * ln->source->d_ffn;
 }
 
-/* k-means with every restart, the one of highest similarity kept; `share` of the progress. */
-static enum pv_status cluster_sample(const struct learner *ln, uint32_t l, const struct pv_sparse *x,
-                                     struct pv_kmeans_params params, const uint32_t *rows, size_t n_rows,
-                                     const struct pv_steps *steps, double share,
-                                     struct pv_kmeans_result *best)
+/* The layer's centroids to the file's. */
+static void store_centroids(struct learner *ln, uint32_t l)
 {
-    const uint32_t n = ln->params.n_restarts;
+    struct pv_learned *layer = &ln->layers[l];
 
-    *best = (struct pv_kmeans_result){0};
-    for (uint32_t i = 0; i < n; i++) {
-        struct pv_steps part = pv_steps_within(steps, share * i / n, share / n);
-        struct pv_kmeans_result result;
-
-        params.seed = ln->params.seed + l + (uint64_t)i * ln->source->n_layers;
-        PV_TRY(pv_kmeans(x, rows, n_rows, &params, &part, &result));
-        if (!best->centroids || result.similarity > best->similarity) {
-            free(best->centroids);
-            *best = result;
-        } else {
-            free(result.centroids);
-        }
-    }
-    return PV_OK;
+    for (size_t i = 0; i < n_centroids(ln); i++)
+        ln->centroids[l][i] = pv_float_to_half(layer->centroids[i]);
+    free(layer->centroids);
+    layer->centroids = NULL;
 }
 
-/* k-means of a sample, then a pass over the training rows that are not in it. */
-static enum pv_status cluster_means(struct learner *ln, uint32_t l, const struct pv_sparse *x,
-                                    enum pv_space space, const uint32_t *rows, size_t n_rows,
-                                    const struct pv_steps *steps)
+static void log_clusters(const struct learner *ln, uint32_t l)
 {
-    struct pv_kmeans_params params = {.n_clusters = ln->params.n_clusters,
-                                      .n_iters = ln->params.n_iters,
-                                      .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l,
-                                      .space = space,
-                                      .device = ln->clusters_on};
-    const size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
-    uint16_t *centroids = ln->layers[l].centroids;
-    const bool pass = n_rows < ln->n_train;
-    const double work = (double)n_rows * (1.0 + params.n_iters) * ln->params.n_restarts; /* rows assigned */
-    double share = work / (work + (pass ? (double)ln->n_train : 0.0)), similarity;
-    struct pv_steps rest = pv_steps_within(steps, share, 1.0 - share);
-    struct pv_kmeans_result best;
-    enum pv_status status = cluster_sample(ln, l, x, params, rows, n_rows, steps, share, &best);
+    const struct pv_layer_clustering *c = &ln->layers[l].clustering;
 
-    if (status == PV_OK && pass)
-        status = pv_kmeans_pass(x, rows, n_rows, ln->train, ln->n_train, &params, &rest, best.centroids);
-    for (size_t i = 0; i < size && status == PV_OK; i++) { /* rounded as the file has them */
-        centroids[i] = pv_float_to_half(best.centroids[i]);
-        best.centroids[i] = pv_half_to_float(centroids[i]);
-    }
-    if (status == PV_OK)
-        status = name_all(ln, l, x, space, best.centroids, &similarity);
-    if (status == PV_OK)
-        pv_info(&ln->log,
-                "layer %u: %u clusters (%u empty), similarity %.4f of %zu tokens after %u iterations, "
-                "%.4f of all %zu",
-                l, params.n_clusters, best.n_empty, best.similarity, n_rows, best.n_iters, similarity,
-                ln->n_train);
-    free(best.centroids);
-    return status;
-}
-
-static enum pv_status cluster_modes(struct learner *ln, uint32_t l, const struct pv_sparse *x,
-                                    const uint32_t *rows, size_t n_rows, const struct pv_steps *steps)
-{
-    struct pv_kmodes_params params = {.n_clusters = ln->params.n_clusters,
-                                      .n_iters = ln->params.n_iters,
-                                      .n_threads = ln->params.n_threads,
-                                      .seed = ln->params.seed + l};
-    struct pv_kmodes_result result = {0};
-    enum pv_status status = pv_kmodes(x, rows, n_rows, &params, steps, &result);
-
-    if (status == PV_OK)
-        status = pv_kmodes_assign(x, NULL, x->n_rows, result.modes, params.n_clusters, params.n_threads,
-                                  ln->layers[l].own, NULL);
-    free(result.modes);
-    return status;
-}
-
-static enum pv_status cluster_inputs(struct learner *ln, uint32_t l, const struct pv_layer_data *data,
-                                     const uint32_t *rows, size_t n_rows, const struct pv_steps *steps)
-{
-    struct pv_input_params params = {.n_clusters = ln->params.n_clusters,
-                                     .d_model = ln->source->d_model,
-                                     .n_iters = ln->params.n_iters,
-                                     .n_threads = ln->params.n_threads,
-                                     .seed = ln->params.seed + l};
-
-    return pv_input_cluster(data->z, data->x.n_rows, rows, n_rows, &params, steps, ln->layers[l].own);
-}
-
-/* The file's centroids, where the groups are not made of contributions. */
-static enum pv_status average(struct learner *ln, uint32_t l, const struct pv_sparse *x)
-{
-    const size_t size = (size_t)ln->params.n_clusters * ln->source->d_ffn;
-    float *centroids = pv_calloc(size, sizeof *centroids);
-    enum pv_status status = PV_ERR_NOMEM;
-
-    if (centroids)
-        status = pv_kmeans_average(x, ln->train, ln->n_train, ln->layers[l].own, ln->params.n_clusters,
-                                   PV_SPACE_CONTRIBUTION, ln->params.n_threads, centroids);
-    for (size_t i = 0; i < size && status == PV_OK; i++)
-        ln->layers[l].centroids[i] = pv_float_to_half(centroids[i]);
-    free(centroids);
-    return status;
+    pv_info(&ln->log,
+            "layer %u: %u clusters (%u empty), similarity %.4f of %zu tokens after %u iterations, "
+            "%.4f of all %zu",
+            l, ln->params.n_clusters, c->n_empty, c->sample_similarity, c->n_sample, c->n_iters,
+            c->similarity, ln->split.n_train);
 }
 
 static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
-    const bool inputs = ln->params.space == PV_FIT_SPACE_INPUT;
-    uint32_t *rows = pv_calloc(ln->n_train, sizeof *rows);
+    const struct pv_layer_params params = pv_learner_params(ln, l);
+    const bool contributions =
+        !params.clusterer && (params.space == PV_FIT_SPACE_CONTRIBUTION || params.space == PV_FIT_SPACE_MASK);
     struct pv_layer_data data = {0};
-    enum pv_status status = rows ? pv_learner_load(ln, l, inputs, &data) : PV_ERR_NOMEM;
+    enum pv_status status = pv_learner_load(ln, l, params.space == PV_FIT_SPACE_INPUT, &data);
+    const struct pv_layer_tokens tokens = pv_learner_tokens(ln, &data);
 
-    if (status == PV_OK) {
-        const size_t n = sample_rows(ln, rows);
-
-        if (ln->params.method == PV_FIT_KMODES)
-            status = cluster_modes(ln, l, &data.x, rows, n, steps);
-        else if (inputs)
-            status = cluster_inputs(ln, l, &data, rows, n, steps);
-        else
-            status = cluster_means(ln, l, &data.x,
-                                   ln->params.space == PV_FIT_SPACE_PATTERN ? PV_SPACE_BITS
-                                                                            : PV_SPACE_CONTRIBUTION,
-                                   rows, n, steps);
-        if (status == PV_OK && (inputs || ln->params.space == PV_FIT_SPACE_PATTERN))
-            status = average(ln, l, &data.x);
-    }
+    if (status == PV_OK)
+        status = pv_layer_cluster(&params, &tokens, steps, &ln->layers[l]);
+    if (status == PV_OK && ln->layers[l].centroids)
+        log_clusters(ln, l);
+    if (status == PV_OK && !contributions)
+        status = pv_layer_average(&params, &tokens, &ln->layers[l]);
+    if (status == PV_OK)
+        store_centroids(ln, l);
     pv_layer_data_free(&data);
-    free(rows);
     return status;
-}
-
-static size_t centroid_bytes(const struct learner *ln)
-{
-    return (size_t)ln->params.n_clusters * ln->source->d_ffn * sizeof *ln->layers->centroids;
 }
 
 /* Clusters of a layer out of the journal; *found is false where they are not there. */
 static enum pv_status restore(struct learner *ln, uint32_t l, uint64_t key, bool *found)
 {
-    struct learned_layer *layer = &ln->layers[l];
     const struct pv_journal_record *record = pv_journal_find(&ln->journal, PV_RECORD_CLUSTER, l, key);
+    const size_t n_bytes = n_centroids(ln) * sizeof(uint16_t);
 
     *found = record != NULL;
     if (!record)
         return PV_OK;
-    PV_TRY(pv_journal_read(&ln->journal, record, 0, layer->centroids, centroid_bytes(ln)));
-    return pv_journal_read(&ln->journal, record, centroid_bytes(ln), layer->own,
-                           ln->windows.n_tokens * sizeof *layer->own);
+    PV_TRY(pv_journal_read(&ln->journal, record, 0, ln->centroids[l], n_bytes));
+    return pv_journal_read(&ln->journal, record, n_bytes, ln->layers[l].own,
+                           ln->windows.n_tokens * sizeof(uint16_t));
 }
 
 /* And into it, if they could be made. */
@@ -207,19 +104,19 @@ static enum pv_status keep(struct learner *ln, uint32_t l, uint64_t key, enum pv
         return pv_fail(&ln->log, made, "fit: no memory to cluster layer %u; use fewer tokens or clusters", l);
     PV_TRY(made);
     pv_journal_begin(j, PV_RECORD_CLUSTER, l, key);
-    pv_journal_put(j, ln->layers[l].centroids, centroid_bytes(ln));
-    pv_journal_put(j, ln->layers[l].own, ln->windows.n_tokens * sizeof *ln->layers[l].own);
+    pv_journal_put(j, ln->centroids[l], n_centroids(ln) * sizeof(uint16_t));
+    pv_journal_put(j, ln->layers[l].own, ln->windows.n_tokens * sizeof(uint16_t));
     return pv_journal_commit(j);
 }
 
-enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_steps *steps)
+enum pv_status pv_learner_cluster(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
-    struct learned_layer *layer = &ln->layers[l];
+    struct pv_learned *layer = &ln->layers[l];
     bool found;
 
-    layer->centroids = pv_calloc(centroid_bytes(ln), 1);
+    ln->centroids[l] = pv_calloc(n_centroids(ln), sizeof **ln->centroids);
     layer->own = pv_calloc(ln->windows.n_tokens, sizeof *layer->own);
-    if (!layer->centroids || !layer->own)
+    if (!ln->centroids[l] || !layer->own)
         return pv_fail(&ln->log, PV_ERR_NOMEM, "fit: no memory for the clusters of layer %u", l);
     PV_TRY(restore(ln, l, ln->cluster_key, &found));
     return found ? PV_OK : keep(ln, l, ln->cluster_key, make(ln, l, steps));
@@ -227,16 +124,18 @@ enum pv_status pv_learner_group(struct learner *ln, uint32_t l, const struct pv_
 
 enum pv_status pv_learner_measure_own(struct learner *ln, uint32_t l, const struct pv_steps *steps)
 {
-    struct learned_layer *layer = &ln->layers[l];
     struct pv_layer_data data = {0};
     enum pv_status status;
 
     if (!pv_steps_report(steps, 0.0))
         return PV_ERR_INTERRUPTED;
     status = pv_learner_load(ln, l, false, &data);
-    if (status == PV_OK)
-        status = pv_energy_init(&layer->energy, &data.x, ln->train, ln->n_train, layer->own,
-                                ln->params.n_clusters, ln->params.n_threads);
+    if (status == PV_OK) {
+        const struct pv_rows train = pv_split_train(&ln->split, &data.x);
+
+        status = pv_energy_init(&ln->energies[l], &train, ln->layers[l].own, ln->params.n_clusters,
+                                ln->params.n_threads);
+    }
     pv_layer_data_free(&data);
     return status == PV_ERR_NOMEM
                ? pv_fail(&ln->log, status, "fit: no memory for the energies of layer %u; use fewer clusters",
@@ -246,15 +145,18 @@ enum pv_status pv_learner_measure_own(struct learner *ln, uint32_t l, const stru
 
 static enum pv_status regroup(struct learner *ln, uint32_t l)
 {
-    struct learned_layer *layer = &ln->layers[l];
+    const struct pv_layer_params params = pv_learner_params(ln, l);
     struct pv_layer_data data = {0};
     enum pv_status status = pv_learner_load(ln, l, false, &data);
+    const struct pv_layer_tokens tokens = pv_learner_tokens(ln, &data);
 
     if (status == PV_OK)
-        status = pv_gain_regroup(&data.x, &layer->lists, &layer->energy, ln->threshold, ln->params.n_threads,
-                                 layer->own);
+        status = pv_gain_regroup(&data.x, &ln->masks[l], &ln->energies[l], ln->budget.threshold,
+                                 params.n_threads, ln->layers[l].own);
     if (status == PV_OK)
-        status = average(ln, l, &data.x);
+        status = pv_layer_average(&params, &tokens, &ln->layers[l]);
+    if (status == PV_OK)
+        store_centroids(ln, l);
     pv_layer_data_free(&data);
     return status;
 }

@@ -26,28 +26,28 @@ static void ones_free(struct ones *o)
     free(o->root);
 }
 
-static enum pv_status ones_init(struct ones *o, const struct pv_sparse *x, const uint32_t *rows,
-                                size_t n_rows)
+static enum pv_status ones_init(struct ones *o, const struct pv_rows *rows)
 {
-    size_t n = n_rows;
+    const struct pv_sparse *x = rows->x;
+    size_t n = rows->n;
 
     *o = (struct ones){0};
     if (x->n_cols >= UINT16_MAX)
         return PV_ERR_UNSUPPORTED;
-    for (size_t i = 0; i < n_rows; i++) {
-        size_t row = rows ? rows[i] : i;
+    for (size_t i = 0; i < rows->n; i++) {
+        const size_t row = pv_row_at(rows, i);
 
         n += (size_t)(x->offset[row + 1] - x->offset[row]);
     }
-    o->offset = pv_calloc(n_rows + 1, sizeof *o->offset);
+    o->offset = pv_calloc(rows->n + 1, sizeof *o->offset);
     o->col = pv_calloc(n, sizeof *o->col);
     o->root = pv_calloc(n, sizeof *o->root);
     if (!o->offset || !o->col || !o->root) {
         ones_free(o);
         return PV_ERR_NOMEM;
     }
-    for (size_t i = 0; i < n_rows; i++) {
-        const size_t row = rows ? rows[i] : i, count = (size_t)(x->offset[row + 1] - x->offset[row]);
+    for (size_t i = 0; i < rows->n; i++) {
+        const size_t row = pv_row_at(rows, i), count = (size_t)(x->offset[row + 1] - x->offset[row]);
         uint16_t *col = o->col + o->offset[i];
 
         memcpy(col, x->col + x->offset[row], count * sizeof *col);
@@ -57,7 +57,7 @@ static enum pv_status ones_init(struct ones *o, const struct pv_sparse *x, const
     for (size_t p = 0; p < n; p++)
         o->root[p] = ONE;
     o->x = (struct pv_sparse){
-        .n_rows = n_rows, .n_cols = x->n_cols + 1, .offset = o->offset, .col = o->col, .root = o->root};
+        .n_rows = rows->n, .n_cols = x->n_cols + 1, .offset = o->offset, .col = o->col, .root = o->root};
     return PV_OK;
 }
 
@@ -76,8 +76,10 @@ static enum pv_status assign(const struct ones *o, const uint32_t *modes, uint32
             centroids[k * width + j] = pv_bit_get(modes + k * words, j) ? 2.0f : 0.0f;
         centroids[(k + (size_t)1) * width - 1] = -(float)pv_bit_count(modes + k * words, words);
     }
-    status = pv_kmeans_assign(&o->x, NULL, o->x.n_rows, centroids, n_clusters, PV_SPACE_BITS, n_threads,
-                              cluster, distance);
+    status = pv_kmeans_assign(
+        &(struct pv_rows){.x = &o->x, .n = o->x.n_rows}, centroids,
+        &(struct pv_kmeans_params){.n_clusters = n_clusters, .space = PV_SPACE_BITS, .n_threads = n_threads},
+        cluster, distance);
     free(centroids);
     for (size_t i = 0; i < o->x.n_rows && status == PV_OK; i++) {
         const float n =
@@ -204,27 +206,26 @@ static enum pv_status run(struct kmodes *km, const struct pv_kmodes_params *para
     return PV_OK;
 }
 
-enum pv_status pv_kmodes(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                         const struct pv_kmodes_params *params, const struct pv_steps *steps,
-                         struct pv_kmodes_result *out)
+enum pv_status pv_kmodes(const struct pv_rows *rows, const struct pv_kmodes_params *params,
+                         const struct pv_steps *steps, struct pv_kmodes_result *out)
 {
     struct kmodes km = {.n_clusters = params->n_clusters};
     enum pv_status status;
 
     *out = (struct pv_kmodes_result){0};
-    if (n_rows == 0 || params->n_clusters == 0 || params->n_clusters > 65536)
+    if (rows->n == 0 || params->n_clusters == 0 || params->n_clusters > 65536)
         return PV_ERR_ARG;
-    status = ones_init(&km.o, x, rows, n_rows);
+    status = ones_init(&km.o, rows);
     if (status != PV_OK)
         return status;
-    km.modes = pv_calloc(params->n_clusters * pv_bit_words(x->n_cols), sizeof *km.modes);
-    km.cluster = pv_calloc(n_rows, sizeof *km.cluster);
-    km.last = pv_calloc(n_rows, sizeof *km.last);
-    km.distance = pv_calloc(n_rows, sizeof *km.distance);
+    km.modes = pv_calloc(params->n_clusters * pv_bit_words(rows->x->n_cols), sizeof *km.modes);
+    km.cluster = pv_calloc(rows->n, sizeof *km.cluster);
+    km.last = pv_calloc(rows->n, sizeof *km.last);
+    km.distance = pv_calloc(rows->n, sizeof *km.distance);
     km.count = pv_calloc(params->n_clusters, sizeof *km.count);
-    km.votes = pv_calloc(x->n_cols, sizeof *km.votes);
+    km.votes = pv_calloc(rows->x->n_cols, sizeof *km.votes);
     km.first = pv_calloc(params->n_clusters + (size_t)1, sizeof *km.first);
-    km.order = pv_calloc(n_rows, sizeof *km.order);
+    km.order = pv_calloc(rows->n, sizeof *km.order);
     status = PV_ERR_NOMEM;
     if (km.modes && km.cluster && km.last && km.distance && km.count && km.votes && km.first && km.order)
         status = run(&km, params, steps, out);
@@ -243,20 +244,47 @@ enum pv_status pv_kmodes(const struct pv_sparse *x, const uint32_t *rows, size_t
     return status;
 }
 
-enum pv_status pv_kmodes_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                const uint32_t *modes, uint32_t n_clusters, uint32_t n_threads,
-                                uint16_t *cluster, float *distance)
+enum pv_status pv_kmodes_assign(const struct pv_rows *rows, const uint32_t *modes,
+                                const struct pv_kmodes_params *params, uint16_t *cluster, float *distance)
 {
-    float *own = !distance ? pv_calloc(n_rows, sizeof *own) : NULL;
+    float *own = !distance ? pv_calloc(rows->n, sizeof *own) : NULL;
     enum pv_status status = PV_ERR_NOMEM;
     struct ones o;
 
     if (distance || own)
-        status = ones_init(&o, x, rows, n_rows);
+        status = ones_init(&o, rows);
     if (status == PV_OK) {
-        status = assign(&o, modes, n_clusters, n_threads, cluster, distance ? distance : own);
+        status = assign(&o, modes, params->n_clusters, params->n_threads, cluster, distance ? distance : own);
         ones_free(&o);
     }
     free(own);
     return status;
 }
+
+static enum pv_status name_all(const struct pv_layer_params *p, const struct pv_layer_tokens *tokens,
+                               const struct pv_rows *sample, const struct pv_steps *steps, uint16_t *own)
+{
+    const struct pv_kmodes_params params = {.n_clusters = p->n_clusters,
+                                            .n_iters = p->n_iters,
+                                            .n_threads = p->n_threads,
+                                            .seed = p->seed + p->layer};
+    struct pv_kmodes_result result = {0};
+    enum pv_status status = pv_kmodes(sample, &params, steps, &result);
+
+    if (status == PV_OK)
+        status = pv_kmodes_assign(&(struct pv_rows){.x = tokens->x, .n = tokens->x->n_rows}, result.modes,
+                                  &params, own, NULL);
+    free(result.modes);
+    return status;
+}
+
+static void count_use(uint16_t *root, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        root[i] = ONE;
+}
+
+static const struct pv_clusterer by_modes = {name_all};
+const struct pv_baseline pv_fit_kmeans = {.name = "k-means, most often active", .weigh = count_use};
+const struct pv_baseline pv_fit_kmodes = {
+    .name = "k-modes, most often active", .clusterer = &by_modes, .weigh = count_use};

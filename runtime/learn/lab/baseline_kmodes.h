@@ -6,8 +6,8 @@
 #ifndef PV_LEARN_LAB_BASELINE_KMODES_H
 #define PV_LEARN_LAB_BASELINE_KMODES_H
 
-#include "learn/algo/sparse.h"
-#include "learn/algo/steps.h"
+#include "learn/algo/layer.h"
+#include "learn/fit/learn.h"
 
 struct pv_kmodes_params {
     uint32_t n_clusters, n_iters; /* K; rounds at most */
@@ -19,12 +19,16 @@ struct pv_kmodes_result {
     uint32_t n_iters;
     double distance; /* mean Hamming distance of the rows at the last assignment */
 };
-PV_MUST_USE enum pv_status pv_kmodes(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                     const struct pv_kmodes_params *params, const struct pv_steps *steps,
-                                     struct pv_kmodes_result *out);
-/* cluster[i] and, if not NULL, distance[i] of rows[i]; rows NULL: all. F below 65536. */
-PV_MUST_USE enum pv_status pv_kmodes_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                            const uint32_t *modes, uint32_t n_clusters, uint32_t n_threads,
-                                            uint16_t *cluster, float *distance);
+PV_MUST_USE enum pv_status pv_kmodes(const struct pv_rows *rows, const struct pv_kmodes_params *params,
+                                     const struct pv_steps *steps, struct pv_kmodes_result *out);
+/* cluster[i] and, if not NULL, distance[i] of the i-th of `rows`; n_clusters and n_threads of `params` count.
+ * F below 65536. */
+PV_MUST_USE enum pv_status pv_kmodes_assign(const struct pv_rows *rows, const uint32_t *modes,
+                                            const struct pv_kmodes_params *params, uint16_t *cluster,
+                                            float *distance);
+
+/* Fits that are measured against: of k-means of bit patterns, and of k-modes, with the neurons that are most
+ * often active in a cluster. */
+extern const struct pv_baseline pv_fit_kmeans, pv_fit_kmodes;
 
 #endif

@@ -18,12 +18,9 @@ struct pv_accel_router;
 /* Whether the device's bindings can see what clustering rows of n_cols into n_clusters needs. */
 bool pv_accel_kmeans_fits(const struct pv_device *device, uint32_t n_clusters, uint32_t n_cols);
 
-/* rows[i] of x, i < n_rows (rows NULL: i); inv [n_rows] scales them; bits: every entry counts 1. All are
- * borrowed. */
+/* Rows, scaled by inv [rows.n]; bits: every entry counts 1. All are borrowed. */
 struct pv_accel_rows {
-    const struct pv_sparse *x;
-    const uint32_t *rows;
-    size_t n_rows;
+    struct pv_rows rows;
     const float *inv;
     bool bits;
     uint32_t n_threads;
@@ -32,7 +29,7 @@ PV_MUST_USE enum pv_status pv_accel_kmeans_create(struct pv_device *device, cons
                                                   uint32_t n_clusters, struct pv_accel_kmeans **out);
 void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a); /* NULL-safe */
 /* From here on it works on these rows of the same x. */
-void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const uint32_t *rows, size_t n_rows, const float *inv);
+void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const struct pv_rows *rows, const float *inv);
 /* cluster[i] = argmax_k row i . centroids[k], ties to the lowest; centroids [K][F], rounded to float16. */
 PV_MUST_USE enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, const float *centroids,
                                                   uint16_t *cluster);

@@ -44,7 +44,7 @@ bool pv_accel_kmeans_fits(const struct pv_device *device, uint32_t n_clusters, u
 
 static enum pv_status create_buffers(struct pv_accel_kmeans *a)
 {
-    const uint32_t n_cols = a->in.x->n_cols, k = a->n_clusters, n = a->n_batch;
+    const uint32_t n_cols = a->in.rows.x->n_cols, k = a->n_clusters, n = a->n_batch;
     const uint64_t words = (uint64_t)n * sizeof(uint32_t);
     struct {
         struct pv_buffer **buffer;
@@ -83,9 +83,9 @@ enum pv_status pv_accel_kmeans_create(struct pv_device *device, const struct pv_
     *a = (struct pv_accel_kmeans){.in = *rows,
                                   .device = device,
                                   .n_clusters = n_clusters,
-                                  .n_batch = batch_rows(n_clusters, rows->x->n_cols)};
+                                  .n_batch = batch_rows(n_clusters, rows->rows.x->n_cols)};
     a->batch = (struct pv_accel_batch){.device = device,
-                                       .x = rows->x,
+                                       .x = rows->rows.x,
                                        .n_batch = a->n_batch,
                                        .value = rows->bits ? PV_BATCH_BITS : PV_BATCH_ROOTS,
                                        .n_threads = rows->n_threads};
@@ -112,17 +112,16 @@ void pv_accel_kmeans_destroy(struct pv_accel_kmeans *a)
     free(a);
 }
 
-void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const uint32_t *rows, size_t n_rows, const float *inv)
+void pv_accel_kmeans_aim(struct pv_accel_kmeans *a, const struct pv_rows *rows, const float *inv)
 {
-    a->in.rows = rows;
-    a->in.n_rows = n_rows;
+    a->in.rows = *rows;
     a->in.inv = inv;
 }
 
 /* Sends rows [begin, begin + n) and starts a recording that spreads them out. */
 static enum pv_status start_batch(struct pv_accel_kmeans *a, size_t begin, uint32_t n)
 {
-    const uint32_t *from = a->in.rows ? a->in.rows + begin : NULL;
+    const uint32_t *from = a->in.rows.index ? a->in.rows.index + begin : NULL;
 
     PV_TRY(pv_accel_batch_send(&a->batch, from, begin, a->in.inv + begin, n));
     PV_TRY(pv_recorder_begin(a->recorder, 0));
@@ -137,13 +136,13 @@ static enum pv_status finish_batch(struct pv_accel_kmeans *a)
 
 static uint32_t rows_left(const struct pv_accel_kmeans *a, size_t begin)
 {
-    return a->in.n_rows - begin < a->n_batch ? (uint32_t)(a->in.n_rows - begin) : a->n_batch;
+    return a->in.rows.n - begin < a->n_batch ? (uint32_t)(a->in.rows.n - begin) : a->n_batch;
 }
 
 enum pv_status pv_accel_kmeans_assign(struct pv_accel_kmeans *a, const float *centroids, uint16_t *cluster)
 {
     PV_TRY(pv_tensor_upload_f32(&a->centroids, centroids));
-    for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
+    for (size_t begin = 0; begin < a->in.rows.n; begin += a->n_batch) {
         const uint32_t n = rows_left(a, begin);
         struct pv_linear linear = {.w = &a->centroids, .x = a->batch.rows, .y = a->scores, .n_tokens = n};
 
@@ -175,11 +174,11 @@ static void sort_batch(struct pv_accel_kmeans *a, const uint16_t *cluster, uint3
 
 enum pv_status pv_accel_kmeans_sum(struct pv_accel_kmeans *a, const uint16_t *cluster, float *sums)
 {
-    const uint32_t n_cols = a->in.x->n_cols;
+    const uint32_t n_cols = a->in.rows.x->n_cols;
     const uint64_t stride = pv_row_stride(n_cols) * sizeof(float);
 
     PV_TRY(pv_buffer_fill(a->sums, 0));
-    for (size_t begin = 0; begin < a->in.n_rows; begin += a->n_batch) {
+    for (size_t begin = 0; begin < a->in.rows.n; begin += a->n_batch) {
         const uint32_t n = rows_left(a, begin);
         struct pv_cluster_sum_args sum = {.x = a->batch.rows,
                                           .first = a->first,

@@ -24,7 +24,7 @@ static void shrink_distances(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t s = begin; s < end; s++) {
-        const size_t i = km->order[s], row = pv_kmeans_row(km, i);
+        const size_t i = km->order[s], row = pv_row_at(&km->rows, i);
         float sum = 0.0f, distance;
 
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
@@ -43,16 +43,16 @@ static enum pv_status seed_centroids(struct kmeans *km, uint64_t seed, const str
                                      double share)
 {
     const uint32_t n_cols = km->x->n_cols;
-    size_t n_sample = km->n_rows, at;
+    size_t n_sample = km->rows.n, at;
     struct pv_rng rng;
 
     if ((size_t)km->n_clusters * SEED_ROWS < n_sample)
         n_sample = (size_t)km->n_clusters * SEED_ROWS;
     pv_rng_seed(&rng, seed);
-    for (size_t i = 0; i < km->n_rows; i++)
+    for (size_t i = 0; i < km->rows.n; i++)
         km->order[i] = (uint32_t)i;
     for (size_t s = 0; s < n_sample; s++) { /* the first n_sample of a random permutation */
-        const size_t other = s + pv_rng_below(&rng, (uint32_t)(km->n_rows - s));
+        const size_t other = s + pv_rng_below(&rng, (uint32_t)(km->rows.n - s));
         const uint32_t i = km->order[s];
 
         km->order[s] = km->order[other];
@@ -96,31 +96,38 @@ static void kmeans_free(struct kmeans *km)
     free(km->order);
 }
 
-/* Buffers to assign as many rows as there is room for, but `cluster` and `score`, and the lengths of those
- * that are there. */
-static bool kmeans_prepare(struct kmeans *km, size_t room)
+static bool open_tiles(struct kmeans *km)
 {
     size_t size;
 
     km->n_tiles = (km->n_clusters + PV_KMEANS_TILE - 1) / PV_KMEANS_TILE;
-    if (!pv_mul_size((size_t)km->n_tiles * PV_KMEANS_TILE, km->x->n_cols, &size))
-        return false;
-    km->inv = pv_calloc(room, sizeof *km->inv);
-    km->tiles = pv_calloc(size, sizeof *km->tiles);
-    if (!km->inv || !km->tiles)
-        return false;
-    pv_kmeans_lengths(km);
-    return true;
+    if (pv_mul_size((size_t)km->n_tiles * PV_KMEANS_TILE, km->x->n_cols, &size))
+        km->tiles = pv_calloc(size, sizeof *km->tiles);
+    return km->tiles != NULL;
 }
 
-/* Those too, and what an average needs. */
-static bool kmeans_open(struct kmeans *km, size_t room)
+/* Room for the lengths of as many rows; those that are there are taken. */
+static bool open_lengths(struct kmeans *km, size_t room)
+{
+    km->inv = pv_calloc(room, sizeof *km->inv);
+    if (km->inv)
+        pv_kmeans_lengths(km);
+    return km->inv != NULL;
+}
+
+/* What an average needs, but for the centroids. */
+static bool open_sums(struct kmeans *km, size_t room)
 {
     km->cluster = pv_calloc(room, sizeof *km->cluster);
-    km->score = pv_calloc(room, sizeof *km->score);
     km->first = pv_calloc(km->n_clusters + (size_t)1, sizeof *km->first);
     km->order = pv_calloc(room, sizeof *km->order);
-    return km->cluster && km->score && km->first && km->order && kmeans_prepare(km, room);
+    return km->cluster && km->first && km->order && open_lengths(km, room);
+}
+
+static bool kmeans_open(struct kmeans *km, size_t room)
+{
+    km->score = pv_calloc(room, sizeof *km->score);
+    return km->score && open_sums(km, room) && open_tiles(km);
 }
 
 static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *params, uint16_t *last,
@@ -134,10 +141,10 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
         if (!pv_steps_report(steps, (1.0 + iter) / (1.0 + params->n_iters)))
             return PV_ERR_INTERRUPTED;
         PV_TRY(pv_kmeans_step(km, true));
-        for (size_t i = 0; i < km->n_rows; i++)
+        for (size_t i = 0; i < km->rows.n; i++)
             n_moved += km->cluster[i] != last[i];
-        memcpy(last, km->cluster, km->n_rows * sizeof *last);
-        if (iter > 0 && n_moved <= km->n_rows / SETTLED_SHARE) {
+        memcpy(last, km->cluster, km->rows.n * sizeof *last);
+        if (iter > 0 && n_moved <= km->rows.n / SETTLED_SHARE) {
             iter++;
             break;
         }
@@ -145,55 +152,61 @@ static enum pv_status iterate(struct kmeans *km, const struct pv_kmeans_params *
     out->n_iters = iter;
     for (uint32_t k = 0; k < km->n_clusters && iter > 0; k++)
         out->n_empty += km->first[k + 1] == km->first[k];
-    for (size_t i = 0; i < km->n_rows; i++)
-        out->similarity += (double)km->score[i] / (double)km->n_rows;
+    for (size_t i = 0; i < km->rows.n; i++)
+        out->similarity += (double)km->score[i] / (double)km->rows.n;
     return PV_OK;
 }
 
 /* On the device if one is given and its bindings can see enough. */
 static enum pv_status choose_place(struct kmeans *km, struct pv_device *device)
 {
-    struct pv_accel_rows rows = {.x = km->x,
-                                 .rows = km->rows,
-                                 .n_rows = km->n_rows,
-                                 .inv = km->inv,
-                                 .bits = km->space == PV_SPACE_BITS,
-                                 .n_threads = km->n_threads};
+    struct pv_accel_rows rows = {
+        .rows = km->rows, .inv = km->inv, .bits = km->space == PV_SPACE_BITS, .n_threads = km->n_threads};
 
     if (!device || !pv_accel_kmeans_fits(device, km->n_clusters, km->x->n_cols))
         return PV_OK;
     return pv_accel_kmeans_create(device, &rows, km->n_clusters, &km->accel);
 }
 
-enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                         const struct pv_kmeans_params *params, const struct pv_steps *steps,
-                         struct pv_kmeans_result *out)
+static struct kmeans kmeans_of(const struct pv_rows *rows, const struct pv_kmeans_params *params)
 {
-    struct kmeans km = {.x = x,
-                        .rows = rows,
-                        .n_rows = n_rows,
-                        .space = params->space,
-                        .n_clusters = params->n_clusters,
-                        .n_threads = params->n_threads};
-    uint16_t *last = pv_calloc(n_rows, sizeof *last);
-    enum pv_status status = PV_ERR_NOMEM;
+    return (struct kmeans){.x = rows->x,
+                           .rows = *rows,
+                           .space = params->space,
+                           .n_clusters = params->n_clusters,
+                           .n_threads = params->n_threads};
+}
+
+static float *new_centroids(const struct kmeans *km)
+{
     size_t size;
 
+    return pv_mul_size(km->n_clusters, km->x->n_cols, &size) ? pv_calloc(size, sizeof(float)) : NULL;
+}
+
+static enum pv_status seed_and_iterate(struct kmeans *km, const struct pv_kmeans_params *params,
+                                       uint16_t *last, const struct pv_steps *steps,
+                                       struct pv_kmeans_result *out)
+{
+    PV_TRY(choose_place(km, params->device));
+    PV_TRY(seed_centroids(km, params->seed, steps, 1.0 / (1.0 + params->n_iters)));
+    return iterate(km, params, last, steps, out);
+}
+
+enum pv_status pv_kmeans(const struct pv_rows *rows, const struct pv_kmeans_params *params,
+                         const struct pv_steps *steps, struct pv_kmeans_result *out)
+{
+    struct kmeans km = kmeans_of(rows, params);
+    uint16_t *last;
+    enum pv_status status = PV_ERR_NOMEM;
+
     *out = (struct pv_kmeans_result){0};
-    if (n_rows == 0 || params->n_clusters == 0) {
-        free(last);
+    if (rows->n == 0 || params->n_clusters == 0)
         return PV_ERR_ARG;
-    }
-    if (pv_mul_size(km.n_clusters, x->n_cols, &size))
-        km.centroids = pv_calloc(size, sizeof *km.centroids);
-    if (last && km.centroids && kmeans_open(&km, n_rows)) {
-        status = choose_place(&km, params->device);
-        if (status == PV_OK) {
-            status = seed_centroids(&km, params->seed, steps, 1.0 / (1.0 + params->n_iters));
-            if (status == PV_OK)
-                status = iterate(&km, params, last, steps, out);
-        }
-    }
+    last = pv_calloc(rows->n, sizeof *last);
+    km.centroids = new_centroids(&km);
+    if (last && km.centroids && kmeans_open(&km, rows->n))
+        status = seed_and_iterate(&km, params, last, steps, out);
     if (status == PV_OK) {
         out->centroids = km.centroids;
         km.centroids = NULL;
@@ -204,26 +217,20 @@ enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t
 }
 
 /* The rows that are not in the sample, in random order; returns how many. */
-static size_t shuffle_others(const uint32_t *sample, size_t n_sample, const uint32_t *rows, size_t n_rows,
-                             uint64_t seed, bool *sampled, uint32_t *others)
+static size_t shuffle_others(const struct pv_rows *sample, const struct pv_rows *rows, uint64_t seed,
+                             bool *sampled, uint32_t *others)
 {
     size_t n = 0;
     struct pv_rng rng;
 
     pv_rng_seed(&rng, seed);
-    for (size_t i = 0; i < n_sample; i++)
-        sampled[sample[i]] = true;
-    for (size_t i = 0; i < n_rows; i++) {
-        if (!sampled[rows[i]])
-            others[n++] = rows[i];
+    for (size_t i = 0; i < sample->n; i++)
+        sampled[pv_row_at(sample, i)] = true;
+    for (size_t i = 0; i < rows->n; i++) {
+        if (!sampled[pv_row_at(rows, i)])
+            others[n++] = (uint32_t)pv_row_at(rows, i);
     }
-    for (size_t i = n; i > 1; i--) {
-        const size_t other = pv_rng_below(&rng, (uint32_t)i);
-        const uint32_t row = others[i - 1];
-
-        others[i - 1] = others[other];
-        others[other] = row;
-    }
+    pv_rng_shuffle(&rng, others, n);
     return n;
 }
 
@@ -231,7 +238,7 @@ static size_t shuffle_others(const uint32_t *sample, size_t n_sample, const uint
 static enum pv_status pass(struct kmeans *km, const uint32_t *others, size_t n_others, size_t n_batch,
                            const struct pv_steps *steps)
 {
-    const double n_rows = (double)(km->n_rows + n_others), done = (double)km->n_rows;
+    const double n_rows = (double)(km->rows.n + n_others), done = (double)km->rows.n;
 
     if (!pv_steps_report(steps, 0.0))
         return PV_ERR_INTERRUPTED;
@@ -239,38 +246,35 @@ static enum pv_status pass(struct kmeans *km, const uint32_t *others, size_t n_o
     for (size_t begin = 0; begin < n_others; begin += n_batch) {
         if (!pv_steps_report(steps, (done + (double)begin) / n_rows))
             return PV_ERR_INTERRUPTED;
-        km->rows = others + begin;
-        km->n_rows = n_others - begin < n_batch ? n_others - begin : n_batch;
+        km->rows.index = others + begin;
+        km->rows.n = n_others - begin < n_batch ? n_others - begin : n_batch;
         pv_kmeans_lengths(km);
         if (km->accel)
-            pv_accel_kmeans_aim(km->accel, km->rows, km->n_rows, km->inv);
+            pv_accel_kmeans_aim(km->accel, &km->rows, km->inv);
         PV_TRY(pv_kmeans_step(km, false));
     }
     return PV_OK;
 }
 
-enum pv_status pv_kmeans_pass(const struct pv_sparse *x, const uint32_t *sample, size_t n_sample,
-                              const uint32_t *rows, size_t n_rows, const struct pv_kmeans_params *params,
-                              const struct pv_steps *steps, float *centroids)
+enum pv_status pv_kmeans_pass(const struct pv_rows *sample, const struct pv_rows *rows,
+                              const struct pv_kmeans_params *params, const struct pv_steps *steps,
+                              float *centroids)
 {
-    size_t size, n_batch = (size_t)params->n_clusters * BATCH_ROWS_EACH;
-    struct kmeans km = {.x = x,
-                        .rows = sample,
-                        .n_rows = n_sample,
-                        .space = params->space,
-                        .n_clusters = params->n_clusters,
-                        .n_threads = params->n_threads,
-                        .centroids = centroids};
-    uint32_t *others = pv_calloc(n_rows, sizeof *others);
-    bool *sampled = pv_calloc(x->n_rows, sizeof *sampled);
-    enum pv_status status = n_sample > 0 ? PV_ERR_NOMEM : PV_ERR_ARG;
+    struct kmeans km = kmeans_of(sample, params);
+    const size_t least = (size_t)params->n_clusters * BATCH_ROWS_EACH,
+                 n_batch = least > BATCH_ROWS ? least : BATCH_ROWS;
+    uint32_t *others;
+    bool *sampled;
+    enum pv_status status = PV_ERR_NOMEM;
 
-    n_batch = n_batch > BATCH_ROWS ? n_batch : BATCH_ROWS;
-    if (pv_mul_size(km.n_clusters, x->n_cols, &size))
-        km.sums = pv_calloc(size, sizeof *km.sums);
-    if (n_sample > 0 && others && sampled && km.sums &&
-        kmeans_open(&km, n_sample > n_batch ? n_sample : n_batch)) {
-        const size_t n = shuffle_others(sample, n_sample, rows, n_rows, params->seed, sampled, others);
+    if (sample->n == 0)
+        return PV_ERR_ARG;
+    others = pv_calloc(rows->n, sizeof *others);
+    sampled = pv_calloc(rows->x->n_rows, sizeof *sampled);
+    km.sums = new_centroids(&km);
+    km.centroids = centroids;
+    if (others && sampled && km.sums && kmeans_open(&km, sample->n > n_batch ? sample->n : n_batch)) {
+        const size_t n = shuffle_others(sample, rows, params->seed, sampled, others);
 
         status = choose_place(&km, params->device);
         if (status == PV_OK)
@@ -283,27 +287,16 @@ enum pv_status pv_kmeans_pass(const struct pv_sparse *x, const uint32_t *sample,
     return status;
 }
 
-enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                 const uint16_t *cluster, uint32_t n_clusters, enum pv_space space,
-                                 uint32_t n_threads, float *centroids)
+enum pv_status pv_kmeans_average(const struct pv_rows *rows, const uint16_t *cluster,
+                                 const struct pv_kmeans_params *params, float *centroids)
 {
-    struct kmeans km = {.x = x,
-                        .rows = rows,
-                        .n_rows = n_rows,
-                        .space = space,
-                        .n_clusters = n_clusters,
-                        .n_threads = n_threads,
-                        .inv = pv_calloc(n_rows, sizeof(float)),
-                        .cluster = pv_calloc(n_rows, sizeof(uint16_t)),
-                        .first = pv_calloc(n_clusters + (size_t)1, sizeof(size_t)),
-                        .order = pv_calloc(n_rows, sizeof(uint32_t))};
+    struct kmeans km = kmeans_of(rows, params);
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (km.inv && km.cluster && km.first && km.order) {
+    if (open_sums(&km, rows->n)) {
         km.centroids = centroids;
-        for (size_t i = 0; i < n_rows; i++)
-            km.cluster[i] = cluster[pv_kmeans_row(&km, i)];
-        pv_kmeans_lengths(&km);
+        for (size_t i = 0; i < rows->n; i++)
+            km.cluster[i] = cluster[pv_row_at(rows, i)];
         pv_kmeans_sort(&km);
         pv_kmeans_mean(&km);
         km.centroids = NULL; /* the caller's */
@@ -313,34 +306,26 @@ enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows
     return status;
 }
 
-enum pv_status pv_kmeans_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                const float *centroids, uint32_t n_clusters, enum pv_space space,
-                                uint32_t n_threads, uint16_t *cluster, float *score)
+enum pv_status pv_kmeans_assign(const struct pv_rows *rows, const float *centroids,
+                                const struct pv_kmeans_params *params, uint16_t *cluster, float *score)
 {
-    struct kmeans km = {.x = x,
-                        .rows = rows,
-                        .n_rows = n_rows,
-                        .space = space,
-                        .n_clusters = n_clusters,
-                        .n_threads = n_threads,
-                        .cluster = cluster,
-                        .score = score};
+    struct kmeans km = kmeans_of(rows, params);
     union {
         const float *in;
         float *out;
     } borrowed = {.in = centroids}; /* only read */
-    float *own_score = NULL;
     enum pv_status status = PV_ERR_NOMEM;
 
-    if (!score)
-        km.score = own_score = pv_calloc(n_rows, sizeof *own_score);
+    km.cluster = cluster;
+    km.score = score ? score : pv_calloc(rows->n, sizeof *km.score);
     km.centroids = borrowed.out;
-    if (km.score && kmeans_prepare(&km, n_rows)) {
+    if (km.score && open_lengths(&km, rows->n) && open_tiles(&km)) {
         pv_kmeans_nearest(&km);
         status = PV_OK;
     }
     free(km.inv);
     free(km.tiles);
-    free(own_score);
+    if (!score)
+        free(km.score);
     return status;
 }

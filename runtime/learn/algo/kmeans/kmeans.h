@@ -32,31 +32,27 @@ struct pv_kmeans_result {
     double similarity; /* mean f . centroid over the rows, at the last assignment */
 };
 
-/* Clusters rows[0..n_rows). PV_ERR_NOMEM, PV_ERR_INTERRUPTED if `steps` says stop, or the device's failure.
- */
-PV_MUST_USE enum pv_status pv_kmeans(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                     const struct pv_kmeans_params *params, const struct pv_steps *steps,
-                                     struct pv_kmeans_result *out);
+/* PV_ERR_ARG without rows or clusters, PV_ERR_NOMEM, PV_ERR_INTERRUPTED if `steps` says stop, or the device's
+ * failure. */
+PV_MUST_USE enum pv_status pv_kmeans(const struct pv_rows *rows, const struct pv_kmeans_params *params,
+                                     const struct pv_steps *steps, struct pv_kmeans_result *out);
 
-/* Takes `centroids` [K][F], made of sample[0..n_sample), over rows[0..n_rows), which include the sample.
+/* Takes `centroids` [K][F], made of the sample, over all `rows`, which include the sample.
  * First the sample is assigned once more; then the other rows come in batches in random order: each batch is
  * assigned with the centroids so far, which become the means of all rows that they have had, scaled to unit
  * length. So a centroid moves by 1 / n of the way to its n-th row. `steps` as in pv_kmeans, likewise the
  * errors; n_iters is not used. */
-PV_MUST_USE enum pv_status pv_kmeans_pass(const struct pv_sparse *x, const uint32_t *sample, size_t n_sample,
-                                          const uint32_t *rows, size_t n_rows,
+PV_MUST_USE enum pv_status pv_kmeans_pass(const struct pv_rows *sample, const struct pv_rows *rows,
                                           const struct pv_kmeans_params *params, const struct pv_steps *steps,
                                           float *centroids);
 
-/* centroids [K][F] of rows[0..n_rows), row r in cluster[r]: the unit-length means of their features. */
-PV_MUST_USE enum pv_status pv_kmeans_average(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                             const uint16_t *cluster, uint32_t n_clusters,
-                                             enum pv_space space, uint32_t n_threads, float *centroids);
-
-/* cluster[i] and, if not NULL, score[i] = f . centroid of rows[i], against any [K][F] centroids. rows NULL:
- * all. */
-PV_MUST_USE enum pv_status pv_kmeans_assign(const struct pv_sparse *x, const uint32_t *rows, size_t n_rows,
-                                            const float *centroids, uint32_t n_clusters, enum pv_space space,
-                                            uint32_t n_threads, uint16_t *cluster, float *score);
+/* Of `params` these use the number of clusters, the space and the threads. PV_ERR_NOMEM.
+ * centroids [K][F] of `rows`, row r of x in cluster[r]: the unit-length means of their features. */
+PV_MUST_USE enum pv_status pv_kmeans_average(const struct pv_rows *rows, const uint16_t *cluster,
+                                             const struct pv_kmeans_params *params, float *centroids);
+/* cluster[i] and, if not NULL, score[i] = f . centroid of the i-th of `rows`, against any centroids. */
+PV_MUST_USE enum pv_status pv_kmeans_assign(const struct pv_rows *rows, const float *centroids,
+                                            const struct pv_kmeans_params *params, uint16_t *cluster,
+                                            float *score);
 
 #endif

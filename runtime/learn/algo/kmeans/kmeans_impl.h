@@ -12,8 +12,7 @@ enum {
 
 struct kmeans {
     const struct pv_sparse *x;
-    const uint32_t *rows; /* NULL: row i is i */
-    size_t n_rows;
+    struct pv_rows rows; /* of x */
     enum pv_space space;
     uint32_t n_clusters, n_tiles, n_threads;
     float *inv;                    /* [n_rows] 1 / |f|, 0 for an empty row */
@@ -28,10 +27,6 @@ struct kmeans {
     struct pv_accel_kmeans *accel; /* NULL: on the host */
 };
 
-static inline size_t pv_kmeans_row(const struct kmeans *km, size_t i)
-{
-    return km->rows ? km->rows[i] : i;
-}
 static inline size_t pv_kmeans_blocks(size_t n_rows)
 {
     return (n_rows + PV_KMEANS_BLOCK - 1) / PV_KMEANS_BLOCK;

@@ -17,7 +17,7 @@ static void invert_lengths(void *user, size_t chunk, size_t begin, size_t end)
 
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
-        const size_t row = pv_kmeans_row(km, i);
+        const size_t row = pv_row_at(&km->rows, i);
         float sum = 0.0f;
 
         for (uint64_t p = km->x->offset[row]; p < km->x->offset[row + 1]; p++) {
@@ -31,7 +31,7 @@ static void invert_lengths(void *user, size_t chunk, size_t begin, size_t end)
 
 void pv_kmeans_lengths(struct kmeans *km)
 {
-    pv_parallel_for(km->n_threads, km->n_rows, pv_kmeans_blocks(km->n_rows), invert_lengths, km);
+    pv_parallel_for(km->n_threads, km->rows.n, pv_kmeans_blocks(km->rows.n), invert_lengths, km);
 }
 
 static void score_roots(const float *tile, const uint16_t *col, const uint16_t *root, size_t n, float *out)
@@ -76,7 +76,7 @@ static void assign_block(void *user, size_t chunk, size_t begin, size_t end)
         const uint32_t n_used = km->n_clusters - b * TILE < TILE ? km->n_clusters - b * TILE : TILE;
 
         for (size_t i = begin; i < end; i++) {
-            const size_t row = pv_kmeans_row(km, i), at = x->offset[row], n = x->offset[row + 1] - at;
+            const size_t row = pv_row_at(&km->rows, i), at = x->offset[row], n = x->offset[row + 1] - at;
             float score[TILE];
 
             if (km->space == PV_SPACE_BITS)
@@ -116,7 +116,7 @@ static void fill_tile(void *user, size_t chunk, size_t begin, size_t end)
 void pv_kmeans_nearest(struct kmeans *km)
 {
     pv_parallel_for(km->n_threads, km->n_tiles, km->n_tiles, fill_tile, km);
-    pv_parallel_for(km->n_threads, km->n_rows, pv_kmeans_blocks(km->n_rows), assign_block, km);
+    pv_parallel_for(km->n_threads, km->rows.n, pv_kmeans_blocks(km->rows.n), assign_block, km);
 }
 
 /* f . centroid of each row's own cluster, as pv_kmeans_nearest leaves it. */
@@ -128,7 +128,7 @@ static void score_rows(void *user, size_t chunk, size_t begin, size_t end)
     (void)chunk;
     for (size_t i = begin; i < end; i++) {
         const float *centroid = km->centroids + (size_t)km->cluster[i] * x->n_cols;
-        const size_t row = pv_kmeans_row(km, i);
+        const size_t row = pv_row_at(&km->rows, i);
         float sum = 0.0f;
 
         for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
@@ -144,14 +144,14 @@ static enum pv_status assign_anywhere(struct kmeans *km)
         return PV_OK;
     }
     PV_TRY(pv_accel_kmeans_assign(km->accel, km->centroids, km->cluster));
-    pv_parallel_for(km->n_threads, km->n_rows, pv_kmeans_blocks(km->n_rows), score_rows, km);
+    pv_parallel_for(km->n_threads, km->rows.n, pv_kmeans_blocks(km->rows.n), score_rows, km);
     return PV_OK;
 }
 
 void pv_kmeans_add(const struct kmeans *km, size_t i, float *sum)
 {
     const struct pv_sparse *x = km->x;
-    const size_t row = pv_kmeans_row(km, i);
+    const size_t row = pv_row_at(&km->rows, i);
     const float scale = km->inv[i];
 
     for (uint64_t p = x->offset[row]; p < x->offset[row + 1]; p++)
@@ -198,7 +198,7 @@ void pv_kmeans_sort(struct kmeans *km)
     size_t sum = 0;
 
     memset(km->first, 0, (km->n_clusters + (size_t)1) * sizeof *km->first);
-    for (size_t i = 0; i < km->n_rows; i++)
+    for (size_t i = 0; i < km->rows.n; i++)
         km->first[km->cluster[i]]++;
     for (uint32_t k = 0; k <= km->n_clusters; k++) {
         const size_t n = km->first[k];
@@ -206,7 +206,7 @@ void pv_kmeans_sort(struct kmeans *km)
         km->first[k] = sum;
         sum += n;
     }
-    for (size_t i = 0; i < km->n_rows; i++)
+    for (size_t i = 0; i < km->rows.n; i++)
         km->order[km->first[km->cluster[i]]++] = (uint32_t)i;
     for (uint32_t k = km->n_clusters; k > 0; k--)
         km->first[k] = km->first[k - 1];
@@ -219,18 +219,18 @@ static void repair_empty(struct kmeans *km)
     bool moved = false;
 
     for (uint32_t k = 0; k < km->n_clusters; k++) {
-        size_t worst = km->n_rows;
+        size_t worst = km->rows.n;
 
         if (km->first[k + 1] != km->first[k])
             continue;
-        for (size_t i = 0; i < km->n_rows; i++) {
+        for (size_t i = 0; i < km->rows.n; i++) {
             const size_t own = km->cluster[i];
 
             if (km->inv[i] > 0.0f && km->first[own + 1] - km->first[own] > 1 && km->score[i] < 0.9999f &&
-                (worst == km->n_rows || km->score[i] < km->score[worst]))
+                (worst == km->rows.n || km->score[i] < km->score[worst]))
                 worst = i;
         }
-        if (worst == km->n_rows)
+        if (worst == km->rows.n)
             break;
         km->cluster[worst] = (uint16_t)k;
         km->score[worst] = 1.0f; /* taken */

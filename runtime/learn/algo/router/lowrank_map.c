@@ -81,51 +81,60 @@ struct work {
 };
 
 /* One round: q <- orthonormal basis of (W C W^T) q, vectors as rows: t = q W, u = t C, q = u W^T. */
-static void iterate(const float *w, const float *w_t, size_t n_rows, size_t n_cols, const float *moment,
-                    size_t r, uint32_t n_threads, struct work *work)
+static void iterate(const struct pv_lowrank_params *p, const float *w_t, size_t r, const struct work *work)
 {
-    multiply(n_threads, r, &(struct product){work->q, w, n_rows, 1, n_rows, n_cols, work->t});
-    if (moment)
-        multiply(n_threads, r, &(struct product){work->t, moment, n_cols, 1, n_cols, n_cols, work->u});
-    multiply(n_threads, r,
-             &(struct product){moment ? work->u : work->t, w_t, n_cols, 1, n_cols, n_rows, work->q});
+    const size_t n_rows = p->n_rows, n_cols = p->n_cols;
+
+    multiply(p->n_threads, r, &(struct product){work->q, p->w, n_rows, 1, n_rows, n_cols, work->t});
+    if (p->moment)
+        multiply(p->n_threads, r, &(struct product){work->t, p->moment, n_cols, 1, n_cols, n_cols, work->u});
+    multiply(p->n_threads, r,
+             &(struct product){p->moment ? work->u : work->t, w_t, n_cols, 1, n_cols, n_rows, work->q});
     orthonormalise(work->q, r, n_rows);
 }
 
-enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols, const float *moment,
-                               uint32_t rank, uint64_t seed, uint32_t n_threads, struct pv_lowrank *out)
+/* The subspace of r vectors, and of it the first out->rank. */
+static void find_subspace(const struct pv_lowrank_params *p, float *w_t, size_t r, const struct work *work,
+                          struct pv_lowrank *out)
 {
-    size_t least = n_rows < n_cols ? n_rows : n_cols, r;
-    struct work work = {0};
-    float *w_t = pv_calloc((size_t)n_rows * n_cols, sizeof *w_t);
-    enum pv_status status = PV_ERR_NOMEM;
+    const size_t n_rows = p->n_rows, n_cols = p->n_cols;
     struct pv_rng rng;
 
-    *out = (struct pv_lowrank){.n_rows = n_rows, .n_cols = n_cols};
-    out->rank = rank < least ? rank : (uint32_t)least;
-    r = out->rank + (size_t)EXTRA < least ? out->rank + (size_t)EXTRA : least;
-    work.q = pv_calloc(r * n_rows, sizeof(float));
-    work.t = pv_calloc(r * n_cols, sizeof(float));
-    work.u = pv_calloc(r * n_cols, sizeof(float));
-    out->a_t = pv_calloc((size_t)out->rank * n_rows, sizeof(float));
-    out->b_t = pv_calloc((size_t)out->rank * n_cols, sizeof(float));
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t j = 0; j < n_cols; j++)
+            w_t[j * n_rows + i] = p->w[i * n_cols + j];
+    }
+    pv_rng_seed(&rng, p->seed);
+    for (size_t i = 0; i < r * n_rows; i++)
+        work->q[i] = pv_rng_normal(&rng);
+    orthonormalise(work->q, r, n_rows);
+    for (int i = 0; i < ITERATIONS; i++)
+        iterate(p, w_t, r, work);
+    memcpy(out->a_t, work->q, out->rank * n_rows * sizeof(float));
+    multiply(p->n_threads, out->rank, &(struct product){out->a_t, p->w, n_rows, 1, n_rows, n_cols, work->t});
+    for (size_t k = 0; k < out->rank; k++) {
+        for (size_t i = 0; i < n_cols; i++)
+            out->b_t[i * out->rank + k] = work->t[k * n_cols + i];
+    }
+}
+
+enum pv_status pv_lowrank_find(const struct pv_lowrank_params *p, struct pv_lowrank *out)
+{
+    const size_t n_rows = p->n_rows, n_cols = p->n_cols, least = n_rows < n_cols ? n_rows : n_cols;
+    const size_t rank = p->rank < least ? p->rank : least, r = rank + EXTRA < least ? rank + EXTRA : least;
+    float *w_t = pv_calloc(n_rows * n_cols, sizeof *w_t);
+    const struct work work = {.q = pv_calloc(r * n_rows, sizeof(float)),
+                              .t = pv_calloc(r * n_cols, sizeof(float)),
+                              .u = pv_calloc(r * n_cols, sizeof(float))};
+    enum pv_status status = PV_ERR_NOMEM;
+
+    *out = (struct pv_lowrank){.n_rows = p->n_rows,
+                               .n_cols = p->n_cols,
+                               .rank = (uint32_t)rank,
+                               .a_t = pv_calloc(rank * n_rows, sizeof(float)),
+                               .b_t = pv_calloc(rank * n_cols, sizeof(float))};
     if (w_t && work.q && work.t && work.u && out->a_t && out->b_t) {
-        for (size_t i = 0; i < n_rows; i++) {
-            for (size_t j = 0; j < n_cols; j++)
-                w_t[j * n_rows + i] = w[i * n_cols + j];
-        }
-        pv_rng_seed(&rng, seed);
-        for (size_t i = 0; i < r * n_rows; i++)
-            work.q[i] = pv_rng_normal(&rng);
-        orthonormalise(work.q, r, n_rows);
-        for (int i = 0; i < ITERATIONS; i++)
-            iterate(w, w_t, n_rows, n_cols, moment, r, n_threads, &work);
-        memcpy(out->a_t, work.q, (size_t)out->rank * n_rows * sizeof(float));
-        multiply(n_threads, out->rank, &(struct product){out->a_t, w, n_rows, 1, n_rows, n_cols, work.t});
-        for (size_t k = 0; k < out->rank; k++) {
-            for (size_t i = 0; i < n_cols; i++)
-                out->b_t[i * out->rank + k] = work.t[k * n_cols + i];
-        }
+        find_subspace(p, w_t, r, &work, out);
         status = PV_OK;
     } else {
         pv_lowrank_free(out);

@@ -14,10 +14,16 @@ struct pv_lowrank {
     float *a_t; /* [rank][n_rows] */
     float *b_t; /* [n_cols][rank] */
 };
-/* w [n_rows][n_cols]; moment [n_cols][n_cols] or NULL for 1. rank is cut to min(n_rows, n_cols). */
-PV_MUST_USE enum pv_status pv_lowrank_find(const float *w, uint32_t n_rows, uint32_t n_cols,
-                                           const float *moment, uint32_t rank, uint64_t seed,
-                                           uint32_t n_threads, struct pv_lowrank *out);
+struct pv_lowrank_params {
+    const float *w;      /* [n_rows][n_cols] */
+    const float *moment; /* C [n_cols][n_cols]; NULL: 1 */
+    uint32_t n_rows, n_cols;
+    uint32_t rank; /* cut to min(n_rows, n_cols) */
+    uint32_t n_threads;
+    uint64_t seed;
+};
+/* PV_ERR_NOMEM; nothing is to be freed then. */
+PV_MUST_USE enum pv_status pv_lowrank_find(const struct pv_lowrank_params *params, struct pv_lowrank *out);
 void pv_lowrank_free(struct pv_lowrank *map); /* safe on a zeroed struct */
 /* h [rank] = B z. */
 void pv_lowrank_project(const struct pv_lowrank *map, const float *z, float *h);

@@ -8,11 +8,9 @@
 
 #include "learn/algo/router/router.h"
 
-/* z [n][d] float16; the means are over rows[0..n_rows), row r is in label[r] < K. A cluster without a row is
- * never chosen. PV_ERR_NOMEM. `accuracy` is left at 0. */
-PV_MUST_USE enum pv_status pv_router_centroid(const uint16_t *z, uint32_t d_model, const uint32_t *rows,
-                                              size_t n_rows, const uint16_t *label, uint32_t n_clusters,
-                                              struct pv_router *out);
+/* Means over the training rows by label. A cluster without a row is never chosen. PV_ERR_NOMEM. */
+PV_MUST_USE enum pv_status pv_router_centroid(const struct pv_router_params *params,
+                                              const struct pv_router_data *data, struct pv_router *out);
 
 struct pv_input_params {
     uint32_t n_clusters, d_model;
@@ -20,10 +18,10 @@ struct pv_input_params {
     uint32_t n_threads; /* 0: all cores */
     uint64_t seed;
 };
-/* k-means (Lloyd) on z of rows[0..n_rows), seeded with random rows; a cluster that runs empty takes a random
- * row. label[i] for every row i < n_all. PV_ERR_NOMEM, PV_ERR_INTERRUPTED. */
-PV_MUST_USE enum pv_status pv_input_cluster(const uint16_t *z, size_t n_all, const uint32_t *rows,
-                                            size_t n_rows, const struct pv_input_params *params,
-                                            const struct pv_steps *steps, uint16_t *label);
+/* k-means (Lloyd) on z [n_rows][d] float16 of the training rows of `data`, seeded with random rows; a cluster
+ * that runs empty takes a random row. label[i] for every row. PV_ERR_NOMEM, PV_ERR_INTERRUPTED. */
+PV_MUST_USE enum pv_status pv_input_cluster(const struct pv_input_params *params,
+                                            const struct pv_router_data *data, const struct pv_steps *steps,
+                                            uint16_t *label);
 
 #endif

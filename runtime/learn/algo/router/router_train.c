@@ -192,13 +192,7 @@ static enum pv_status train(struct pv_trainer *t, uint32_t *order, const struct 
     for (uint32_t epoch = 0; epoch < t->params.n_epochs && epoch - best_epoch < PATIENCE; epoch++) {
         double value;
 
-        for (size_t i = n; i > 1; i--) {
-            const size_t other = pv_rng_below(&rng, (uint32_t)i);
-            const uint32_t row = order[i - 1];
-
-            order[i - 1] = order[other];
-            order[other] = row;
-        }
+        pv_rng_shuffle(&rng, order, n);
         for (size_t b = 0; b < n_batches; b++, step++) {
             const size_t begin = b * BATCH;
 
@@ -256,9 +250,8 @@ static void fold(const struct pv_trainer *t, struct pv_router *out)
     }
 }
 
-/* Accuracy of the weights as stored. */
-static enum pv_status judge(const struct pv_router_params *params, const struct pv_router_data *data,
-                            struct pv_router *out)
+enum pv_status pv_router_judge(struct pv_router *router, const struct pv_router_data *data,
+                               uint32_t n_threads)
 {
     const bool held_out = data->n_held_out > 0;
     const uint32_t *rows = held_out ? data->held_out : data->train;
@@ -268,49 +261,63 @@ static enum pv_status judge(const struct pv_router_params *params, const struct 
     enum pv_status status = PV_ERR_NOMEM;
 
     if (choice)
-        status = pv_router_apply(out, params->n_clusters, params->d_model, data->z, rows, n,
-                                 params->n_threads, choice);
+        status = pv_router_apply(router, data->z, rows, n, n_threads, choice);
     for (size_t i = 0; i < n && status == PV_OK; i++) {
         n_right += choice[i] == data->label[rows[i]];
         kept += data->gain ? pv_gain_of(data->gain, rows[i], choice[i]) : 0.0;
         most += data->gain ? pv_gain_whole(data->gain, rows[i]) : 0.0;
     }
-    out->accuracy = n > 0 ? (double)n_right / (double)n : 0.0;
-    out->kept = most > 0.0 ? kept / most : 0.0;
+    router->accuracy = n > 0 ? (double)n_right / (double)n : 0.0;
+    router->kept = most > 0.0 ? kept / most : 0.0;
     free(choice);
+    return status;
+}
+
+static enum pv_status train_rows(const struct pv_router_params *params, const struct pv_router_data *data,
+                                 const struct pv_steps *steps, struct pv_router *out)
+{
+    struct pv_trainer t = {
+        .params = *params, .data = data, .n_tiles = (params->n_clusters + TILE - 1) / TILE};
+    uint32_t *order = pv_calloc(data->n_train, sizeof *order);
+    enum pv_status status = pv_router_create(out, params->n_clusters, params->d_model);
+
+    if (t.params.rate <= 0.0f)
+        t.params.rate = 0.01f;
+    PV_TRY_GOTO(status);
+    PV_TRY_GOTO(order && trainer_prepare(&t) ? PV_OK : PV_ERR_NOMEM);
+    standardise(&t);
+    forbid_unused(&t);
+    if (data->start)
+        unfold(&t, data->start);
+    PV_TRY_GOTO(choose_place(&t));
+    PV_TRY_GOTO(train(&t, order, steps, &out->n_epochs));
+    fold(&t, out);
+    status = pv_router_judge(out, data, params->n_threads);
+fail:
+    if (status != PV_OK)
+        pv_router_free(out);
+    trainer_free(&t);
+    free(order);
     return status;
 }
 
 enum pv_status pv_router_train(const struct pv_router_params *params, const struct pv_router_data *data,
                                const struct pv_steps *steps, struct pv_router *out)
 {
-    struct pv_trainer t = {
-        .params = *params, .data = data, .n_tiles = (params->n_clusters + TILE - 1) / TILE};
-    uint32_t *order = pv_calloc(data->n_train, sizeof *order);
-    enum pv_status status = PV_ERR_NOMEM;
+    const struct pv_down_projection *down = data->start ? &data->start->down : NULL;
+    struct pv_router_params inner = *params;
+    struct pv_router_data rows = *data;
+    uint16_t *h = NULL;
+    enum pv_status status;
 
     *out = (struct pv_router){0};
-    if (t.params.rate <= 0.0f)
-        t.params.rate = 0.01f;
-    out->weight = pv_calloc((size_t)params->n_clusters * params->d_model, sizeof *out->weight);
-    out->bias = pv_calloc(params->n_clusters, sizeof *out->bias);
-    if (order && out->weight && out->bias && trainer_prepare(&t)) {
-        standardise(&t);
-        forbid_unused(&t);
-        if (data->start)
-            unfold(&t, data->start);
-        status = choose_place(&t);
-        if (status == PV_OK)
-            status = train(&t, order, steps, &out->n_epochs);
-    }
-    if (status == PV_OK) {
-        fold(&t, out);
-        status = judge(params, data, out);
-    }
-    if (status != PV_OK)
-        pv_router_free(out);
-    trainer_free(&t);
-    free(order);
+    if (!down || down->rank == 0)
+        return train_rows(params, data, steps, out);
+    PV_TRY(pv_down_rows(down, data->z, NULL, data->n_rows, params->n_threads, &h));
+    inner.d_model = down->rank;
+    rows.z = h;
+    status = train_rows(&inner, &rows, steps, out);
+    free(h);
     return status;
 }
 
@@ -321,19 +328,40 @@ void pv_router_refinement(struct pv_router_params *params)
     params->label_weight = 0.05f;
 }
 
+enum pv_status pv_router_create(struct pv_router *router, uint32_t n_clusters, uint32_t n_in)
+{
+    *router = (struct pv_router){.n_clusters = n_clusters,
+                                 .n_in = n_in,
+                                 .weight = pv_calloc((size_t)n_clusters * n_in, sizeof *router->weight),
+                                 .bias = pv_calloc(n_clusters, sizeof *router->bias)};
+    if (router->weight && router->bias)
+        return PV_OK;
+    pv_router_free(router);
+    return PV_ERR_NOMEM;
+}
+
 void pv_router_free(struct pv_router *router)
 {
+    pv_down_free(&router->down);
     free(router->weight);
     free(router->bias);
     *router = (struct pv_router){0};
 }
 
-enum pv_status pv_router_apply(const struct pv_router *router, uint32_t n_clusters, uint32_t d_model,
-                               const uint16_t *z, const uint32_t *rows, size_t n_rows, uint32_t n_threads,
-                               uint16_t *cluster)
+double pv_router_bytes(uint32_t n_clusters, uint32_t d_model, uint32_t rank)
 {
-    struct pv_router_data data = {.z = z};
-    struct pv_trainer t = {.params = {.n_clusters = n_clusters, .d_model = d_model, .n_threads = n_threads},
+    const double width = rank > 0 ? rank : d_model;
+
+    return n_clusters * (2.0 * width + sizeof(float)) + 2.0 * rank * d_model;
+}
+
+/* Of rows of what the weights read. */
+static enum pv_status apply_rows(const struct pv_router *router, const uint16_t *in, const uint32_t *rows,
+                                 size_t n_rows, uint32_t n_threads, uint16_t *cluster)
+{
+    const uint32_t n_clusters = router->n_clusters, n_in = router->n_in;
+    struct pv_router_data data = {.z = in};
+    struct pv_trainer t = {.params = {.n_clusters = n_clusters, .d_model = n_in, .n_threads = n_threads},
                            .data = &data,
                            .n_tiles = (n_clusters + TILE - 1) / TILE};
     uint32_t batch[BATCH];
@@ -342,13 +370,13 @@ enum pv_status pv_router_apply(const struct pv_router *router, uint32_t n_cluste
         trainer_free(&t);
         return PV_ERR_NOMEM;
     }
-    for (uint32_t j = 0; j < d_model; j++)
+    for (uint32_t j = 0; j < n_in; j++)
         t.inv_std[j] = 1.0f;
     for (size_t k = 0; k < (size_t)t.n_tiles * TILE; k++) {
         t.bias[k] = k < n_clusters ? router->bias[k] : -INFINITY;
-        for (size_t j = 0; j < d_model && k < n_clusters; j++)
-            t.weight[(k / TILE * d_model + j) * TILE + k % TILE] =
-                pv_half_to_float(router->weight[k * d_model + j]);
+        for (size_t j = 0; j < n_in && k < n_clusters; j++)
+            t.weight[(k / TILE * n_in + j) * TILE + k % TILE] =
+                pv_half_to_float(router->weight[k * n_in + j]);
     }
     for (size_t begin = 0; begin < n_rows; begin += BATCH) {
         const size_t n = n_rows - begin < BATCH ? n_rows - begin : BATCH;
@@ -360,4 +388,18 @@ enum pv_status pv_router_apply(const struct pv_router *router, uint32_t n_cluste
     }
     trainer_free(&t);
     return PV_OK;
+}
+
+enum pv_status pv_router_apply(const struct pv_router *router, const uint16_t *z, const uint32_t *rows,
+                               size_t n_rows, uint32_t n_threads, uint16_t *cluster)
+{
+    uint16_t *h = NULL;
+    enum pv_status status;
+
+    if (router->down.rank == 0)
+        return apply_rows(router, z, rows, n_rows, n_threads, cluster);
+    PV_TRY(pv_down_rows(&router->down, z, rows, n_rows, n_threads, &h));
+    status = apply_rows(router, h, NULL, n_rows, n_threads, cluster);
+    free(h);
+    return status;
 }
