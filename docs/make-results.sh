@@ -71,13 +71,12 @@ write_page() {
 # Results
 
 What Parvin's clusters cost and bring on the default model, against the paper's way and against methods that need no
-clusters. `docs/make-results.sh TRAIN.txt TEST.txt` makes this page; the methods are in [method.md](method.md), the numbers
+clusters. `docs/make-results.sh TRAIN.txt TEST.txt` makes this page; the methods are in [method.md](method.md) and [lab/README.md](lab/README.md), the numbers
 behind the charts in [results/sweep.csv](results/sweep.csv).
 
 ## Fitted in full
 
-`parvin fit --tokens 500000` (K = 1024 with `--iters 8 --epochs 4`), then `parvin eval --ctx 256 --windows 64` on text that neither model nor clusters have seen. Aimed
-at: a rise of at most 0.8, 3 and 10 % at densities 0.20, 0.10 and 0.05.
+`parvin fit --tokens 500000` (K = 1024 with `--iters 8 --epochs 4`), then `parvin eval --ctx 256 --windows 64` on text that neither model nor clusters have seen.
 
 | `--space` | K | density asked for | on the test text | perplexity dense | routed | rise | oracle cluster | router accuracy | precision | recall | energy kept |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|

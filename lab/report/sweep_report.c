@@ -1,5 +1,4 @@
-/* The report in Markdown: what was measured, in tables, and whether it holds what was aimed at. Everything in
- * it comes from the table. */
+/* The report in Markdown: what was measured, in tables. Everything in it comes from the sweep's table. */
 #include "lab/report/sweep_table.h"
 
 #include <math.h>
@@ -7,8 +6,7 @@
 
 #include "cli/output.h"
 
-enum { KS = 32, DENSITIES = 32, N_OURS = 3 };
-static const char *const candidates[N_OURS] = {"parvin", "parvin-mask", "parvin-lowrank"};
+enum { KS = 32, DENSITIES = 32 };
 
 struct report {
     FILE *out;
@@ -263,141 +261,6 @@ static void write_routers(const struct report *r)
     fputs("\nPercent of the energy kept, and in brackets the layer's own density.\n\n", r->out);
 }
 
-static void verdict(const struct report *r, bool held, const char *text)
-{
-    fprintf(r->out, "| %s | %s |\n", text, held ? "yes" : "**no**");
-}
-
-/* The lowest rise of a method at a density over all K. */
-static const struct pv_sweep_row *best_row(const struct report *r, const char *method, double density)
-{
-    const struct pv_sweep_row *best = NULL;
-    for (uint32_t k = 0; k < r->n_k; k++) {
-        const struct pv_sweep_row *row = sweep_find(r->table, method, r->k[k], density, false);
-        if (row && (!best || row->rise < best->rise))
-            best = row;
-    }
-    return best;
-}
-
-static void judge_rises(const struct report *r)
-{
-    static const double aims[][2] = {{0.2, 0.008}, {0.1, 0.03}, {0.05, 0.10}};
-    char text[256];
-    for (int i = 0; i < 3 * N_OURS; i++) {
-        const double *aim = aims[i / N_OURS];
-        const struct pv_sweep_row *row = best_row(r, candidates[i % N_OURS], aim[0]);
-        if (!row)
-            continue;
-        snprintf(text, sizeof text, "%s: rise at most %.4g %% at density %.4g | %.2f %% (K=%u)", row->label,
-                 100 * aim[1], aim[0], 100 * row->rise, row->n_clusters);
-        verdict(r, row->rise <= aim[1], text);
-    }
-    for (uint32_t i = 0; i < r->n_density; i++) {
-        const struct pv_sweep_row *hot = sweep_find(r->table, "static", 0, r->density[i], false);
-        char which[128] = "";
-        bool held = true;
-        for (uint32_t k = 0; k < r->n_k; k++) {
-            const struct pv_sweep_row *ours = sweep_find(r->table, "parvin", r->k[k], r->density[i], false);
-            const struct pv_sweep_row *means = sweep_find(r->table, "k-means", r->k[k], r->density[i], false);
-            const bool holds = ours && means && hot && ours->rise < means->rise && means->rise < hot->rise;
-            const size_t n = strlen(which);
-            held = held && holds;
-            snprintf(which + n, sizeof which - n, " K=%u %s", r->k[k], holds ? "yes," : "no,");
-        }
-        if (!hot)
-            continue;
-        which[strlen(which) ? strlen(which) - 1 : 0] = 0;
-        snprintf(text, sizeof text,
-                 "Parvin < k-means, most often active < static hot set at density %.4g |%s", r->density[i],
-                 which);
-        verdict(r, held, text);
-    }
-}
-
-static void judge_bytes(const struct report *r)
-{
-    static const char *const rivals[] = {"sign", "lowrank", "svd"};
-    static const char *const names[] = {"sign bits", "low rank", "SVD"};
-    for (int m = 0; m < N_OURS; m++)
-        for (int rival = 0; rival < 3; rival++) {
-            uint32_t n = 0, won = 0;
-            char text[256];
-            const char *label = NULL;
-            for (uint32_t i = 0; i < r->table->n_rows; i++) {
-                const struct pv_sweep_row *row = &r->table->rows[i];
-                int beyond;
-                if (strcmp(row->method, candidates[m]) != 0 || !isfinite(row->ppl))
-                    continue;
-                const double rise =
-                    sweep_rise_at(r->table, rivals[rival], row->n_clusters, row->bytes, &beyond);
-                label = row->label;
-                n += isfinite(rise) ? 1 : 0;
-                won += row->rise <= rise ? 1 : 0;
-            }
-            if (!n)
-                continue;
-            snprintf(text, sizeof text, "%s at or below %s at equal bytes | %u of %u rows", label,
-                     names[rival], won, n);
-            verdict(r, won == n, text);
-        }
-}
-
-/* The clusters that are made to hit, where they are in the table. */
-static const struct pv_sweep_row *most_precise(const struct report *r, uint32_t k)
-{
-    const struct pv_sweep_row *hits = sweep_judged(r->table, "parvin-hits", k, PV_SWEEP_OWN_BUDGET);
-    return hits ? hits : sweep_judged(r->table, "parvin-active", k, PV_SWEEP_OWN_BUDGET);
-}
-
-static void judge_precision(const struct report *r, uint32_t k, enum pv_sweep_own masks, const char *what)
-{
-    const struct pv_sweep_row *ours = most_precise(r, k),
-                              *modes = sweep_judged(r->table, "k-modes", k, masks);
-    char text[256];
-    if (!ours || !modes)
-        return;
-    snprintf(text, sizeof text,
-             "precision at the mean pattern's size 5 points above k-modes %s at K=%u | %.2f against %.2f",
-             what, k, 100 * ours->own_precision, 100 * modes->own_precision);
-    verdict(r, ours->own_precision >= modes->own_precision + 0.05, text);
-}
-
-static void judge_clustering(const struct report *r)
-{
-    char text[256];
-    double top = 0;
-    uint32_t top_k = 0;
-    for (uint32_t k = 0; k < r->n_k; k++) {
-        const struct pv_sweep_row *ours = most_precise(r, r->k[k]);
-        judge_precision(r, r->k[k], PV_SWEEP_OWN_LAYER, "layer by layer");
-        judge_precision(r, r->k[k], PV_SWEEP_OWN_BUDGET, "with Parvin's budget");
-        if (ours && ours->own_precision > top) {
-            top = ours->own_precision;
-            top_k = r->k[k];
-        }
-    }
-    if (top_k) {
-        snprintf(text, sizeof text, "precision 79.34 %% at some K | %.2f %% at K=%u", 100 * top, top_k);
-        verdict(r, top >= 0.7934, text);
-    }
-    const struct pv_sweep_row *router = sweep_find(r->table, "parvin", 256, 0, false);
-    if (router && router->n_clusters == 256) {
-        snprintf(text, sizeof text, "router accuracy 90 %% at K=256 | %.2f %%",
-                 100 * router->router_accuracy);
-        verdict(r, router->router_accuracy >= 0.9, text);
-    }
-}
-
-static void write_verdicts(const struct report *r)
-{
-    fputs("## What was aimed at\n\n| aim | measured | reached |\n|---|---|---|\n", r->out);
-    judge_rises(r);
-    judge_bytes(r);
-    judge_clustering(r);
-    fputc('\n', r->out);
-}
-
 enum pv_status sweep_write_report(struct console *console, const struct sweep_table *table,
                                   const char *folder)
 {
@@ -414,7 +277,6 @@ enum pv_status sweep_write_report(struct console *console, const struct sweep_ta
     r.n_k = sweep_clusters(table, r.k, KS);
     r.n_density = sweep_densities(table, r.density, DENSITIES);
     write_intro(&r);
-    write_verdicts(&r);
     if (r.n_density) {
         write_rises(&r);
         write_equal_bytes(&r);
