@@ -99,13 +99,13 @@ TEXT
 
 Learned from fewer tokens and measured on the first windows of the test text, among them titles and contents, which
 are harder than what follows: compare rows with each other, not with the fits above. Where another method does better at
-equal bytes, and why, is in [method.md](method.md) under "Equal bytes".
+equal bytes, and why, is in [lab/tried.md](lab/tried.md) under "Equal bytes".
 
 TEXT
 	sed 's/^## /### /; s/](\([a-z-]*\.svg\))/](results\/\1)/g' "$out/sweep.md"
 	if [ -e "$out/clustering/sweep.md" ]; then
 		printf '\n## Clusterings up to K = 4096\n\nTen iterations; no routers, no perplexities.\n\n'
-		sed -n '1,/^$/p; /^| aim/,/^$/p; /^Every token with/,/^$/p; /^!.*precision/,/^$/p; /^| clustering/,/^$/p' \
+		sed -n '1,/^$/p; /^Every token with/,/^$/p; /^!.*precision/,/^$/p; /^| clustering/,/^$/p' \
 			"$out/clustering/sweep.md" | sed 's#](precision#](results/clustering/precision#'
 	fi
 	extra routers 'Other routers, other spaces, K = 256'

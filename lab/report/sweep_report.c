@@ -6,7 +6,8 @@
 
 #include "cli/output.h"
 
-enum { KS = 32, DENSITIES = 32 };
+enum { KS = 32, DENSITIES = 32, N_OURS = 3 };
+static const char *const candidates[N_OURS] = {"parvin", "parvin-mask", "parvin-lowrank"};
 
 struct report {
     FILE *out;
