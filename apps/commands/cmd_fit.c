@@ -10,7 +10,7 @@ struct fit_options {
     struct common_options common;
     struct device_options device;
     struct model_options model;
-    const char *out, *capture, *text, *learn_on, *method, *space, *router;
+    const char *out, *capture, *text, *learn_on, *space, *router;
     uint32_t n_clusters, thin, restarts, rounds, iters, epochs, threads;
     double density, max_ppl_rise, active_share;
     uint64_t tokens, seed;
@@ -36,10 +36,10 @@ static const struct option fit_rows[] = {
      "calibration tokens at most, spread over the text"},
     {0, "thin", OPTION_U32, AT(thin), "R", "no thinning", 1, 1048576,
      "run R times as many tokens and keep one in R: more of the text for the same memory"},
-    {0, "method", OPTION_TEXT, AT(method), "NAME", "parvin", 0, 0,
-     "parvin; or a baseline, k-means or k-modes: clusters of bit patterns, the neurons most often active"},
+    {0, "method", OPTION_MOVED, 0, NULL, NULL, 0, 0,
+     "'parvin-lab fit --method NAME' learns by k-modes or k-means"},
     {0, "space", OPTION_TEXT, AT(space), "NAME", "contribution", 0, 0,
-     "what parvin clusters: contribution, pattern (bits), input (of the router) or mask (what masks keep)"},
+     "what is clustered: contribution, pattern (bits), input (of the router) or mask (what masks keep)"},
     {0, "router", OPTION_TEXT, AT(router), "NAME", "linear", 0, 0,
      "linear (softmax regression), low-rank (two smaller matrices) or centroid (nearest mean input)"},
     {0, "restarts", OPTION_U32, AT(restarts), "N", "1", 1, 1000,
@@ -115,20 +115,13 @@ static int choose(struct app *app, const char *option, const char *text, const c
 
 static bool choose_method(struct app *app, struct pv_fit_params *params)
 {
-    static const char *const methods[] = {"parvin", "k-means", "k-modes", NULL};
     static const char *const spaces[] = {"contribution", "pattern", "input", "mask", NULL};
     static const char *const routers[] = {"linear", "centroid", "low-rank", NULL};
     const struct fit_options *o = options_of(app);
-    const int method = choose(app, "method", o->method, methods),
-              space = choose(app, "space", o->space, spaces),
+    const int space = choose(app, "space", o->space, spaces),
               router = choose(app, "router", o->router, routers);
-    if (method < 0 || space < 0 || router < 0)
+    if (space < 0 || router < 0)
         return false;
-    if (method != PV_FIT_ENERGY && o->space) {
-        console_error(&app->console, "--space is for --method parvin; the baselines cluster patterns");
-        return false;
-    }
-    params->method = (enum pv_fit_method)method;
     params->space = (enum pv_fit_space)space;
     params->router = (enum pv_fit_router)router;
     params->n_restarts = o->restarts;

@@ -4,6 +4,6 @@
 
 #include "cli/options.h"
 
-extern const struct command command_bench_learn, command_report, command_sweep;
+extern const struct command command_bench_learn, command_lab_fit, command_report, command_sweep;
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "learn/algo/gain.h"
 #include "learn/algo/router/router_centroid.h"
-#include "learn/lab/baseline_kmodes.h"
+#include "lab/methods/baseline_kmodes.h"
 
 enum { ONE = 0x3c00 };
 

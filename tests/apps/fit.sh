@@ -17,7 +17,7 @@ interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
 
 # Every way of clustering and routing gives a file that runs; refinement changes it, and what is no method is refused.
-for how in '--method k-means' '--method k-modes' '--space pattern' '--space input' '--space mask' '--router centroid' '--router low-rank' '--restarts 2' \
+for how in '--space pattern' '--space input' '--space mask' '--router centroid' '--router low-rank' '--restarts 2' \
 	'--rounds 0'; do
 	# shellcheck disable=SC2086
 	parvin "$@" $how -o other.gguf --json
@@ -32,12 +32,9 @@ parvin fit "$MODEL" --text text -k 16 --density 1 --ctx 128 --seed 3 --space mas
 expect_code 0
 expect_number 'a > 0.3 && a < 0.999' a "$(json_field router_accuracy)"
 rm -f other.gguf
-parvin "$@" --method means -o other.gguf
+parvin "$@" --space means -o other.gguf
 expect_code 2
-expect_in err "--method has no 'means'"
-parvin "$@" --method k-modes --space input -o other.gguf
-expect_code 2
-expect_in err 'baselines cluster patterns'
+expect_in err "--space has no 'means'"
 expect_files text whole.gguf
 
 # Clusters and router learned and refined on the device: as good, and the same every time.

@@ -64,6 +64,8 @@ parvin eval "$MODEL" --sweep K=16
 expect_usage 'parvin-lab sweep'
 parvin bench --learn
 expect_usage 'parvin-lab bench-learn'
+parvin fit "$MODEL" --method k-modes
+expect_usage 'parvin-lab fit --method NAME'
 parvin run "$MODEL" -ngl 99
 expect_usage "no option '-ngl'" '--devices A,B'
 parvin run -m "$MODEL"

@@ -3,7 +3,7 @@
 #include "lab/methods/baseline_clusters.h"
 
 #include <string.h>
-#include "learn/lab/baseline_kmodes.h"
+#include "lab/methods/baseline_kmodes.h"
 #include "learn/planted.h"
 #include "toy.h"
 

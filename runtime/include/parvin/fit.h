@@ -18,13 +18,7 @@ enum pv_learn_on {
 /* As n_clusters: the power of two from 16 to 4096 whose masks keep most energy of held-out tokens, tried on
  * two layers, all K reading the bytes that `density` stands for (0: 0.2), router included. */
 #define PV_FIT_CLUSTERS_AUTO UINT32_MAX
-/* How tokens are put into clusters, and how a cluster's neurons are chosen (docs/method.md). */
-enum pv_fit_method {
-    PV_FIT_ENERGY, /* Parvin's: k-means, neurons of highest mean energy, refinement */
-    PV_FIT_KMEANS, /* baseline: k-means of bit patterns, the neurons most often active */
-    PV_FIT_KMODES  /* baseline: k-modes of bit patterns (arXiv 2507.14179), the neurons most often active */
-};
-/* What PV_FIT_ENERGY clusters; the baselines cluster patterns. */
+/* What k-means puts into clusters (docs/method.md). */
 enum pv_fit_space {
     PV_FIT_SPACE_CONTRIBUTION,
     PV_FIT_SPACE_PATTERN,
@@ -48,11 +42,10 @@ struct pv_fit_params {
     uint32_t thin;     /* keep one token in so many, of as many more; 0: 1 */
     uint32_t n_iters;  /* clustering iterations at most; 0: 20 */
     uint32_t n_epochs; /* router epochs; 0: 12 */
-    enum pv_fit_method method;
     enum pv_fit_space space;
     enum pv_fit_router router;
     uint32_t n_restarts; /* of k-means, the best is kept; 0: 1 */
-    uint32_t n_rounds;   /* of refinement; 0: 2; PV_FIT_NO_ROUNDS: none. The baselines have none */
+    uint32_t n_rounds;   /* of refinement; 0: 2; PV_FIT_NO_ROUNDS: none */
     uint32_t n_threads;  /* 0: all cores */
     enum pv_learn_on learn_on;
     uint64_t seed;           /* 0: 1 */

@@ -10,7 +10,6 @@
 #include "base/threads.h"
 #include "infer/sequences.h"
 #include "learn/capture/sample.h"
-#include "learn/lab/baseline_kmodes.h"
 
 enum { SAMPLED_TOKENS = 65536 }; /* where no number is asked for */
 
@@ -220,13 +219,8 @@ fail:
 enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens, const char *out_path,
                       const struct pv_fit_params *params, struct pv_fit_result *out)
 {
-    static const struct pv_baseline *const methods[] = {
-        [PV_FIT_ENERGY] = NULL, [PV_FIT_KMEANS] = &pv_fit_kmeans, [PV_FIT_KMODES] = &pv_fit_kmodes};
-    const struct pv_learn_job job = {.tokens = tokens,
-                                     .n_tokens = n_tokens,
-                                     .out_path = out_path,
-                                     .params = params,
-                                     .method = methods[params->method]};
+    const struct pv_learn_job job = {
+        .tokens = tokens, .n_tokens = n_tokens, .out_path = out_path, .params = params};
 
     return pv_fit_by(engine, job, out);
 }

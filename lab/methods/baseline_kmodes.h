@@ -3,8 +3,8 @@
  * the majority vote of its rows (bit j where more than half of them have it). Modes start as distinct random
  * rows; a cluster that runs empty takes the row farthest from its own mode. The baseline of arXiv 2507.14179.
  */
-#ifndef PV_LEARN_LAB_BASELINE_KMODES_H
-#define PV_LEARN_LAB_BASELINE_KMODES_H
+#ifndef PV_LAB_METHODS_BASELINE_KMODES_H
+#define PV_LAB_METHODS_BASELINE_KMODES_H
 
 #include "learn/algo/layer.h"
 #include "learn/fit/learn.h"

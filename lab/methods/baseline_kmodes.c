@@ -1,7 +1,7 @@
 /* The Hamming distance |p| + |m| - 2 |p & m| is a product, so the assignment is that of spherical k-means
  * (kmeans.h) with centroids 2 m and one more column, on in every row, that holds -|m|: the largest product is
  * the least distance. */
-#include "learn/lab/baseline_kmodes.h"
+#include "lab/methods/baseline_kmodes.h"
 
 #include <math.h>
 #include <stdlib.h>
