@@ -73,7 +73,7 @@ extern const struct option split_rows[2];  /* --devices, --split */
 extern const struct option driver_rows[3]; /* --plan, --no-cache, --validation */
 
 struct model_options {
-    const char *clusters_path, *ffn_act;
+    const char *clusters_path, *ffn_act, *pre;
     const char *on_lost; /* of `run` */
     uint32_t ctx, best;
 };
@@ -81,6 +81,7 @@ extern const struct option clusters_rows[1];
 extern const struct option best_rows[1];
 extern const struct option ctx_rows[1];
 extern const struct option ffn_act_rows[1];
+extern const struct option pre_rows[1];
 
 struct app;
 struct command {

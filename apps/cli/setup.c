@@ -126,8 +126,9 @@ enum pv_status setup_devices(struct app *app, struct setup *setup)
 
 enum pv_status setup_model(struct app *app, const char *path, struct setup *setup)
 {
-    struct pv_model_params params = {.log = console_log(&app->console),
-                                     .ffn_act = setup->model_options ? setup->model_options->ffn_act : NULL};
+    const struct model_options *o = setup->model_options;
+    struct pv_model_params params = {
+        .log = console_log(&app->console), .ffn_act = o ? o->ffn_act : NULL, .pre = o ? o->pre : NULL};
     return pv_model_open(path, &params, &setup->model);
 }
 

@@ -45,6 +45,7 @@ static const struct option_group bench_groups[] = {
     OPTION_GROUP(clusters_rows, struct bench_options, model),
     OPTION_GROUP(best_rows, struct bench_options, model),
     OPTION_GROUP(ffn_act_rows, struct bench_options, model),
+    OPTION_GROUP(pre_rows, struct bench_options, model),
     OPTION_GROUP(device_rows, struct bench_options, device),
     OPTION_GROUP(split_rows, struct bench_options, device),
     OPTION_GROUP(driver_rows, struct bench_options, device),

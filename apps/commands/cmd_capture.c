@@ -36,6 +36,7 @@ static const struct option_group capture_groups[] = {
     OPTION_OWN(capture_rows),
     OPTION_GROUP(ctx_rows, struct capture_options, model),
     OPTION_GROUP(ffn_act_rows, struct capture_options, model),
+    OPTION_GROUP(pre_rows, struct capture_options, model),
     OPTION_GROUP(device_rows, struct capture_options, device),
     OPTION_GROUP(split_rows, struct capture_options, device),
     OPTION_GROUP(driver_rows, struct capture_options, device),

@@ -38,6 +38,7 @@ static const struct option_group eval_groups[] = {
     OPTION_GROUP(best_rows, struct eval_options, model),
     OPTION_GROUP(ctx_rows, struct eval_options, model),
     OPTION_GROUP(ffn_act_rows, struct eval_options, model),
+    OPTION_GROUP(pre_rows, struct eval_options, model),
     OPTION_GROUP(device_rows, struct eval_options, device),
     OPTION_GROUP(split_rows, struct eval_options, device),
     OPTION_GROUP(driver_rows, struct eval_options, device),

@@ -32,6 +32,7 @@ static const struct option_group explain_groups[] = {
     OPTION_GROUP(clusters_rows, struct explain_options, model),
     OPTION_GROUP(ctx_rows, struct explain_options, model),
     OPTION_GROUP(ffn_act_rows, struct explain_options, model),
+    OPTION_GROUP(pre_rows, struct explain_options, model),
     OPTION_GROUP(device_rows, struct explain_options, device),
     OPTION_GROUP(split_rows, struct explain_options, device),
     OPTION_GROUP(driver_rows, struct explain_options, device),

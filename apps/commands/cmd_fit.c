@@ -60,6 +60,7 @@ static const struct option_group fit_groups[] = {
     OPTION_OWN(fit_rows),
     OPTION_GROUP(ctx_rows, struct fit_options, model),
     OPTION_GROUP(ffn_act_rows, struct fit_options, model),
+    OPTION_GROUP(pre_rows, struct fit_options, model),
     OPTION_GROUP(device_rows, struct fit_options, device),
     OPTION_GROUP(split_rows, struct fit_options, device),
     OPTION_GROUP(driver_rows, struct fit_options, device),

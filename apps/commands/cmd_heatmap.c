@@ -42,6 +42,7 @@ static const struct option_group heatmap_groups[] = {
     OPTION_GROUP(clusters_rows, struct heatmap_options, model),
     OPTION_GROUP(ctx_rows, struct heatmap_options, model),
     OPTION_GROUP(ffn_act_rows, struct heatmap_options, model),
+    OPTION_GROUP(pre_rows, struct heatmap_options, model),
     OPTION_GROUP(device_rows, struct heatmap_options, device),
     OPTION_GROUP(split_rows, struct heatmap_options, device),
     OPTION_GROUP(driver_rows, struct heatmap_options, device),

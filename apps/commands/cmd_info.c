@@ -19,6 +19,7 @@ struct info_options {
 
 static const struct option_group info_groups[] = {
     OPTION_GROUP(ffn_act_rows, struct info_options, model),
+    OPTION_GROUP(pre_rows, struct info_options, model),
     OPTION_GROUP(json_rows, struct info_options, common),
     OPTION_GROUP(common_rows, struct info_options, common),
 };

@@ -66,6 +66,7 @@ static const struct option_group run_groups[] = {
     OPTION_GROUP(best_rows, struct run_options, model),
     OPTION_GROUP(ctx_rows, struct run_options, model),
     OPTION_GROUP(ffn_act_rows, struct run_options, model),
+    OPTION_GROUP(pre_rows, struct run_options, model),
     OPTION_GROUP(device_rows, struct run_options, device),
     OPTION_GROUP(split_rows, struct run_options, device),
     OPTION_GROUP(driver_rows, struct run_options, device),

@@ -6,6 +6,6 @@
 
 extern const struct command command_bench, command_capture, command_conform, command_demo, command_devices,
     command_eval, command_explain, command_fit, command_heatmap, command_info, command_merge, command_run,
-    command_view;
+    command_tokenize, command_view;
 
 #endif

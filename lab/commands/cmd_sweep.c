@@ -48,6 +48,7 @@ static const struct option_group sweep_groups[] = {
     OPTION_OWN(sweep_rows),
     OPTION_GROUP(ctx_rows, struct sweep_options, model),
     OPTION_GROUP(ffn_act_rows, struct sweep_options, model),
+    OPTION_GROUP(pre_rows, struct sweep_options, model),
     OPTION_GROUP(device_rows, struct sweep_options, device),
     OPTION_GROUP(split_rows, struct sweep_options, device),
     OPTION_GROUP(driver_rows, struct sweep_options, device),

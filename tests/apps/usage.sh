@@ -8,11 +8,11 @@ expect_code 2
 expect_in err Commands:
 parvin --help
 expect_code 0
-for command in devices info fit run eval bench conform demo; do
+for command in devices info tokenize fit run eval bench conform demo; do
 	expect_code 0
 	expect_in out "  $command "
 done
-for command in devices info fit run eval bench conform demo; do
+for command in devices info tokenize fit run eval bench conform demo; do
 	parvin "$command" --help
 	expect_code 0
 	expect_empty err
@@ -79,7 +79,7 @@ expect_usage "no command 'pull'" 'parvin run MODEL.gguf'
 for kind in man bash zsh fish; do
 	"$PARVIN" --generate $kind >documents.$kind || wrong "--generate $kind failed"
 done
-for command in devices info fit capture merge run eval bench conform view heatmap explain demo; do
+for command in devices info tokenize fit capture merge run eval bench conform view heatmap explain demo; do
 	"$PARVIN" $command --help | sed -n "/^Options:/,/^Examples:/s/^  [- ][a-z ][, ] --\\([a-z0-9-]*\\).*/$command \\1/p"
 done | sort >names.help
 sed 's/\\-/-/g' documents.man | awk '/^\.SS/ { command = $3 } /^\.B .*--/ { sub(/^.*--/, ""); sub(/ .*/, ""); print command, $0 }' |
