@@ -3,7 +3,6 @@
  * timeline. */
 #include "vk/device.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -11,20 +10,6 @@
 #include "vk/plan/caps_query.h"
 #include "vk/pipeline/pipeline_cache.h"
 #include "vk/recorder.h"
-#include "vk/result.h"
-
-static const uint64_t wait_step_ns = 10000000000u;
-enum { WAIT_STEPS_CPU = 60 };
-
-enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what)
-{
-    char text[600];
-    device->failed = true;
-    if (result == VK_ERROR_DEVICE_LOST)
-        device->lost = true;
-    snprintf(text, sizeof text, "%s: %s", device->caps.name, what);
-    return pv_vk_report(device->log, result, text);
-}
 
 uint64_t pv_device_bytes_in_use(const struct pv_device *device)
 {
@@ -178,14 +163,6 @@ enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t inde
     return open_device(context, index, plan, true, out);
 }
 
-void pv_device_drain(struct pv_device *device)
-{
-    if (!device->lost || device->drained || device->timeline_value == 0)
-        return; /* at work or done, waited for already, or never sent anything */
-    (void)device->vk.vkDeviceWaitIdle(device->handle); /* a device that is truly lost answers at once */
-    device->drained = true;
-}
-
 void pv_device_close(struct pv_device *device)
 {
     if (!device)
@@ -202,44 +179,4 @@ void pv_device_close(struct pv_device *device)
     if (device->handle)
         device->vk.vkDestroyDevice(device->handle, NULL);
     free(device);
-}
-
-/* A device that cannot be waited for may be at work still, whatever the reason: nothing more is sent to it.
- */
-static enum pv_status give_up(struct pv_device *device, VkResult result, const char *what)
-{
-    device->lost = true;
-    return pv_vk_fail(device, result, what);
-}
-
-enum pv_status pv_device_wait(struct pv_device *device, uint64_t value)
-{
-    if (device->lost)
-        return PV_ERR_DEVICE_LOST; /* said already, where it was found */
-    const uint32_t max_idle = device->caps.device_type == VK_PHYSICAL_DEVICE_TYPE_CPU ? WAIT_STEPS_CPU : 1;
-    uint32_t n_idle = 0;
-    uint64_t last = 0, now = 0;
-    VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                .semaphoreCount = 1,
-                                .pSemaphores = &device->timeline,
-                                .pValues = &value};
-    VkResult result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &last);
-    if (result != VK_SUCCESS)
-        return give_up(device, result, "vkGetSemaphoreCounterValue");
-    if (last >= value)
-        return PV_OK;
-    for (;;) {
-        result = device->vk.vkWaitSemaphores(device->handle, &info, wait_step_ns);
-        if (result == VK_SUCCESS)
-            return PV_OK;
-        if (result != VK_TIMEOUT)
-            return give_up(device, result, "vkWaitSemaphores");
-        result = device->vk.vkGetSemaphoreCounterValue(device->handle, device->timeline, &now);
-        if (result != VK_SUCCESS)
-            return give_up(device, result, "vkGetSemaphoreCounterValue");
-        n_idle = now > last ? 0 : n_idle + 1;
-        last = now;
-        if (n_idle >= max_idle)
-            return give_up(device, VK_TIMEOUT, "vkWaitSemaphores");
-    }
 }

@@ -4,6 +4,7 @@
 #define PV_VK_DEVICE_H
 
 #include "vk/instance.h"
+#include "vk/result.h"
 
 struct pv_memory;    /* sub-allocator, vk/memory.c */
 struct pv_pipelines; /* pipeline table and on-disk cache, vk/pipeline.c */
@@ -45,8 +46,6 @@ void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-saf
 PV_MUST_USE enum pv_status pv_device_wait(struct pv_device *device, uint64_t value);
 /* To be called before anything is destroyed: a device given up as lost may still be at work. */
 void pv_device_drain(struct pv_device *device);
-/* Turns a VkResult into a status, logging `what` with advice; marks the device lost where it is. */
-enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what);
 uint64_t pv_device_bytes_in_use(const struct pv_device *device);
 /* Bytes that may still be allocated: the driver's budget of the largest device-local heap, else (*is_budget
  * false) that heap's size; the host's free memory on a software device. */

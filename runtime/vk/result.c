@@ -2,7 +2,9 @@
  * its number, so a driver that invents a code still gets a readable message. */
 #include "vk/result.h"
 
+#include <stdio.h>
 #include "base/log.h"
+#include "vk/device.h"
 
 struct result_row {
     VkResult result;
@@ -68,4 +70,14 @@ enum pv_status pv_vk_report(const struct pv_log *log, VkResult result, const cha
         return pv_fail(log, PV_ERR_DEVICE, "%s failed with VkResult %d: %s", what, (int)result,
                        DRIVER_ADVICE);
     return pv_fail(log, row->status, "%s failed: %s (%s)", what, row->name, row->advice);
+}
+
+enum pv_status pv_vk_fail(struct pv_device *device, VkResult result, const char *what)
+{
+    char text[600];
+    device->failed = true;
+    if (result == VK_ERROR_DEVICE_LOST)
+        device->lost = true;
+    snprintf(text, sizeof text, "%s: %s", device->caps.name, what);
+    return pv_vk_report(device->log, result, text);
 }

@@ -1,5 +1,5 @@
 /* Floats to GGUF's blocks, for models made here (tests, benchmarks, conformance) and for ffn_down: the plain way, no
- * search for better scales. Q8_0 and Q4_0 follow ggml's reference to the bit (types.c). A group of 16 or 32
+ * search for better scales. Q8_0 and Q4_0 follow ggml's reference to the bit (convert.c). A group of 16 or 32
  * weights gets a scale, and a minimum where the type has one, from its largest and least; a K block rounds those
  * to small integers of a common float16 scale. */
 #include "format/gguf/chunk.h"

@@ -7,23 +7,6 @@
 
 enum { WORD_BYTES = 16, HALF_CHUNK = PV_CHUNK / 2 };
 
-enum pv_type pv_type_layout(enum pv_type type)
-{
-    switch (type) {
-    case PV_TQ1_0:
-    case PV_TQ2_0:
-        return PV_Q4_0;
-    case PV_Q5_0:
-        return PV_Q5_1;
-    case PV_Q3_K:
-        return PV_Q2_K;
-    case PV_IQ4_XS:
-        return PV_IQ4_NL;
-    default:
-        return type;
-    }
-}
-
 bool pv_type_in_chunks(enum pv_type type)
 {
     return pv_type_block(type) != 1 && type != PV_Q8_0;

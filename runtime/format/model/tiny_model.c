@@ -90,7 +90,7 @@ static void make_spm(struct vocab *v, bool small)
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
         add_token(v, pieces[i], 1, -(float)i);
     add_token(v, "\u2581", 1, -100.0f);
-    for (char c = 'a'; c <= 'z'; c++) {
+    for (int c = 'a'; c <= 'z'; c++) {
         snprintf(text, sizeof text, "%c", c);
         add_token(v, text, 1, -100.0f - (float)(c - 'a'));
     }

@@ -79,16 +79,14 @@ static void keep_channels(struct pv_vocab *v)
             v->ends[i] = v->ends[--v->n_ends];
 }
 
-enum pv_status pv_vocab_find_ends(struct pv_vocab *v, const struct pv_gguf *g)
+enum pv_status pv_vocab_find_ends(struct pv_vocab *v, const uint32_t *named, size_t n_named)
 {
-    const uint32_t named[] = {v->eos, pv_vocab_special_id(v, g, "tokenizer.ggml.eot_token_id"),
-                              pv_vocab_special_id(v, g, "tokenizer.ggml.eom_token_id")};
-    const size_t room = sizeof named / sizeof named[0] + 2 * sizeof end_names / sizeof end_names[0];
+    const size_t room = n_named + 2 * sizeof end_names / sizeof end_names[0];
 
     v->ends = pv_arena_alloc(&v->arena, room, sizeof v->ends[0]);
     if (!v->ends)
         return pv_fail(&v->log, PV_ERR_NOMEM, "no memory for the tokenizer");
-    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+    for (size_t i = 0; i < n_named; i++)
         if (named[i] != PV_NO_TOKEN && !pv_vocab_is_end(v, named[i]))
             v->ends[v->n_ends++] = named[i];
     for (uint32_t id = 0; id < v->n && v->n_ends < room; id++)

@@ -10,7 +10,8 @@ static enum pv_status no_memory(const struct pv_vocab *v)
     return pv_fail(&v->log, PV_ERR_NOMEM, "no memory for the tokenizer");
 }
 
-uint32_t pv_vocab_special_id(const struct pv_vocab *v, const struct pv_gguf *g, const char *key)
+/* The token that a key of the file names, or PV_NO_TOKEN (with a warning where the id is out of range). */
+static uint32_t special_id(const struct pv_vocab *v, const struct pv_gguf *g, const char *key)
 {
     uint64_t id;
 
@@ -93,7 +94,7 @@ static enum pv_status read_types(struct pv_vocab *v, const struct pv_gguf *g)
 /* SentencePiece vocabularies have an unknown token, named by a key or not. */
 static uint32_t find_unknown(const struct pv_vocab *v, const struct pv_gguf *g)
 {
-    const uint32_t named = pv_vocab_special_id(v, g, "tokenizer.ggml.unknown_token_id");
+    const uint32_t named = special_id(v, g, "tokenizer.ggml.unknown_token_id");
 
     for (uint32_t id = 0; named == PV_NO_TOKEN && v->is_spm && id < v->n; id++)
         if (v->types[id] == TOKEN_UNKNOWN)
@@ -103,8 +104,8 @@ static uint32_t find_unknown(const struct pv_vocab *v, const struct pv_gguf *g)
 
 static void read_special_ids(struct pv_vocab *v, const struct pv_gguf *g)
 {
-    v->bos = pv_vocab_special_id(v, g, "tokenizer.ggml.bos_token_id");
-    v->eos = pv_vocab_special_id(v, g, "tokenizer.ggml.eos_token_id");
+    v->bos = special_id(v, g, "tokenizer.ggml.bos_token_id");
+    v->eos = special_id(v, g, "tokenizer.ggml.eos_token_id");
     v->unknown = find_unknown(v, g);
     if (v->bos != PV_NO_TOKEN && (!v->has_types || v->types[v->bos] == TOKEN_USER))
         v->types[v->bos] = TOKEN_CONTROL;
@@ -124,7 +125,9 @@ enum pv_status pv_vocab_read(struct pv_vocab *v, const struct pv_gguf *g, const 
     PV_TRY(read_texts(v, g));
     PV_TRY(read_types(v, g));
     read_special_ids(v, g);
-    PV_TRY(pv_vocab_find_ends(v, g));
+    const uint32_t ends[] = {v->eos, special_id(v, g, "tokenizer.ggml.eot_token_id"),
+                             special_id(v, g, "tokenizer.ggml.eom_token_id")};
+    PV_TRY(pv_vocab_find_ends(v, ends, sizeof ends / sizeof ends[0]));
     for (uint32_t id = 0; id < v->n; id++)
         if (v->types[id] != TOKEN_CONTROL && v->types[id] != TOKEN_UNKNOWN)
             v->bytes[id] = v->texts[id];

@@ -36,15 +36,14 @@ struct pv_vocab {
 PV_MUST_USE enum pv_status pv_vocab_read(struct pv_vocab *v, const struct pv_gguf *g,
                                          const struct pv_log *log);
 void pv_vocab_free(struct pv_vocab *v);
-/* The token that a key of the file names, or PV_NO_TOKEN (with a warning where the id is out of range). */
-uint32_t pv_vocab_special_id(const struct pv_vocab *v, const struct pv_gguf *g, const char *key);
 /* Control, unknown and user-defined tokens: never made by merging. */
 bool pv_vocab_is_special(const struct pv_vocab *v, uint32_t id);
 /* One byte as a token of its own: its byte token, else the unknown token, else nothing. */
 void pv_vocab_add_byte(const struct pv_vocab *v, uint8_t byte, struct pv_ids *out);
 
-/* ends.c: fills `ends`. A token that ends a turn is a control token, whatever the file calls it. */
-PV_MUST_USE enum pv_status pv_vocab_find_ends(struct pv_vocab *v, const struct pv_gguf *g);
+/* ends.c: fills `ends` from the tokens that the file's keys name [n_named], PV_NO_TOKEN among them, and from names
+ * that models use. A token that ends a turn is a control token, whatever the file calls it. */
+PV_MUST_USE enum pv_status pv_vocab_find_ends(struct pv_vocab *v, const uint32_t *named, size_t n_named);
 bool pv_vocab_is_end(const struct pv_vocab *v, uint32_t token);
 
 #endif
