@@ -33,11 +33,10 @@ install(DIRECTORY runtime/include/parvin DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 
 # parvin.pc finds its own prefix, so that an installed tree may be moved.
 file(RELATIVE_PATH PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
-string(REPLACE ";" ", " PC_MODULES "${library_modules}")
 string(REPLACE ";" " " PACKAGE_MODULES "${library_modules}")
-set(PC_DL "")
+string(REPLACE ";" " " PC_LIBRARIES "${PARVIN_DEPS_LDFLAGS};-pthread;-lm")
 if(CMAKE_DL_LIBS)
-	set(PC_DL -l${CMAKE_DL_LIBS})
+	string(APPEND PC_LIBRARIES " -l${CMAKE_DL_LIBS}")
 endif()
 configure_file(cmake/package/parvin.pc.in parvin.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/parvin.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
@@ -74,11 +73,13 @@ endif()
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME parvin)
 set(CPACK_PACKAGE_CONTACT "Parvin contributors <parvin@localhost>")
-set(CPACK_PACKAGE_DESCRIPTION "Parvin runs GGUF language models on any Vulkan device, software drivers included, and skips the
-feed-forward neurons that a token does not need: it learns clusters of neurons
-from a text, and a router that names a token's cluster. The package holds the
-parvin command, which also shows the clusters live and tests Vulkan devices
-against a reference, the library with its headers, and a small model.")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "GGUF language models on any Vulkan device, only the neurons a token needs")
+set(CPACK_PACKAGE_DESCRIPTION "Parvin runs GGUF language models on any Vulkan device, software drivers
+included, and skips the feed-forward neurons that a token does not need: it
+learns clusters of neurons from a text, and a router that names a token's
+cluster. The package holds the parvin command, which also shows the clusters
+live and tests Vulkan devices against a reference, the library with its headers,
+and a small model.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

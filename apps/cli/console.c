@@ -133,8 +133,8 @@ static void draw_bar(struct console *console, double share, double now)
     fprintf(stderr, " %3.0f %%", share * 100);
     if (share > console->stage_share && elapsed > 1) {
         const double left = elapsed * (1 - share) / (share - console->stage_share);
-        fprintf(stderr, "  %.0f:%02.0f left", left < 0 ? 0 : (double)((uint64_t)left / 60),
-                (double)((uint64_t)left % 60));
+        const unsigned long seconds = left < 0 ? 0 : (unsigned long)left;
+        fprintf(stderr, "  %lu:%02lu left", seconds / 60, seconds % 60);
     }
     fflush(stderr);
     console->bar_shown = true;

@@ -165,11 +165,9 @@ static void worsen(struct numbers *sum, const struct numbers *one)
         const double a = sum->value[m], b = one->value[m];
         if (b < 0)
             continue;
-        if (a < 0)
-            sum->value[m] = b;
-        else if (m == SPILLS)
+        if (m == SPILLS && a >= 0)
             sum->value[m] = a + b;
-        else if (meanings[m].more_is_better ? b < a : b > a)
+        else if (a < 0 || (meanings[m].more_is_better ? b < a : b > a))
             sum->value[m] = b;
     }
 }

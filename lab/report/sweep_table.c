@@ -330,7 +330,7 @@ double sweep_rise_at(const struct sweep_table *table, const char *method, uint32
     const struct pv_sweep_row *below = NULL, *above = NULL;
     for (uint32_t i = 0; i < table->n_rows; i++) {
         const struct pv_sweep_row *row = &table->rows[i];
-        if (strcmp(row->method, method) || (k && row->clustered && row->n_clusters != k) ||
+        if (strcmp(row->method, method) != 0 || (k && row->clustered && row->n_clusters != k) ||
             !isfinite(row->ppl))
             continue;
         if (row->bytes <= bytes && (!below || row->bytes > below->bytes))

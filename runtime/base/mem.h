@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdint.h>
 #include "parvin/status.h"
 
 /* Zeroed array of n x size bytes; NULL on overflow or no memory; n = 0 gives a valid pointer. Release with

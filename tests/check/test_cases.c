@@ -153,8 +153,8 @@ START_TEST(names_are_unique)
     for (uint32_t i = 0; i < pv_case_count(); i++)
         for (uint32_t j = 0; j < i; j++) {
             const struct pv_case *a = pv_case_at(i), *b = pv_case_at(j);
-            ck_assert_msg(strcmp(a->kernel, b->kernel) || strcmp(a->name, b->name), "two cases %s/%s",
-                          a->kernel, a->name);
+            ck_assert_msg(strcmp(a->kernel, b->kernel) != 0 || strcmp(a->name, b->name) != 0,
+                          "two cases %s/%s", a->kernel, a->name);
         }
     ck_assert_ptr_null(pv_case_at(pv_case_count()));
 }

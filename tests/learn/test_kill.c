@@ -23,14 +23,15 @@ enum { N_WINDOWS = 6, N_TOKENS = N_WINDOWS * FAKE_CTX, INTERRUPTED = 40, FAILED 
 enum how { TO_THE_END, STOP, KILL };
 
 static char out_path[PV_TEST_PATH_ROOM], resume_path[PV_TEST_PATH_ROOM + 16];
-static enum {
+enum {
     PLAIN,
     SEARCH, /* for the density, by the rise of perplexity */
     LOW_RANK,
     BY_MASK, /* clusters */
     DENSE,   /* activations without exact zeros */
     N_KINDS
-} kind;
+};
+static int kind; /* one of these */
 
 struct stopper {
     enum how how;

@@ -262,9 +262,8 @@ struct pv_term_caps pv_term_caps_of(const char *term, const char *colorterm, con
                               strstr(locale, "UTF8"));
     if (no_color && no_color[0] != '\0')
         return caps;
-    if (colorterm && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0))
-        caps.colour = PV_TERM_TRUE;
-    else if (term && (strstr(term, "direct") || strstr(term, "truecolor")))
+    if ((colorterm && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0)) ||
+        (term && (strstr(term, "direct") || strstr(term, "truecolor"))))
         caps.colour = PV_TERM_TRUE;
     else if (term && strstr(term, "256"))
         caps.colour = PV_TERM_256;

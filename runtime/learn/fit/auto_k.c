@@ -202,7 +202,7 @@ enum pv_status pv_auto_k(struct learner *ln, struct pv_fit_result *out)
         struct pv_fit_try *t = &out->tries[out->n_tries++];
 
         steps.done = 2.0 * i * a.n_layers;
-        a.n_clusters = FIRST_K << i;
+        a.n_clusters = (uint32_t)FIRST_K << i;
         status = find_or_attempt(&a, key, t);
         if (status != PV_OK)
             break;
