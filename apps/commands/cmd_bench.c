@@ -29,7 +29,7 @@ static const struct option bench_rows[] = {
      "clusters of the synthetic layer's router"},
     {0, "density", OPTION_SHARE, AT(density), "SHARE", "0.2", 0.001, 1,
      "share of its neurons that a mask holds"},
-    {0, "type", OPTION_TEXT, AT(type), "TYPE", "f16", 0, 0, "weight type: f32, f16, bf16, q8_0 or q4_0"},
+    {0, "type", OPTION_TEXT, AT(type), "TYPE", "f16", 0, 0, "weight type of GGUF: f16, q8_0, q4_k, ..."},
     {0, "reps", OPTION_U32, AT(reps), "N", "9", 1, 10000, "runs that a median is taken of"},
     {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
     {0, "view", OPTION_TEXT, AT(view.view), "window|term", NULL, 0, 0,

@@ -185,8 +185,9 @@ fail:
 static enum pv_status record_matmul(struct pv_bench *b, struct stage *s, struct pv_recorder *recorder,
                                     bool transposed, struct pv_bench_subject *subject)
 {
+    const struct pv_tensor *w = &s->w[transposed];
     const struct pv_linear a = {
-        .w = &s->w[0], .x = transposed ? s->y : s->x, .y = transposed ? s->x : s->y, .n_tokens = BATCH};
+        .w = w, .x = transposed ? s->y : s->x, .y = transposed ? s->x : s->y, .n_tokens = BATCH};
     PV_TRY(pv_bench_record(recorder));
     PV_TRY(transposed ? pv_kernel_linear_t(recorder, &a) : pv_kernel_linear(recorder, &a));
     PV_TRY(pv_bench_recorded(recorder));
@@ -194,7 +195,7 @@ static enum pv_status record_matmul(struct pv_bench *b, struct stage *s, struct 
     describe(b, s->device, transposed ? "matmul transposed" : "matmul", &subject->row);
     snprintf(subject->row.shape, sizeof subject->row.shape, "%d tokens, %u x %u", BATCH, b->d_ffn,
              b->d_model);
-    subject->row.bytes = (double)pv_tensor_bytes(&s->w[0]);
+    subject->row.bytes = (double)pv_tensor_bytes(w);
     subject->row.gflop_s = 2e-9 * BATCH * b->d_ffn * b->d_model;
     return PV_OK;
 }
@@ -209,6 +210,8 @@ static enum pv_status bench_matmul(struct pv_bench *b)
         return PV_OK;
     PV_TRY_GOTO(stage_open(b, NULL, 1, pv_rows_bytes(BATCH, b->d_model), pv_rows_bytes(BATCH, b->d_ffn), &s));
     PV_TRY_GOTO(pv_recorder_create(s.device, &second));
+    PV_TRY_GOTO(pv_bench_down(b, s.device, &s.w[s.n_w]));
+    s.n_w++;
     PV_TRY_GOTO(record_matmul(b, &s, s.recorder, false, &subjects[0]));
     PV_TRY_GOTO(record_matmul(b, &s, second, true, &subjects[1]));
     PV_TRY_GOTO(pv_bench_measure(b, subjects, 2));
@@ -249,8 +252,8 @@ static enum pv_status fill_params(struct pv_bench *b, const struct pv_bench_para
     b->density = params->density > 0.0 ? params->density : 0.2;
     b->filter = params->filter;
     if (!pv_type_from_name(type, &b->type) || !pv_type_is_weight(b->type))
-        return pv_fail(&b->context->log, PV_ERR_ARG, "type %s is no weight type (f32, f16, bf16, q8_0, q4_0)",
-                       type);
+        return pv_fail(&b->context->log, PV_ERR_ARG, "type %s is no weight type (%s)", type,
+                       pv_type_weight_names());
     if (b->d_model % pv_type_block(b->type) != 0)
         return pv_fail(&b->context->log, PV_ERR_ARG, "%s needs d_model to be a multiple of %u, not %u", type,
                        pv_type_block(b->type), b->d_model);

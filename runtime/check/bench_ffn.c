@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "check/bench_run.h"
+#include "infer/weights_down.h"
 
 enum { LAYERS_BYTES = 128 << 20, MAX_LAYERS = 8 };
 
@@ -83,12 +84,29 @@ static enum pv_status make_router(struct pv_bench *b, struct ffn_bench *f)
     return PV_OK;
 }
 
-static enum pv_status make_layer(const struct pv_bench *b, struct ffn_bench *f, struct layer *l)
+static void dequantize(void *user, size_t first, size_t n, float *rows)
+{
+    const struct pv_bench *b = user;
+    const size_t row_bytes = (size_t)pv_type_row_bytes(b->type, b->d_model);
+    for (size_t i = 0; i < n; i++)
+        pv_dequantize(b->type, b->weights + (first + i) * row_bytes, rows + i * b->d_model, b->d_model);
+}
+
+enum pv_status pv_bench_down(struct pv_bench *b, struct pv_device *device, struct pv_tensor *out)
+{
+    const enum pv_type type = pv_down_type(&device->plan, b->type, b->d_model);
+    PV_TRY(pv_tensor_create(device, type, b->d_ffn, b->d_model, "bench ffn_down", out));
+    const enum pv_status status = pv_tensor_upload_rows(out, dequantize, b);
+    if (status != PV_OK)
+        pv_tensor_destroy(out);
+    return status;
+}
+
+static enum pv_status make_layer(struct pv_bench *b, struct ffn_bench *f, struct layer *l)
 {
     PV_TRY(pv_tensor_create(f->device, b->type, b->d_ffn, b->d_model, "bench ffn_up", &l->up));
     PV_TRY(pv_tensor_upload(&l->up, b->weights));
-    PV_TRY(pv_tensor_create(f->device, b->type, b->d_ffn, b->d_model, "bench ffn_down", &l->down_t));
-    PV_TRY(pv_tensor_upload(&l->down_t, b->weights));
+    PV_TRY(pv_bench_down(b, f->device, &l->down_t));
     PV_TRY(pv_masks_create_lists(f->device, b->n_clusters, b->d_ffn, (const uint16_t *const *)f->lists,
                                  f->counts, &l->masks));
     const struct pv_router_weights router = {.weight = f->router, .bias = f->bias, .d_model = b->d_model};

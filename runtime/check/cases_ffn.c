@@ -249,14 +249,19 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
     FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
 
-/* Layouts of chunks. */
+/* Layouts of chunks, the first of them with the kernels of ffn_down too. */
+#define BOTH(ty, k1, k2)                                                                                     \
+    FFN(ty, 33, k1, RELU2, 0, DENSE, " dense")                                                               \
+    FFN(ty, 31, k1, SILU, GATED, ALL, " gated list=all")                                                     \
+    FFN(ty, 172, k2, RELU2, ACCUMULATE, 33, " accumulate list=33")                                           \
+    SAME(ty, 33, k1, RELU2, 0, "")
 #define UPS(ty, k)                                                                                           \
     FFN(ty, 31, k, SILU, GATED, DENSE, " gated dense")                                                       \
     FFN(ty, 33, k, RELU2, 0, 17, " list=17")
 
 const struct pv_case pv_cases_ffn[] = {
     ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172) FFNS(f16, 1, 31, 172)
-        FFNS(bf16, 1, 31, 172) FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160) FFNS(q6_k, 256, 256, 512)
+        FFNS(bf16, 1, 31, 172) FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160) BOTH(q6_k, 256, 512)
             UPS(q4_1, 96) UPS(q5_1, 96) UPS(q2_k, 256) UPS(q4_k, 512) UPS(q5_k, 256) UPS(iq4_nl, 96)
                 UPS(mxfp4, 96)};
 const uint32_t pv_n_cases_ffn = sizeof pv_cases_ffn / sizeof *pv_cases_ffn;

@@ -30,14 +30,49 @@ fail:
     return status;
 }
 
-static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gguf_tensor *t,
-                                    struct pv_tensor *out)
+static void dequantize_rows(void *user, size_t first, size_t n, float *rows)
 {
-    PV_TRY(pv_tensor_create(device, t->type, (uint32_t)t->dims[1], (uint32_t)t->dims[0], t->name, out));
-    const enum pv_status status = pv_tensor_upload(out, t->data);
+    const struct pv_gguf_tensor *t = user;
+    const size_t n_cols = (size_t)t->dims[0], row_bytes = (size_t)pv_type_row_bytes(t->type, n_cols);
+    for (size_t i = 0; i < n; i++)
+        pv_dequantize(t->type, t->data + (first + i) * row_bytes, rows + i * n_cols, n_cols);
+}
+
+/* As `type`: the file's, or one that its values are rounded to. */
+static enum pv_status upload_matrix_as(struct pv_device *device, const struct pv_gguf_tensor *t,
+                                       enum pv_type type, struct pv_tensor *out)
+{
+    struct pv_gguf_tensor source = *t;
+    PV_TRY(pv_tensor_create(device, type, (uint32_t)t->dims[1], (uint32_t)t->dims[0], t->name, out));
+    const enum pv_status status = type == t->type ? pv_tensor_upload(out, t->data)
+                                                  : pv_tensor_upload_rows(out, dequantize_rows, &source);
     if (status != PV_OK)
         pv_tensor_destroy(out);
     return status;
+}
+
+static enum pv_status upload_matrix(struct pv_device *device, const struct pv_gguf_tensor *t,
+                                    struct pv_tensor *out)
+{
+    return upload_matrix_as(device, t, t->type, out);
+}
+
+static bool is_plain(enum pv_type type)
+{
+    return pv_type_block(type) == 1;
+}
+
+/* The type of ffn_up or ffn_gate, `own`, on a device beside the other: a kernel reads both in one layout. Where the
+ * file's differ, that of the wider kind holds both: q6_k, q8_0, float16 or float32. */
+static enum pv_type paired_type(enum pv_type own, enum pv_type other)
+{
+    if (pv_type_layout(own) == pv_type_layout(other))
+        return own;
+    if (is_plain(own) || is_plain(other)) {
+        const bool halves = (own == PV_F16 || !is_plain(own)) && (other == PV_F16 || !is_plain(other));
+        return halves ? PV_F16 : PV_F32;
+    }
+    return own == PV_Q8_0 || other == PV_Q8_0 ? PV_Q8_0 : PV_Q6_K;
 }
 
 /* The cluster file's lists and router of one layer, and its static hot set as a table of one mask. */
@@ -83,9 +118,10 @@ static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine 
     PV_TRY(upload_matrix(device, m->attn_v, &layer->v));
     PV_TRY(upload_matrix(device, m->attn_output, &layer->o));
     PV_TRY(upload_vector(device, m->ffn_norm, "ffn_norm", &layer->ffn_norm));
-    PV_TRY(upload_matrix(device, m->ffn_up, &layer->up));
+    const enum pv_type up = m->ffn_up->type, gate = m->ffn_gate ? m->ffn_gate->type : up;
+    PV_TRY(upload_matrix_as(device, m->ffn_up, paired_type(up, gate), &layer->up));
     if (m->ffn_gate)
-        PV_TRY(upload_matrix(device, m->ffn_gate, &layer->gate));
+        PV_TRY(upload_matrix_as(device, m->ffn_gate, paired_type(gate, up), &layer->gate));
     PV_TRY(pv_down_upload(device, m->ffn_down, &layer->down_t, &layer->down_norm));
     if (engine->clusters)
         PV_TRY(upload_masks(stage, engine->clusters, index, layer));
@@ -140,10 +176,12 @@ static uint64_t mask_bytes(const struct pv_clusters *clusters, uint32_t index)
 uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
 {
     const struct pv_model_layer *l = &e->model->layers[index];
+    const enum pv_type up = l->ffn_up->type, gate = l->ffn_gate ? l->ffn_gate->type : up;
     const uint32_t d = e->hp.d_model, n_ffn = e->hp.d_ffn;
     return 2 * pv_rows_bytes(1, d) + pv_rows_bytes(1, n_ffn) + tensor_bytes(l->attn_q) +
            tensor_bytes(l->attn_k) + tensor_bytes(l->attn_v) + tensor_bytes(l->attn_output) +
-           tensor_bytes(l->ffn_up) + tensor_bytes(l->ffn_gate) +
+           matrix_bytes(paired_type(up, gate), n_ffn, d) +
+           (l->ffn_gate ? matrix_bytes(paired_type(gate, up), n_ffn, d) : 0) +
            matrix_bytes(pv_down_type(&e->stages[0].device->plan, l->ffn_down->type, d), n_ffn, d) +
            (e->clusters ? mask_bytes(e->clusters, index) : 0);
 }

@@ -24,10 +24,10 @@ static const struct pv_bench_params small = {
 
 START_TEST(rows_are_sane)
 {
-    static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0"};
+    static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q5_1"};
     struct fixture f;
     fixture_open(&f, _i);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         struct pv_bench_params params = small;
         struct rows r = {0};
         params.type = types[i];

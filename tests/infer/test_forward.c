@@ -15,15 +15,15 @@ struct form {
     struct pv_tiny_params tiny;
     double tolerance; /* nmse */
 };
-/* Q8_0 and Q4_0: ffn_down is quantised again along d when it is transposed, which the reference does not do.
- */
+/* Q8_0 and Q4_0: ffn_down is rounded again along d when it is transposed, to Q8_0 and to Q6_K, which the reference
+ * does not do. */
 static const struct form forms[] = {
     {"arcee f32 odd sizes", {.arch = "arcee", .type = PV_F32}, 1e-7},
     {"arcee f16", {.arch = "arcee", .type = PV_F16, .d_model = 64, .d_ffn = 172}, 1e-7},
     {"llama f32 untied", {.arch = "llama", .type = PV_F32, .untied = true}, 1e-7},
     {"llama bf16", {.arch = "llama", .type = PV_BF16, .tokenizer = "spm"}, 1e-7},
     {"llama q8_0", {.arch = "llama", .type = PV_Q8_0, .d_model = 64, .d_ffn = 96}, 2e-4},
-    {"arcee q4_0", {.arch = "arcee", .type = PV_Q4_0, .d_model = 64, .d_ffn = 96}, 5e-2},
+    {"arcee q4_0", {.arch = "arcee", .type = PV_Q4_0, .d_model = 64, .d_ffn = 96}, 5e-3},
 };
 enum { n_forms = sizeof forms / sizeof *forms };
 

@@ -153,9 +153,9 @@ static void add_hparams(struct tiny *t, uint32_t n_vocab)
 }
 
 /* A random matrix, or with n_rows 0 a random vector around 1 in float32. */
-static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols)
+static void add_typed(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols,
+                      enum pv_type type)
 {
-    const enum pv_type type = n_rows != 0 ? t->p.type : PV_F32;
     uint64_t dims[2] = {n_cols, n_rows}, n_all_rows = n_rows != 0 ? n_rows : 1;
     const uint64_t row_bytes = pv_type_row_bytes(type, n_cols);
     char full_name[64], *data = pv_arena_alloc(&t->arena, (size_t)n_all_rows, (size_t)row_bytes);
@@ -178,6 +178,11 @@ static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_r
     pv_gguf_add_tensor(t->w, full_name, type, n_rows != 0 ? 2 : 1, dims, data);
 }
 
+static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols)
+{
+    add_typed(t, layer, name, n_rows, n_cols, n_rows != 0 ? t->p.type : PV_F32);
+}
+
 static void add_tensors(struct tiny *t, uint32_t n_vocab)
 {
     const uint32_t d = t->p.d_model, d_kv = d / t->p.n_heads * t->p.n_kv_heads;
@@ -195,7 +200,7 @@ static void add_tensors(struct tiny *t, uint32_t n_vocab)
         add_random(t, i, "ffn_norm", 0, d);
         add_random(t, i, "ffn_up", t->p.d_ffn, d);
         if (strcmp(t->p.arch, "llama") == 0)
-            add_random(t, i, "ffn_gate", t->p.d_ffn, d);
+            add_typed(t, i, "ffn_gate", t->p.d_ffn, d, t->p.gate_type != PV_F32 ? t->p.gate_type : t->p.type);
         add_random(t, i, "ffn_down", d, t->p.d_ffn);
     }
 }

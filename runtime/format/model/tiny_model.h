@@ -10,17 +10,19 @@
 struct pv_tiny_params {
     const char *arch;      /* "arcee" (default) or "llama" */
     const char *tokenizer; /* "bpe" (default) or "spm" */
-    enum pv_type type;   /* of all matrices; PV_F32 by default; q8_0 and q4_0 need d_model and d_ffn in 32s */
-    uint32_t d_model;    /* 48 */
-    uint32_t d_ffn;      /* 100 */
-    uint32_t n_layers;   /* 2 */
-    uint32_t n_heads;    /* 4 */
-    uint32_t n_kv_heads; /* 2 */
-    uint32_t n_ctx;      /* 64 */
-    uint64_t seed;       /* 1 */
-    bool untied;         /* with an output matrix of its own */
-    bool small_vocab;    /* letters and a few pieces instead of all bytes: a file of a few kilobytes */
-    const char *pre;     /* tokenizer.ggml.pre; "gpt-2" */
+    enum pv_type
+        type; /* of all matrices; PV_F32 by default; quantised ones need d_model and d_ffn in blocks */
+    enum pv_type gate_type; /* of ffn_gate; PV_F32: as all others */
+    uint32_t d_model;       /* 48 */
+    uint32_t d_ffn;         /* 100 */
+    uint32_t n_layers;      /* 2 */
+    uint32_t n_heads;       /* 4 */
+    uint32_t n_kv_heads;    /* 2 */
+    uint32_t n_ctx;         /* 64 */
+    uint64_t seed;          /* 1 */
+    bool untied;            /* with an output matrix of its own */
+    bool small_vocab;       /* letters and a few pieces instead of all bytes: a file of a few kilobytes */
+    const char *pre;        /* tokenizer.ggml.pre; "gpt-2" */
     void (*extend)(struct pv_gguf_writer *w); /* adds further keys and tensors; NULL: none */
 };
 PV_MUST_USE enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params *params);
