@@ -44,9 +44,9 @@
 	X(attn_decode, "XCCBB", pv_pc_attn)            \
 	X(attn_decode_reg, "XCCBB", pv_pc_attn)        \
 	X(attn_prefill, "XCCBB", pv_pc_attn)           \
-	X(ffn_up, "WWXBBBSS", pv_pc_ffn_up)            \
+	X(ffn_up, "WWXBBBBBSS", pv_pc_ffn_up)          \
 	X(ffn_down, "WXBBWS", pv_pc_ffn_down)          \
-	X(ffn_reduce, "XB", pv_pc_ffn_reduce)          \
+	X(ffn_reduce, "XBB", pv_pc_ffn_reduce)         \
 	X(route, "XBB", pv_pc_route)                   \
 	X(route_rows, "XBB", pv_pc_route_rows)         \
 	X(union_rows, "XBBBB", pv_pc_union_rows)       \
@@ -54,6 +54,7 @@
 	X(act_rows, "XXB", pv_pc_act_rows)             \
 	X(mask_rows, "BBB", pv_pc_mask_rows)           \
 	X(add, "XB", pv_pc_add)                        \
+	X(soft_cap, "B", pv_pc_soft_cap)               \
 	X(argmax, "XBB", pv_pc_argmax)                 \
 	X(nll_rows, "XBB", pv_pc_nll_rows)             \
 	X(capture, "XXBB", pv_pc_capture)              \
@@ -74,6 +75,7 @@
 #define PV_SPEC_HEAD_DIM 8 /* attn_prefill, attn_decode_reg: head dimension, a multiple of 4 up to 256 [64] */
 #define PV_SPEC_NORM 9     /* rmsnorm: PV_NORM_* [0] */
 #define PV_SPEC_PARTS 10   /* ffn_up, ffn_down: 1: W holds rows part_first..part_first + part_rows only [0] */
+#define PV_SPEC_CAPPED 11  /* attention: 1: scores are soft-capped [0] */
 
 /* enum pv_act of parvin/model.h plus one, so that 0 means none. */
 #define PV_PHI_NONE 0
@@ -95,6 +97,7 @@
 #define PV_FLAG_SEQS 64      /* rope, kv_write, attn_decode: each row is a sequence of its own, all at pos */
 #define PV_FLAG_ENERGY 128   /* sparse_rows: the fourth power of each entry */
 #define PV_FLAG_GAINS 256    /* softmax_grad: minus the expected gain besides */
+#define PV_FLAG_GATE_BIAS 512 /* ffn_up: add the gate's bias */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -125,7 +128,7 @@ struct pv_pc_embed {
 	PV_IFACE_UINT row_first, row_count; /* rows of W that this binding holds; tokens outside leave y alone; 0, n_vocab = all */
 };
 
-/* rmsnorm.ACCESS: y = x / sqrt(mean(x^2) + eps) * weight; PV_NORM_LAYER: (x - mean) / sqrt(var + eps) * weight + bias.
+/* rmsnorm.ACCESS: y (+)= x / sqrt(mean(x^2) + eps) * weight; PV_NORM_LAYER: (x - mean) / sqrt(var + eps) * weight + bias.
    0 x  1 weight  2 y  3 bias (layer norm with BIAS).   Spec WG LANES NORM.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_norm {
 	PV_IFACE_UINT n_rows, n_cols, x_stride, y_stride, x_offset, y_offset, flags;
@@ -169,20 +172,23 @@ struct pv_pc_kv_write {
    attn_decode_reg.CACHE.ACCESS: the same for CPU drivers, of one query or of sequences alone.   Spec WG HEAD_DIM, WG * head_dim
    * 4 + WG * 8 bytes of shared memory.   Dispatch (n_heads, n_tokens).
    attn_prefill.CACHE.ACCESS: query t sees positions 0..pos + t.   Spec WG HEAD_DIM TOKENS.
-   Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256. */
+   Dispatch (ceil(n_tokens / (WG * TOKENS)), n_heads).   head_dim is a multiple of 4, at most 256.
+   A score s = scale * (q . k) is with CAPPED softcap * tanh(s / softcap). With window > 0 a query sees its own position and
+   the window - 1 before it. */
 struct pv_pc_attn {
 	PV_IFACE_UINT n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, q_stride, y_stride, q_offset, y_offset;
 	PV_IFACE_FLOAT scale; /* usually 1 / sqrt(head_dim) */
-	PV_IFACE_UINT flags;
+	PV_IFACE_UINT flags, window;
+	PV_IFACE_FLOAT softcap;
 };
 
 /* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z); n = r dense, n = list[list_offset + r]
    masked, r < route.n_neurons: a is compact in list order.
-   With PARTS a call makes the a[r] of its own rows only.
-   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 S up  7 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS.
+   With PARTS a call makes the a[r] of its own rows only. With BIAS bias[n] is added to W_up[n] . z, with GATE_BIAS to the gate's.
+   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 bias up  7 bias gate  8 S up  9 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS.
    Dispatch dense as matvec; masked vkCmdDispatchIndirect at route_index * sizeof(pv_route) + PV_ROUTE_UP_OFFSET. */
 struct pv_pc_ffn_up {
-	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index, part_first, part_rows; /* n_rows: of all parts */
+	PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index, part_first, part_rows, flags; /* n_rows: of all parts */
 };
 
 /* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
@@ -194,7 +200,7 @@ struct pv_pc_ffn_down {
 	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index, part_first, part_rows; /* p_stride = w_stride * W_E floats */
 };
 
-/* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order.   0 partials  1 y.   Spec WG.
+/* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order, + bias[i].   0 partials  1 y  2 bias.   Spec WG.
    Dispatch (ceil(ceil(n_cols / 4) / WG)). */
 struct pv_pc_ffn_reduce {
 	PV_IFACE_UINT n_cols, n_splits, p_stride, y_offset, flags;
@@ -242,6 +248,12 @@ struct pv_pc_mask_rows {
 /* add.ACCESS: y[y_offset + i] += x[x_offset + i].   0 x  1 y.   Spec WG.   Dispatch (ceil(ceil(n / 4) / WG)). */
 struct pv_pc_add {
 	PV_IFACE_UINT n, x_offset, y_offset;
+};
+
+/* soft_cap: y[t][j] = cap * tanh(y[t][j] / cap).   0 y.   Spec WG.   Dispatch (ceil(n_cols / WG), n_rows). */
+struct pv_pc_soft_cap {
+	PV_IFACE_UINT n_rows, n_cols, y_stride;
+	PV_IFACE_FLOAT cap;
 };
 
 /* argmax.ACCESS: out[out_offset + (USE_POS ? pos : 0)] = index of the greatest of n (lowest index on a tie, NaN never wins).

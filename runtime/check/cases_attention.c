@@ -1,5 +1,6 @@
 /* Cases of rope, the KV cache and attention. Cells of a cache that were never written hold NaN, so a kernel
  * that reads past the positions it may see is caught. */
+#include <math.h>
 #include <string.h>
 
 #include "base/half.h"
@@ -7,7 +8,8 @@
 #include "kernel/attention/attention.h"
 #include "check/case_tables.h"
 
-enum { NEOX = 1, SEQUENCES = 2 };
+enum { NEOX = 1, SEQUENCES = 2, FACTORS = 4, SCALED = 8, CAPPED = 16, WINDOWED = 32 };
+enum { WINDOW = 16 };
 
 static enum pv_status run_rope(struct pv_case_run *run, const struct pv_case *c)
 {
@@ -20,15 +22,24 @@ static enum pv_status run_rope(struct pv_case_run *run, const struct pv_case *c)
                              .freq_base = 10000.0f,
                              .kind = c->flags & NEOX ? PV_ROPE_NEOX : PV_ROPE_ADJACENT,
                              .sequences = (c->flags & SEQUENCES) != 0};
-    const struct pv_ref_rope ref = {.n_tokens = c->t,
-                                    .n_heads = c->heads,
-                                    .head_dim = c->head_dim,
-                                    .rope_dim = c->k,
-                                    .pos = c->pos,
-                                    .freq_base = a.freq_base,
-                                    .kind = a.kind,
-                                    .sequences = a.sequences};
+    struct pv_ref_rope ref = {.n_tokens = c->t,
+                              .n_heads = c->heads,
+                              .head_dim = c->head_dim,
+                              .rope_dim = c->k,
+                              .pos = c->pos,
+                              .freq_base = a.freq_base,
+                              .kind = a.kind,
+                              .sequences = a.sequences};
     PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &x));
+    if (c->flags & FACTORS) {
+        float *factors = NULL;
+        PV_TRY(pv_case_random(run, c->k / 2, 1.0f, &factors));
+        for (uint32_t i = 0; i < c->k / 2; i++)
+            factors[i] = 1.0f + fabsf(factors[i]);
+        PV_TRY(pv_case_rows(run, factors, 1, c->k / 2, &a.factors));
+        ref.factors = factors;
+        ref.amplitude = a.amplitude = 1.19f;
+    }
     PV_TRY(pv_case_rows(run, x, c->t, width, &a.x));
     PV_TRY(pv_case_step(run, c->pos, &a.step));
     PV_TRY(pv_case_begin(run));
@@ -47,6 +58,9 @@ static struct pv_ref_attention ref_shape(const struct pv_case_run *run, const st
                                      .head_stride = pv_kv_head_stride(&run->device->plan, c->head_dim),
                                      .n_ctx = c->ctx,
                                      .pos = c->pos,
+                                     .scale = c->flags & SCALED ? 0.4f : 0.0f,
+                                     .softcap = c->flags & CAPPED ? 5.0f : 0.0f,
+                                     .window = c->flags & WINDOWED ? WINDOW : 0,
                                      .sequences = (c->flags & SEQUENCES) != 0};
 }
 
@@ -142,7 +156,7 @@ static enum pv_status run_kv_write(struct pv_case_run *run, const struct pv_case
     return check_cache(run, "cache_v", &shape, a.cache_v, v);
 }
 
-/* A cache filled up to position n_seen; the rest NaN. */
+/* A cache filled up to position n_seen, from the first that a window shows; the rest NaN. */
 static enum pv_status make_cache(struct pv_case_run *run, const struct pv_ref_attention *shape,
                                  uint32_t n_seen, float **values, struct pv_buffer **out)
 {
@@ -155,8 +169,10 @@ static enum pv_status make_cache(struct pv_case_run *run, const struct pv_ref_at
     PV_TRY(pack_cache(run, *values, n, &words));
     const size_t row_words = shape->head_stride / (run->device->plan.kv_f16 ? 2 : 1);
     const size_t n_rows = (size_t)n_caches(shape) * shape->n_kv_heads * shape->n_ctx;
+    const size_t first =
+        shape->window > 0 && shape->pos + 1 > shape->window ? shape->pos + 1 - shape->window : 0;
     for (size_t i = 0; i < n_rows * row_words; i++)
-        if (i / row_words % shape->n_ctx >= n_seen)
+        if (i / row_words % shape->n_ctx >= n_seen || i / row_words % shape->n_ctx < first)
             words[i] = 0xffffffffu;
     return pv_case_buffer(run, words, n_rows * row_words, out);
 }
@@ -171,6 +187,9 @@ static enum pv_status run_attention(struct pv_case_run *run, const struct pv_cas
                                   .n_kv_heads = c->kv_heads,
                                   .head_dim = c->head_dim,
                                   .n_ctx = c->ctx,
+                                  .scale = shape.scale,
+                                  .softcap = shape.softcap,
+                                  .window = shape.window,
                                   .sequences = shape.sequences};
     const uint32_t n_seen = c->pos + (shape.sequences ? 1 : c->t);
     PV_TRY(pv_case_random(run, (size_t)c->t * width, 3.0f, &q));
@@ -246,18 +265,34 @@ static enum pv_status run_attention(struct pv_case_run *run, const struct pv_cas
     ATTENTION("attn_decode", t, heads, kv, head_dim, ctx, pos,                                               \
               PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_KV | PV_AXIS_TILES, false, "sequences ", SEQUENCES)
 
+/* What some architectures do to the scores. */
+#define DECODE_OF(heads, kv, head_dim, ctx, pos, flags, text)                                                \
+    ATTENTION("attn_decode", 1, heads, kv, head_dim, ctx, pos,                                               \
+              PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_KV | PV_AXIS_TILES, false, text, flags)
+#define PREFILL_OF(t, heads, kv, head_dim, ctx, pos, flags, text)                                            \
+    ATTENTION("attn_prefill", t, heads, kv, head_dim, ctx, pos, PV_AXIS_ACCESS | PV_AXIS_KV | PV_AXIS_TILES, \
+              false, text, flags)
+
 const struct pv_case pv_cases_attention[] = {
     ROPE(1, 1, 2, 2, 0, 0, "adjacent") ROPE(3, 3, 64, 64, 5, 0, "adjacent") ROPE(
         2, 5, 12, 6, 1000, 0, "adjacent") ROPE(1, 1, 2, 2, 7, 1, "neox") ROPE(3, 3, 64, 64, 5, 1, "neox")
         ROPE(33, 5, 12, 6, 900, NEOX, "neox") ROPE(5, 3, 12, 6, 900, SEQUENCES, "adjacent sequences")
             ROPE(3, 1, 64, 64, 31, NEOX | SEQUENCES, "neox sequences") ROPE(2, 2, 8, 8, 8190, 0, "adjacent")
-                KV(1, 1, 1, 1, 0) KV(1, 3, 12, 31, 30) KV(5, 2, 64, 33, 7) KV(31, 3, 6, 33, 20)
-                    KV_SEQS(31, 3, 6, 33, 32) KV_SEQS(3, 2, 64, 31, 0) DECODE(1, 1, 4, 1, 0)
-                        DECODE(4, 2, 12, 33, 1) DECODE(6, 1, 64, 70, 31) DECODE(3, 3, 64, 130, 128)
-                            DECODE_SEQS(3, 4, 2, 12, 33, 31) DECODE_SEQS(31, 6, 1, 64, 70, 0)
-                                DECODE_SEQS(2, 3, 3, 64, 130, 128) DECODE_LARGE(4, 4, 172, 40, 33)
-                                    DECODE_LARGE(2, 1, 256, 33, 31) PREFILL(2, 1, 1, 4, 2, 0)
-                                        PREFILL(5, 4, 2, 12, 31, 3) PREFILL(33, 6, 1, 64, 70, 31)
-                                            PREFILL(31, 3, 3, 32, 31, 0) DECODE_LARGE(8, 2, 128, 600, 555)
-                                                PREFILL_LARGE(65, 4, 2, 128, 200, 100)};
+                KV(1, 1, 1, 1, 0) KV(1, 3, 12, 31, 30) KV(5, 2, 64, 33, 7) KV(31, 3, 6, 33, 20) KV_SEQS(
+                    31, 3, 6, 33, 32) KV_SEQS(3, 2, 64, 31, 0) DECODE(1, 1, 4, 1, 0) DECODE(4, 2, 12, 33, 1)
+                    DECODE(6, 1, 64, 70, 31) DECODE(3, 3, 64, 130, 128) DECODE_SEQS(3, 4, 2, 12, 33, 31)
+                        DECODE_SEQS(31, 6, 1, 64, 70, 0) DECODE_SEQS(2, 3, 3, 64, 130, 128) DECODE_LARGE(
+                            4, 4, 172, 40, 33) DECODE_LARGE(2, 1, 256, 33, 31) PREFILL(2, 1, 1, 4, 2, 0)
+                            PREFILL(5, 4, 2, 12, 31, 3) PREFILL(33, 6, 1, 64, 70, 31) PREFILL(
+                                31, 3, 3, 32, 31, 0) DECODE_OF(4, 2, 12, 33, 31, SCALED | CAPPED, "capped ")
+                                DECODE_OF(3, 3, 64, 130, 128, WINDOWED, "window=16 ")
+                                    DECODE_OF(6, 1, 64, 70, 5, WINDOWED | CAPPED, "capped window=16 ")
+                                        PREFILL_OF(5, 4, 2, 12, 31, 3, SCALED | CAPPED, "capped ")
+                                            PREFILL_OF(33, 6, 1, 64, 70, 31, WINDOWED, "window=16 ")
+                                                PREFILL_OF(31, 3, 3, 32, 31, 0, WINDOWED | CAPPED | SCALED,
+                                                           "capped window=16 ")
+                                                    ROPE(33, 5, 12, 6, 900, NEOX | FACTORS, "neox factors")
+                                                        ROPE(3, 3, 64, 64, 5, FACTORS, "adjacent factors")
+                                                            DECODE_LARGE(8, 2, 128, 600, 555)
+                                                                PREFILL_LARGE(65, 4, 2, 128, 200, 100)};
 const uint32_t pv_n_cases_attention = sizeof pv_cases_attention / sizeof *pv_cases_attention;

@@ -9,7 +9,7 @@
 #include "check/case_tables.h"
 
 enum { N_CLUSTERS = 5, CHOSEN = 3 };
-enum { GATED = 1, ACCUMULATE = 2 };
+enum { GATED = 1, ACCUMULATE = 2, BIASES = 4 };
 enum { DENSE = UINT16_MAX, ALL = UINT16_MAX - 1 }; /* list lengths */
 
 /* Everything of one feed-forward network; F = c->n neurons, d = c->k. */
@@ -17,7 +17,8 @@ struct ffn {
     struct pv_tensor *up, *gate, *down_t;
     struct pv_ref_matrix up_ref, gate_ref, down_ref;
     float *z;
-    uint32_t *list; /* of the chosen cluster */
+    float *up_bias, *gate_bias, *down_bias; /* NULL: none */
+    uint32_t *list;                         /* of the chosen cluster */
     uint32_t n_list;
     struct pv_buffer *route;
     struct pv_ffn_args args;
@@ -69,6 +70,12 @@ static enum pv_type down_type(enum pv_type type)
     return pv_type_block(type) == 1 || type == PV_Q8_0 || type == PV_Q4_0 || type == PV_Q6_K ? type : PV_F16;
 }
 
+static enum pv_status make_bias(struct pv_case_run *run, uint32_t n, float **values, struct pv_buffer **out)
+{
+    PV_TRY(pv_case_random(run, n, 1.0f, values));
+    return pv_case_rows(run, *values, 1, n, out);
+}
+
 static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
 {
     const size_t partial_words = (size_t)pv_ffn_partial_bytes(&run->device->plan, c->k) / 4;
@@ -80,6 +87,12 @@ static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c,
     f->args = (struct pv_ffn_args){.up = f->up, .gate = f->gate, .down_t = f->down_t, .act = c->act};
     PV_TRY(pv_case_rows(run, f->z, 1, c->k, &f->args.z));
     PV_TRY(pv_case_rows(run, NULL, 1, c->n, &f->args.a));
+    if (c->flags & BIASES) {
+        PV_TRY(make_bias(run, c->n, &f->up_bias, &f->args.up_bias));
+        PV_TRY(make_bias(run, c->k, &f->down_bias, &f->args.down_bias));
+    }
+    if (c->flags & BIASES && f->gate)
+        PV_TRY(make_bias(run, c->n, &f->gate_bias, &f->args.gate_bias));
     return pv_case_buffer(run, NULL, partial_words, &f->args.partial);
 }
 
@@ -138,8 +151,18 @@ static enum pv_status run_ffn(struct pv_case_run *run, const struct pv_case *c)
 
     const uint32_t n = dense ? c->n : f.n_list;
     PV_TRY(pv_case_floats(run, c->n, &a));
-    pv_ref_ffn_up(&f.up_ref, f.gate ? &f.gate_ref : NULL, c->act, f.list, n, f.z, a);
-    pv_ref_ffn_down(&f.down_ref, f.list, n, a, f.args.accumulate, y);
+    const struct pv_ref_ffn ref = {.up = &f.up_ref,
+                                   .gate = f.gate ? &f.gate_ref : NULL,
+                                   .down_t = &f.down_ref,
+                                   .up_bias = f.up_bias,
+                                   .gate_bias = f.gate_bias,
+                                   .down_bias = f.down_bias,
+                                   .act = c->act,
+                                   .list = f.list,
+                                   .n = n,
+                                   .accumulate = f.args.accumulate};
+    pv_ref_ffn_up(&ref, f.z, a);
+    pv_ref_ffn_down(&ref, a, y);
     if (!dense)
         PV_TRY(check_route(run, &f));
     PV_TRY(pv_case_check_rows(run, "a", f.args.a, a, 1, n)); /* the first n, then poison */
@@ -244,6 +267,9 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     FFN(ty, 172, k3, RELU, GATED, 31, " gated list=31")                                                      \
     FFN(ty, 172, k3, RELU2, ACCUMULATE, 33, " accumulate list=33")                                           \
     FFN(ty, 31, k2, SILU, GATED, ALL, " gated list=all")                                                     \
+    FFN(ty, 33, k2, RELU2, BIASES, DENSE, " biases dense")                                                   \
+    FFN(ty, 172, k3, SILU, GATED | BIASES | ACCUMULATE, 31, " gated biases accumulate list=31")              \
+    SAME(ty, 172, k3, SILU, GATED | BIASES, " gated biases")                                                 \
     SAME(ty, 1, k1, SILU, 0, "")                                                                             \
     SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
     SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \

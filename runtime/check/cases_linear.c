@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "check/case_tables.h"
 
-enum { BIAS = 1, ACCUMULATE = 2, TRANSPOSED = 4 };
+enum { BIAS = 1, ACCUMULATE = 2, TRANSPOSED = 4, SCALED = 8 };
 
 static enum pv_status run_embed(struct pv_case_run *run, const struct pv_case *c)
 {
@@ -23,10 +23,11 @@ static enum pv_status run_embed(struct pv_case_run *run, const struct pv_case *c
     PV_TRY(pv_case_buffer(run, tokens, c->t, &ids));
     PV_TRY(pv_case_rows(run, NULL, c->t, c->k, &out));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_embed(run->recorder, table, ids, out, c->t));
+    const float scale = c->flags & SCALED ? 12.0f : 1.0f;
+    PV_TRY(pv_kernel_embed(run->recorder, table, ids, out, c->t, scale));
     PV_TRY(pv_case_submit(run));
     PV_TRY(pv_case_floats(run, (size_t)c->t * c->k, &expected));
-    pv_ref_embed(&ref, tokens, c->t, expected);
+    pv_ref_embed(&ref, tokens, c->t, scale, expected);
     return pv_case_check_rows(run, "out", out, expected, c->t, c->k);
 }
 
@@ -55,9 +56,10 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     return pv_case_check_rows(run, "y", a.y, y, c->t, n_out);
 }
 
-#define EMBED(ty, t_, n_, k_)                                                                                \
+#define EMBED(ty, t, n, k) EMBED_OF(ty, t, n, k, 0, "")
+#define EMBED_OF(ty, t_, n_, k_, flags_, text)                                                               \
     {.kernel = "embed",                                                                                      \
-     .name = #ty " " #n_ "x" #k_ " T=" #t_,                                                                  \
+     .name = #ty " " #n_ "x" #k_ " T=" #t_ text,                                                             \
      .run = run_embed,                                                                                       \
      .repeats = !PV_CASE_TILES(ty),                                                                          \
      .axes = PV_AXIS_ACCESS | PV_CASE_PARTS(ty),                                                             \
@@ -65,7 +67,8 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
      .type = PV_CASE_TYPE(ty),                                                                               \
      .t = t_,                                                                                                \
      .n = n_,                                                                                                \
-     .k = k_},
+     .k = k_,                                                                                                \
+     .flags = flags_},
 #define LINEAR_(kernel_, ty, t_, n_, k_, flags_, text, axes_, large_)                                        \
     {.kernel = kernel_,                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_ text,                                                             \
@@ -93,6 +96,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
 /* Types that hold any number of columns, and those in blocks of 32. */
 #define PLAIN(ty)                                                                                            \
     EMBED(ty, 1, 1, 1)                                                                                       \
+    EMBED_OF(ty, 3, 31, 33, SCALED, " scaled")                                                               \
     EMBED(ty, 5, 31, 33)                                                                                     \
     EMBED(ty, 33, 40, 172)                                                                                   \
     MATVEC(ty, 1, 1, 0, "")                                                                                  \

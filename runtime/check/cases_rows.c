@@ -8,25 +8,55 @@
 #include "kernel/call.h"
 #include "check/case_tables.h"
 
-enum { GATED = 1, WIDE = 2, TIES = 4, NANS = 8, ALL_NAN = 16 };
+enum { GATED = 1, WIDE = 2, TIES = 4, NANS = 8, ALL_NAN = 16, LAYER = 32, BIAS = 64, ACCUMULATE = 128 };
 
 static enum pv_status run_rmsnorm(struct pv_case_run *run, const struct pv_case *c)
 {
     const size_t n = (size_t)c->t * c->n;
     const float eps = 1e-5f;
-    float *x = NULL, *weight = NULL, *expected = NULL;
-    struct pv_buffer *xb = NULL, *wb = NULL, *out = NULL;
+    float *x = NULL, *weight = NULL, *bias = NULL, *expected = NULL;
+    struct pv_norm_args a = {.n_rows = c->t,
+                             .n_cols = c->n,
+                             .eps = eps,
+                             .layer = (c->flags & LAYER) != 0,
+                             .accumulate = (c->flags & ACCUMULATE) != 0};
     PV_TRY(pv_case_random(run, n, c->flags & WIDE ? 1e3f : 1.0f, &x));
     PV_TRY(pv_case_random(run, c->n, 1.0f, &weight));
-    PV_TRY(pv_case_floats(run, n, &expected));
-    PV_TRY(pv_case_rows(run, x, c->t, c->n, &xb));
-    PV_TRY(pv_case_rows(run, weight, 1, c->n, &wb));
-    PV_TRY(pv_case_rows(run, NULL, c->t, c->n, &out));
+    PV_TRY(pv_case_random(run, c->n, 1.0f, &bias));
+    PV_TRY(pv_case_random(run, n, 1.0f, &expected));
+    for (size_t i = 0; c->flags & LAYER && i < n; i++)
+        x[i] += 3.0f; /* a mean that must come off */
+    PV_TRY(pv_case_rows(run, x, c->t, c->n, &a.x));
+    PV_TRY(pv_case_rows(run, weight, 1, c->n, &a.weight));
+    if (c->flags & BIAS)
+        PV_TRY(pv_case_rows(run, bias, 1, c->n, &a.bias));
+    PV_TRY(pv_case_rows(run, a.accumulate ? expected : NULL, c->t, c->n, &a.out));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_rmsnorm(run->recorder, xb, wb, out, c->t, c->n, eps));
+    PV_TRY(pv_kernel_norm(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
-    pv_ref_rmsnorm(x, weight, c->t, c->n, eps, expected);
-    return pv_case_check_rows(run, "out", out, expected, c->t, c->n);
+    const struct pv_ref_norm ref = {.weight = weight,
+                                    .bias = a.bias ? bias : NULL,
+                                    .n_rows = c->t,
+                                    .n_cols = c->n,
+                                    .eps = eps,
+                                    .layer = a.layer,
+                                    .accumulate = a.accumulate};
+    pv_ref_norm(&ref, x, expected);
+    return pv_case_check_rows(run, "out", a.out, expected, c->t, c->n);
+}
+
+static enum pv_status run_soft_cap(struct pv_case_run *run, const struct pv_case *c)
+{
+    const size_t n = (size_t)c->t * c->n;
+    float *y = NULL;
+    struct pv_buffer *yb = NULL;
+    PV_TRY(pv_case_random(run, n, c->flags & WIDE ? 1e4f : 20.0f, &y));
+    PV_TRY(pv_case_rows(run, y, c->t, c->n, &yb));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_soft_cap(run->recorder, yb, c->t, c->n, 30.0f));
+    PV_TRY(pv_case_submit(run));
+    pv_ref_soft_cap(y, n, 30.0f);
+    return pv_case_check_rows(run, "y", yb, y, c->t, c->n);
 }
 
 static enum pv_status run_act_rows(struct pv_case_run *run, const struct pv_case *c)
@@ -277,6 +307,7 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
      .flags = flags_},
 #define NORM(t, n, flags, text)                                                                              \
     ROWS(rmsnorm, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-11)
+#define CAP(t, n, flags, text) ROWS(soft_cap, t, n, 0, flags, text, PV_AXIS_TILES, 1e-10)
 #define ACT(act_, t_, n_, flags_, text)                                                                      \
     {.kernel = "act_rows",                                                                                   \
      .name = #n_ " T=" #t_ " " #act_ text,                                                                   \
@@ -307,18 +338,23 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
 
 const struct pv_case pv_cases_rows[] = {
     NORM(1, 1, 0, "") NORM(2, 31, 0, "") NORM(33, 33, 0, "") NORM(3, 172, WIDE, " wide") NORM(1, 1024, 0, "")
-        ACTS(RELU2) ACTS(RELU) ACTS(SILU) ACTS(GELU) MASK(1, 1, 1) MASK(31, 31, 3) MASK(5, 172, 33)
-            MASK(33, 1030, 4) CAPTURE(1, 1, 0) CAPTURE(3, 31, 0) CAPTURE(2, 33, 1) CAPTURE(31, 172, 1)
-                CAPTURE(2, 3000, 0) ADD(1) ADD(31) ADD(33) ADD(4099) ARGMAX(1, 0, "") ARGMAX(31, 0, "")
-                    ARGMAX(33, TIES, " ties") ARGMAX(172, NANS, " nan") ARGMAX(33, ALL_NAN, " all nan")
-                        ARGMAX(5003, 0, "") ARGMAX(5003, TIES, " ties") ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "")
-                            ROUTE(33, 31, TIES, " ties") ROUTE(31, 33, NANS, " nan") ROUTE(3, 256, 0, "")
-                                ROUTE(2, 3, ALL_NAN, " all nan") ROUTE(9, 1000, TIES | NANS, " ties nan")
-                                    UNION(1, 1, 1, 0, "") UNION(2, 2, 31, 0, "")
-                                        UNION(5, 3, 33, ALL_NAN, " all nan") UNION(33, 31, 172, TIES, " ties")
-                                            UNION(9, 33, 64, TIES | NANS,
-                                                  " ties nan") UNION(3, 300, 1030, 0, "") LIST(1, 0, " all")
-                                                LIST(31, 1, " none") LIST(31, 2, "") LIST(33, 0, " all")
+        NORM(3, 33, ACCUMULATE, " accumulate") NORM(1, 31, LAYER, " layer")
+            NORM(31, 172, LAYER | BIAS, " layer bias") NORM(2, 1030, LAYER | BIAS | WIDE, " layer bias wide")
+                NORM(5, 33, LAYER | BIAS | ACCUMULATE, " layer bias accumulate") CAP(1, 1, 0, "") CAP(
+                    3, 31, 0, "") CAP(33, 33, 0, "") CAP(2, 5003, WIDE, " wide") ACTS(RELU2) ACTS(RELU)
+                    ACTS(SILU) ACTS(GELU) MASK(1, 1, 1) MASK(31, 31, 3) MASK(5, 172, 33) MASK(33, 1030, 4)
+                        CAPTURE(1, 1, 0) CAPTURE(3, 31, 0) CAPTURE(2, 33, 1) CAPTURE(31, 172, 1) CAPTURE(
+                            2, 3000, 0) ADD(1) ADD(31) ADD(33) ADD(4099) ARGMAX(1, 0, "") ARGMAX(31, 0, "")
+                            ARGMAX(33, TIES, " ties") ARGMAX(172, NANS, " nan") ARGMAX(
+                                33, ALL_NAN, " all nan") ARGMAX(5003, 0, "") ARGMAX(5003, TIES, " ties")
+                                ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "") ROUTE(33, 31, TIES, " ties")
+                                    ROUTE(31, 33, NANS, " nan") ROUTE(3, 256, 0, "") ROUTE(
+                                        2, 3, ALL_NAN, " all nan") ROUTE(9, 1000, TIES | NANS, " ties nan")
+                                        UNION(1, 1, 1, 0, "") UNION(2, 2, 31, 0, "") UNION(
+                                            5, 3, 33, ALL_NAN, " all nan") UNION(33, 31, 172, TIES, " ties")
+                                            UNION(9, 33, 64, TIES | NANS, " ties nan")
+                                                UNION(3, 300, 1030, 0, "") LIST(1, 0, " all") LIST(
+                                                    31, 1, " none") LIST(31, 2, "") LIST(33, 0, " all")
                                                     LIST(172, 2, "") LIST(3000, 2, "") LIST(4096, 0, " all")
                                                         NLL(1, 1, 0, "") NLL(3, 31, 0, "") NLL(33, 33, 0, "")
                                                             NLL(2, 172, WIDE, " wide") NLL(5, 5003, 0, "")};

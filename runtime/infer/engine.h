@@ -8,17 +8,23 @@
 #include "kernel/kernels.h"
 #include "parvin/placement.h"
 
+/* What the model has not is zeroed. */
 struct pv_layer {
-    struct pv_buffer *attn_norm, *ffn_norm; /* [d] */
-    struct pv_tensor q;                     /* [n_heads*head_dim][d] */
-    struct pv_tensor k, v;                  /* [n_kv_heads*head_dim][d] */
-    struct pv_tensor o;                     /* [d][n_heads*head_dim] */
-    struct pv_tensor up, gate;              /* [F][d]; gate zeroed if ungated */
-    struct pv_tensor down_t;                /* [F][d]: neuron j of W_down is row j */
-    struct pv_buffer *down_norm;            /* [F] ||W_down[:, j]||_2 */
-    struct pv_masks masks;                  /* routed masks; zeroed without clusters */
-    struct pv_masks hot;                    /* one mask: the static hot set; zeroed without clusters */
-    bool loaded;                            /* all of it */
+    struct pv_buffer *attn_norm, *attn_norm_bias, *attn_post_norm; /* [d] */
+    struct pv_tensor q;                                            /* [n_heads*head_dim][d] */
+    struct pv_tensor k, v;                                         /* [n_kv_heads*head_dim][d] */
+    struct pv_buffer *q_bias, *k_bias, *v_bias;                    /* of their rows */
+    struct pv_buffer *q_norm, *k_norm;                             /* [head_dim], or of a whole row */
+    struct pv_tensor o;                                            /* [d][n_heads*head_dim] */
+    struct pv_buffer *o_bias;                                      /* [d] */
+    struct pv_buffer *ffn_norm, *ffn_norm_bias, *ffn_post_norm;    /* [d] */
+    struct pv_tensor up, gate;                                     /* [F][d]; gate zeroed if ungated */
+    struct pv_tensor down_t;                                       /* [F][d]: neuron j of W_down is row j */
+    struct pv_buffer *up_bias, *gate_bias, *down_bias;             /* [F], [F], [d] */
+    struct pv_buffer *down_norm;                                   /* [F] ||W_down[:, j]||_2 */
+    struct pv_masks masks;                                         /* routed masks; zeroed without clusters */
+    struct pv_masks hot; /* one mask: the static hot set; zeroed without clusters */
+    bool loaded;         /* all of it */
 };
 
 struct pv_stage {
@@ -31,7 +37,9 @@ struct pv_stage {
     struct pv_tensor token_embd; /* [n_vocab][d] */
     struct pv_tensor output_own; /* [n_vocab][d], untied models */
     const struct pv_tensor *output;
-    struct pv_buffer *output_norm; /* [d] */
+    struct pv_buffer *output_norm, *output_norm_bias; /* [d], times the logits' scale */
+    struct pv_buffer *rope_factors;                   /* [rope_dim / 2]; NULL: all 1 */
+    float rope_amplitude;
 };
 
 struct pv_engine {

@@ -13,6 +13,9 @@ struct pv_layer_pass {
     struct pv_buffer *cache_k, *cache_v;
     struct pv_buffer *route; /* struct pv_route; NULL without clusters */
     struct pv_buffer *step;
+    struct pv_buffer *rope_factors; /* NULL: all 1 */
+    float rope_amplitude;
+    struct pv_layer_traits traits;
     uint32_t n, n_ctx;
     uint32_t n_best; /* clusters a routed token computes */
     bool sequences;  /* the rows are of as many texts */
@@ -24,6 +27,19 @@ PV_MUST_USE enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, 
  * down. */
 PV_MUST_USE enum pv_status pv_forward_ffn_up(const struct pv_layer_pass *p, bool routed);
 PV_MUST_USE enum pv_status pv_forward_ffn_down(const struct pv_layer_pass *p, enum pv_ffn_mode mode);
+/* What the embedding's rows are multiplied by on their way into `x`. */
+float pv_forward_embed_scale(const struct pv_hparams *hp);
+/* n rows on their way out. */
+struct pv_output_rows {
+    struct pv_buffer *x, *h;  /* [n][d] before and after the final norm */
+    struct pv_buffer *logits; /* [n][n_vocab] */
+    uint32_t n;
+};
+PV_MUST_USE enum pv_status pv_forward_output_norm(struct pv_recorder *r, const struct pv_hparams *hp,
+                                                  const struct pv_stage *stage,
+                                                  const struct pv_output_rows *rows);
+PV_MUST_USE enum pv_status pv_forward_logits(struct pv_recorder *r, const struct pv_hparams *hp,
+                                             const struct pv_stage *stage, const struct pv_output_rows *rows);
 /* Logits of the row in `x` (a buffer of one row or the first row of more). */
 PV_MUST_USE enum pv_status pv_forward_output(struct pv_recorder *r, const struct pv_hparams *hp,
                                              const struct pv_stage *stage, struct pv_work *work,

@@ -88,7 +88,8 @@ enum pv_status pv_session_observe(struct pv_session *s, struct pv_stage_state *s
                            .bits = s->host_bits};
     PV_TRY(read_rows(s, st->work.contribution, n, hp->d_ffn, s->host_contribution));
     if (s->params.capture || mode == PV_FFN_CALLBACK) {
-        PV_TRY(read_rows(s, st->work.h, n, hp->d_model, s->host_z));
+        struct pv_buffer *z = st->stage->layers[local].ffn_norm ? st->work.h : st->work.x;
+        PV_TRY(read_rows(s, z, n, hp->d_model, s->host_z));
         PV_TRY(pv_buffer_read(st->work.bits, 0, s->host_bits, n * words * sizeof(uint32_t)));
     }
     if (mode == PV_FFN_ROUTED) {

@@ -11,11 +11,11 @@ static enum pv_status score_block(struct pv_session *s, struct pv_stage_state *s
     const struct pv_hparams *hp = &s->engine->hp;
     const uint64_t row_bytes = pv_rows_bytes(1, hp->d_model);
     struct pv_work *b = &st->work;
-    struct pv_linear output = {.w = st->stage->output, .x = b->h_rows, .y = b->logits, .n_tokens = n};
+    const struct pv_output_rows output = {.h = b->h_rows, .logits = b->logits, .n = n};
     PV_TRY(pv_buffer_write(b->targets, 0, rows->targets + first, n * sizeof(uint32_t)));
     PV_TRY(pv_recorder_begin(st->batch, 0));
     PV_TRY(pv_recorder_copy(st->batch, b->h, first * row_bytes, b->h_rows, 0, n * row_bytes));
-    PV_TRY(pv_kernel_linear(st->batch, &output));
+    PV_TRY(pv_forward_logits(st->batch, hp, st->stage, &output));
     PV_TRY(pv_kernel_nll_rows(st->batch, b->logits, b->targets, b->nll, n, hp->n_vocab));
     PV_TRY(pv_recorder_end(st->batch));
     PV_TRY(pv_recorder_run(st->batch));
@@ -35,8 +35,8 @@ enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_score
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     const struct pv_hparams *hp = &s->engine->hp;
     PV_TRY(pv_recorder_begin(st->batch, 0));
-    PV_TRY(pv_kernel_rmsnorm(st->batch, st->work.x, st->stage->output_norm, st->work.h, rows->n, hp->d_model,
-                             hp->norm_eps));
+    const struct pv_output_rows all = {.x = st->work.x, .h = st->work.h, .n = rows->n};
+    PV_TRY(pv_forward_output_norm(st->batch, hp, st->stage, &all));
     PV_TRY(pv_recorder_end(st->batch));
     PV_TRY(pv_recorder_run(st->batch));
     for (uint32_t first = 0; first < rows->n; first += s->logit_rows) {

@@ -81,7 +81,8 @@ enum pv_status pv_stage_take(struct pv_session *s, struct pv_stage_state *st, ui
 {
     struct pv_buffer *tokens = slot < PV_SLOTS ? st->slots[slot].tokens : st->decode.tokens;
     if (st->stage->has_embed)
-        return pv_kernel_embed(st->batch, &st->stage->token_embd, tokens, st->work.x, n);
+        return pv_kernel_embed(st->batch, &st->stage->token_embd, tokens, st->work.x, n,
+                               pv_forward_embed_scale(&s->engine->hp));
     return pv_recorder_copy(st->batch, st->from_last.in[slot % PV_SLOTS], 0, st->work.x, 0,
                             pv_rows_bytes(n, s->engine->hp.d_model));
 }
@@ -105,6 +106,9 @@ struct pv_layer_pass pv_layer_pass(const struct pv_session *s, struct pv_stage_s
                                   .cache_v = st->cache_v[layer],
                                   .route = st->route[layer],
                                   .step = st->step,
+                                  .rope_factors = st->stage->rope_factors,
+                                  .rope_amplitude = st->stage->rope_amplitude,
+                                  .traits = pv_layer_traits(&s->engine->hp, st->stage->first_layer + layer),
                                   .n = n,
                                   .n_ctx = s->n_ctx,
                                   .n_best = s->engine->n_best,

@@ -2,6 +2,7 @@
  * (weights_down.c). */
 #include "infer/weights.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/bits.h"
@@ -9,23 +10,31 @@
 #include "iface.h"
 #include "infer/weights_down.h"
 
-/* A vector of the file as float32 on the device. */
-static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t,
+/* n values, n a whole number of vec4. */
+static enum pv_status upload_floats(struct pv_device *device, const float *values, uint32_t n,
                                     const char *name, struct pv_buffer **out)
 {
-    const size_t n = (size_t)t->dims[0];
-    enum pv_status status = PV_OK;
-    float *values = pv_calloc(pv_row_stride((uint32_t)n), sizeof *values);
-    if (!values)
-        return pv_fail(device->log, PV_ERR_NOMEM, "no memory for %zu values of '%s'", n, t->name);
-    pv_dequantize(t->type, t->data, values, n);
-    PV_TRY_GOTO(pv_buffer_create(device, pv_rows_bytes(1, (uint32_t)n), PV_MEM_DEVICE, name, out));
-    status = pv_buffer_write(*out, 0, values, pv_rows_bytes(1, (uint32_t)n));
+    PV_TRY(pv_buffer_create(device, pv_rows_bytes(1, n), PV_MEM_DEVICE, name, out));
+    const enum pv_status status = pv_buffer_write(*out, 0, values, pv_rows_bytes(1, n));
     if (status != PV_OK) {
         pv_buffer_destroy(*out);
         *out = NULL;
     }
-fail:
+    return status;
+}
+
+/* A vector of the file, times `scale`, as float32 on the device. */
+static enum pv_status upload_vector(struct pv_device *device, const struct pv_gguf_tensor *t, float scale,
+                                    const char *name, struct pv_buffer **out)
+{
+    const uint32_t n = (uint32_t)t->dims[0];
+    float *values = pv_calloc(pv_row_stride(n), sizeof *values);
+    if (!values)
+        return pv_fail(device->log, PV_ERR_NOMEM, "no memory for %u values of '%s'", n, t->name);
+    pv_dequantize(t->type, t->data, values, n);
+    for (uint32_t i = 0; i < n; i++)
+        values[i] *= scale;
+    const enum pv_status status = upload_floats(device, values, pv_row_stride(n), name, out);
     free(values);
     return status;
 }
@@ -107,22 +116,77 @@ fail:
     return status;
 }
 
+/* The tensors of a layer that go to the device as they are; ffn_down does not. */
+static const struct upload {
+    const char *name;
+    size_t from, to; /* offsets in struct pv_model_layer and struct pv_layer */
+    bool matrix;     /* to a struct pv_tensor, else to a buffer */
+} uploads[] = {
+#define UPLOAD(from, to, matrix)                                                                             \
+    {                                                                                                        \
+#from, offsetof(struct pv_model_layer, from), offsetof(struct pv_layer, to), matrix                  \
+    }
+    UPLOAD(attn_norm, attn_norm, false),
+    UPLOAD(attn_norm_bias, attn_norm_bias, false),
+    UPLOAD(attn_q, q, true),
+    UPLOAD(attn_q_bias, q_bias, false),
+    UPLOAD(attn_k, k, true),
+    UPLOAD(attn_k_bias, k_bias, false),
+    UPLOAD(attn_v, v, true),
+    UPLOAD(attn_v_bias, v_bias, false),
+    UPLOAD(q_norm, q_norm, false),
+    UPLOAD(k_norm, k_norm, false),
+    UPLOAD(attn_output, o, true),
+    UPLOAD(attn_output_bias, o_bias, false),
+    UPLOAD(attn_post_norm, attn_post_norm, false),
+    UPLOAD(ffn_norm, ffn_norm, false),
+    UPLOAD(ffn_norm_bias, ffn_norm_bias, false),
+    UPLOAD(ffn_up, up, true),
+    UPLOAD(ffn_up_bias, up_bias, false),
+    UPLOAD(ffn_gate, gate, true),
+    UPLOAD(ffn_gate_bias, gate_bias, false),
+    UPLOAD(ffn_down_bias, down_bias, false),
+    UPLOAD(ffn_post_norm, ffn_post_norm, false),
+#undef UPLOAD
+};
+enum { N_UPLOADS = sizeof uploads / sizeof *uploads };
+
+static const struct pv_gguf_tensor *source(const struct pv_model_layer *layer, const struct upload *u)
+{
+    return *(const struct pv_gguf_tensor *const *)((const char *)layer + u->from);
+}
+
+static struct pv_tensor *matrix_of(struct pv_layer *layer, const struct upload *u)
+{
+    return (struct pv_tensor *)(void *)((char *)layer + u->to);
+}
+
+static struct pv_buffer **vector_of(struct pv_layer *layer, const struct upload *u)
+{
+    return (struct pv_buffer **)(void *)((char *)layer + u->to);
+}
+
+/* One kernel reads up and gate, so they are of one type. */
+static enum pv_type device_type(const struct pv_model_layer *l, const struct pv_gguf_tensor *t)
+{
+    if (t == l->ffn_up && l->ffn_gate)
+        return paired_type(t->type, l->ffn_gate->type);
+    return t == l->ffn_gate ? paired_type(t->type, l->ffn_up->type) : t->type;
+}
+
 static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine *engine, uint32_t index)
 {
     const struct pv_model_layer *m = &engine->model->layers[index];
     struct pv_layer *layer = &stage->layers[index - stage->first_layer];
-    struct pv_device *device = stage->device;
-    PV_TRY(upload_vector(device, m->attn_norm, "attn_norm", &layer->attn_norm));
-    PV_TRY(upload_matrix(device, m->attn_q, &layer->q));
-    PV_TRY(upload_matrix(device, m->attn_k, &layer->k));
-    PV_TRY(upload_matrix(device, m->attn_v, &layer->v));
-    PV_TRY(upload_matrix(device, m->attn_output, &layer->o));
-    PV_TRY(upload_vector(device, m->ffn_norm, "ffn_norm", &layer->ffn_norm));
-    const enum pv_type up = m->ffn_up->type, gate = m->ffn_gate ? m->ffn_gate->type : up;
-    PV_TRY(upload_matrix_as(device, m->ffn_up, paired_type(up, gate), &layer->up));
-    if (m->ffn_gate)
-        PV_TRY(upload_matrix_as(device, m->ffn_gate, paired_type(gate, up), &layer->gate));
-    PV_TRY(pv_down_upload(device, m->ffn_down, &layer->down_t, &layer->down_norm));
+    for (size_t i = 0; i < N_UPLOADS; i++) {
+        const struct upload *u = &uploads[i];
+        const struct pv_gguf_tensor *t = source(m, u);
+        if (t && u->matrix)
+            PV_TRY(upload_matrix_as(stage->device, t, device_type(m, t), matrix_of(layer, u)));
+        else if (t)
+            PV_TRY(upload_vector(stage->device, t, 1.0f, u->name, vector_of(layer, u)));
+    }
+    PV_TRY(pv_down_upload(stage->device, m->ffn_down, &layer->down_t, &layer->down_norm));
     if (engine->clusters)
         PV_TRY(upload_masks(stage, engine->clusters, index, layer));
     return PV_OK;
@@ -130,13 +194,14 @@ static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine 
 
 static void unload_layer(struct pv_layer *layer)
 {
-    pv_buffer_destroy(layer->attn_norm);
-    pv_buffer_destroy(layer->ffn_norm);
+    for (size_t i = 0; i < N_UPLOADS; i++) {
+        if (uploads[i].matrix)
+            pv_tensor_destroy(matrix_of(layer, &uploads[i]));
+        else
+            pv_buffer_destroy(*vector_of(layer, &uploads[i]));
+    }
+    pv_tensor_destroy(&layer->down_t);
     pv_buffer_destroy(layer->down_norm);
-    struct pv_tensor *tensors[] = {&layer->q,  &layer->k,    &layer->v,     &layer->o,
-                                   &layer->up, &layer->gate, &layer->down_t};
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-        pv_tensor_destroy(tensors[i]);
     pv_masks_destroy(&layer->masks);
     pv_masks_destroy(&layer->hot);
     *layer = (struct pv_layer){0};
@@ -176,14 +241,17 @@ static uint64_t mask_bytes(const struct pv_clusters *clusters, uint32_t index)
 uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
 {
     const struct pv_model_layer *l = &e->model->layers[index];
-    const enum pv_type up = l->ffn_up->type, gate = l->ffn_gate ? l->ffn_gate->type : up;
     const uint32_t d = e->hp.d_model, n_ffn = e->hp.d_ffn;
-    return 2 * pv_rows_bytes(1, d) + pv_rows_bytes(1, n_ffn) + tensor_bytes(l->attn_q) +
-           tensor_bytes(l->attn_k) + tensor_bytes(l->attn_v) + tensor_bytes(l->attn_output) +
-           matrix_bytes(paired_type(up, gate), n_ffn, d) +
-           (l->ffn_gate ? matrix_bytes(paired_type(gate, up), n_ffn, d) : 0) +
-           matrix_bytes(pv_down_type(&e->stages[0].device->plan, l->ffn_down->type, d), n_ffn, d) +
-           (e->clusters ? mask_bytes(e->clusters, index) : 0);
+    uint64_t bytes = pv_rows_bytes(1, n_ffn) +
+                     matrix_bytes(pv_down_type(&e->stages[0].device->plan, l->ffn_down->type, d), n_ffn, d) +
+                     (e->clusters ? mask_bytes(e->clusters, index) : 0);
+    for (size_t i = 0; i < N_UPLOADS; i++) {
+        const struct pv_gguf_tensor *t = source(l, &uploads[i]);
+        if (t)
+            bytes += uploads[i].matrix ? matrix_bytes(device_type(l, t), t->dims[1], (uint32_t)t->dims[0])
+                                       : pv_rows_bytes(1, (uint32_t)t->dims[0]);
+    }
+    return bytes;
 }
 
 uint64_t pv_stage_other_bytes(const struct pv_engine *e, bool has_embed, bool has_output)
@@ -221,6 +289,21 @@ enum pv_status pv_stage_trim(struct pv_stage *stage, const struct pv_engine *eng
     return PV_OK; /* embedding and output stay: a first stage stays the first, a last one the last */
 }
 
+static enum pv_status upload_rope_factors(struct pv_stage *stage, const struct pv_engine *e)
+{
+    const uint32_t n = pv_row_stride(e->hp.rope_dim / 2);
+    if (stage->rope_factors)
+        return PV_OK;
+    float *factors = pv_calloc(n, sizeof *factors);
+    if (!factors)
+        return pv_fail(e->log, PV_ERR_NOMEM, "no memory for %u rotary factors", n);
+    enum pv_status status = PV_OK;
+    if (pv_model_rope_factors(e->model, e->n_ctx, factors, &stage->rope_amplitude))
+        status = upload_floats(stage->device, factors, n, "rotary factors", &stage->rope_factors);
+    free(factors);
+    return status;
+}
+
 enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *engine)
 {
     const struct pv_model *model = engine->model;
@@ -230,7 +313,12 @@ enum pv_status pv_stage_load(struct pv_stage *stage, const struct pv_engine *eng
     if (stage->has_output && !tied && !stage->output_own.n_parts)
         PV_TRY(upload_matrix(stage->device, model->output, &stage->output_own));
     if (stage->has_output && !stage->output_norm)
-        PV_TRY(upload_vector(stage->device, model->output_norm, "output_norm", &stage->output_norm));
+        PV_TRY(upload_vector(stage->device, model->output_norm, engine->hp.logit_scale, "output_norm",
+                             &stage->output_norm));
+    if (stage->has_output && model->output_norm_bias && !stage->output_norm_bias)
+        PV_TRY(upload_vector(stage->device, model->output_norm_bias, engine->hp.logit_scale,
+                             "output_norm bias", &stage->output_norm_bias));
+    PV_TRY(upload_rope_factors(stage, engine));
     stage->output = tied ? &stage->token_embd : &stage->output_own;
     for (uint32_t i = 0; i < stage->n_layers; i++) {
         struct pv_layer *layer = &stage->layers[i];
@@ -253,5 +341,7 @@ void pv_stage_unload(struct pv_stage *stage)
     pv_tensor_destroy(&stage->token_embd);
     pv_tensor_destroy(&stage->output_own);
     pv_buffer_destroy(stage->output_norm);
-    stage->output_norm = NULL;
+    pv_buffer_destroy(stage->output_norm_bias);
+    pv_buffer_destroy(stage->rope_factors);
+    stage->output_norm = stage->output_norm_bias = stage->rope_factors = NULL;
 }

@@ -23,14 +23,22 @@ static inline uint64_t pv_rows_bytes(uint32_t n_tokens, uint32_t n)
     return (uint64_t)n_tokens * pv_row_stride(n) * sizeof(float);
 }
 
-/* out[t] = table[tokens[t]]; tokens: uint32 [T]; out [T][d]. */
+/* out[t] = scale * table[tokens[t]]; tokens: uint32 [T]; out [T][d]. */
 PV_MUST_USE enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *table,
-                                           struct pv_buffer *tokens, struct pv_buffer *out,
-                                           uint32_t n_tokens);
-/* out[t] = x[t] / sqrt(mean(x[t]^2) + eps) * weight; x, out [T][d]; weight [d]. */
-PV_MUST_USE enum pv_status pv_kernel_rmsnorm(struct pv_recorder *r, struct pv_buffer *x,
-                                             struct pv_buffer *weight, struct pv_buffer *out,
-                                             uint32_t n_tokens, uint32_t d, float eps);
+                                           struct pv_buffer *tokens, struct pv_buffer *out, uint32_t n_tokens,
+                                           float scale);
+/* Rows normalised by their root mean square: out = x / sqrt(mean(x^2) + eps) * weight; as a layer norm
+ * (x - mean) / sqrt(var + eps) * weight + bias. */
+struct pv_norm_args {
+    struct pv_buffer *x, *out; /* [n_rows][n_cols]; may be the same */
+    struct pv_buffer *weight;  /* [n_cols] */
+    struct pv_buffer *bias;    /* [n_cols], of a layer norm, or NULL */
+    uint32_t n_rows, n_cols;
+    float eps;
+    bool layer;
+    bool accumulate; /* out += */
+};
+PV_MUST_USE enum pv_status pv_kernel_norm(struct pv_recorder *r, const struct pv_norm_args *a);
 struct pv_linear {
     const struct pv_tensor *w; /* [n_rows][n_cols] */
     struct pv_buffer *bias;    /* [n_rows] or NULL */
@@ -52,6 +60,8 @@ struct pv_rope_args {
     struct pv_buffer *x, *step;
     uint32_t n_tokens, n_heads, head_dim, rope_dim;
     float freq_base;
+    struct pv_buffer *factors; /* [rope_dim / 2] what each frequency is divided by; NULL: 1 */
+    float amplitude;           /* of what is rotated; 0: 1 */
     enum pv_rope kind;
     bool sequences;
 };
@@ -68,11 +78,13 @@ struct pv_kv_write_args {
 PV_MUST_USE enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_write_args *a);
 uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads,
                            uint32_t head_dim);
-/* out [T][n_heads][head_dim] = softmax(q k^T / sqrt(head_dim)) v over positions 0..pos+t (causal), grouped
- * queries. */
+/* out [T][n_heads][head_dim] = softmax(scale * q k^T) v over positions 0..pos+t (causal), grouped queries. */
 struct pv_attention_args {
     struct pv_buffer *q, *cache_k, *cache_v, *out, *step;
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, n_ctx;
+    float scale;     /* 0: 1 / sqrt(head_dim) */
+    float softcap;   /* scores s are softcap * tanh(s / softcap); 0: as they are */
+    uint32_t window; /* positions a query sees, its own included; 0: all */
     bool sequences;
 };
 PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a);
@@ -113,8 +125,9 @@ PV_MUST_USE enum pv_status pv_kernel_route(struct pv_recorder *r, const struct p
 uint64_t pv_route_bytes(void);
 /* Decode feed-forward, T = 1. masks NULL: dense. gate NULL: ungated. */
 struct pv_ffn_args {
-    const struct pv_tensor *up, *gate; /* [F][d] */
-    const struct pv_tensor *down_t;    /* [F][d], W_down transposed */
+    const struct pv_tensor *up, *gate;                 /* [F][d] */
+    const struct pv_tensor *down_t;                    /* [F][d], W_down transposed */
+    struct pv_buffer *up_bias, *gate_bias, *down_bias; /* [F], [F], [d]; NULL: none */
     const struct pv_masks *masks;
     struct pv_buffer *route;   /* if masks */
     struct pv_buffer *z;       /* [d] */
@@ -161,6 +174,9 @@ PV_MUST_USE enum pv_status pv_kernel_capture(struct pv_recorder *r, struct pv_bu
                                              struct pv_buffer *norm, struct pv_buffer *contribution,
                                              struct pv_buffer *bits, uint32_t n_tokens, uint32_t d_ffn,
                                              float tau);
+/* y = cap * tanh(y / cap), [n_rows][n_cols], in place. */
+PV_MUST_USE enum pv_status pv_kernel_soft_cap(struct pv_recorder *r, struct pv_buffer *y, uint32_t n_rows,
+                                              uint32_t n_cols, float cap);
 /* y += x, n floats. */
 PV_MUST_USE enum pv_status pv_kernel_add(struct pv_recorder *r, struct pv_buffer *y, struct pv_buffer *x,
                                          uint32_t n);

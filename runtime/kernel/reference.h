@@ -16,10 +16,16 @@ struct pv_ref_matrix {
 
 double pv_ref_act(enum pv_act act, double x);
 /* out [T][d]; a token outside the table gives zeros. */
-void pv_ref_embed(const struct pv_ref_matrix *table, const uint32_t *tokens, uint32_t n_tokens, float *out);
-/* x, out [T][d]. */
-void pv_ref_rmsnorm(const float *x, const float *weight, uint32_t n_tokens, uint32_t d, float eps,
-                    float *out);
+void pv_ref_embed(const struct pv_ref_matrix *table, const uint32_t *tokens, uint32_t n_tokens, float scale,
+                  float *out);
+struct pv_ref_norm {
+    const float *weight, *bias; /* [n_cols]; bias may be NULL */
+    uint32_t n_rows, n_cols;
+    float eps;
+    bool layer, accumulate;
+};
+void pv_ref_norm(const struct pv_ref_norm *a, const float *x, float *out); /* x, out [n_rows][n_cols] */
+void pv_ref_soft_cap(float *y, size_t n, float cap);
 /* y [T][n_rows] = (or += if accumulate) x [T][n_cols] W^T + bias [n_rows] (NULL: none). */
 void pv_ref_linear(const struct pv_ref_matrix *w, const float *bias, const float *x, uint32_t n_tokens,
                    bool accumulate, float *y);
@@ -29,7 +35,8 @@ void pv_ref_linear_t(const struct pv_ref_matrix *w, const float *bias, const flo
 
 struct pv_ref_rope {
     uint32_t n_tokens, n_heads, head_dim, rope_dim, pos;
-    float freq_base;
+    float freq_base, amplitude; /* amplitude 0: 1 */
+    const float *factors;       /* [rope_dim / 2] or NULL */
     enum pv_rope kind;
     bool sequences; /* as in kernels.h */
 };
@@ -38,6 +45,8 @@ void pv_ref_rope(const struct pv_ref_rope *a, float *x); /* x [T][n_heads][head_
 /* Attention. Caches are [n_kv_heads][n_ctx][head_stride] floats. */
 struct pv_ref_attention {
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, pos;
+    float scale, softcap; /* 0: 1 / sqrt(head_dim), none */
+    uint32_t window;      /* 0: none */
     bool sequences;
 };
 /* rows [T][n_kv_heads][head_dim] into the cache at pos; pads become zero, rows past n_ctx are dropped. */
@@ -46,13 +55,19 @@ void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float 
 void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const float *cache_k,
                       const float *cache_v, double *scores, float *out);
 
-/* a[r] = act(W_up[n] . z), gated act(W_gate[n] . z) * (W_up[n] . z), with n = list[r], or r if list is NULL.
- */
-void pv_ref_ffn_up(const struct pv_ref_matrix *up, const struct pv_ref_matrix *gate, enum pv_act act,
-                   const uint32_t *list, uint32_t n, const float *z, float *a);
-/* y [d] = (or +=) sum over r < n of a[r] * down_t[list[r]]. */
-void pv_ref_ffn_down(const struct pv_ref_matrix *down_t, const uint32_t *list, uint32_t n, const float *a,
-                     bool accumulate, float *y);
+/* a[r] = act(W_up[n] . z + up_bias[n]), gated act(W_gate[n] . z + gate_bias[n]) * (W_up[n] . z + up_bias[n]), with
+ * n = list[r], or r if list is NULL. */
+struct pv_ref_ffn {
+    const struct pv_ref_matrix *up, *gate, *down_t; /* gate NULL: ungated */
+    const float *up_bias, *gate_bias, *down_bias;   /* NULL: none */
+    enum pv_act act;
+    const uint32_t *list;
+    uint32_t n;
+    bool accumulate;
+};
+void pv_ref_ffn_up(const struct pv_ref_ffn *f, const float *z, float *a);
+/* y [d] = (or +=) sum over r < n of a[r] * down_t[list[r]], + down_bias. */
+void pv_ref_ffn_down(const struct pv_ref_ffn *f, const float *a, float *y);
 /* In place in `up` [T][F]; gate may be NULL. */
 void pv_ref_act_rows(float *up, const float *gate, uint32_t n_tokens, uint32_t d_ffn, enum pv_act act);
 /* Index of the greatest of scores [n], the lowest on a tie, never NaN; its lead over the second, 0 if n = 1.

@@ -5,6 +5,8 @@
 #version 450
 #include "access.glsl"
 #include "cache.glsl"
+#include "cap.glsl"
+layout(constant_id = PV_SPEC_CAPPED) const uint CAPPED = 0;
 IN_VEC4(0, q);
 IN_CACHE(1, k);
 IN_CACHE(2, v);
@@ -18,18 +20,20 @@ void main() {
 	uint head = gl_WorkGroupID.x, token = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
 	bool seqs = (pc.flags & PV_FLAG_SEQS) != 0;
 	uint n_pos = min(step_info[0].pos + (seqs ? 0 : token) + 1, pc.n_ctx), d4 = pc.head_dim / 4;
+	uint n_first = pc.window != 0 && n_pos > pc.window ? n_pos - pc.window : 0;
 	uint q_first = (pc.q_offset + token * pc.q_stride + head * pc.head_dim) / 4;
 	uint kv_first = ((seqs ? token * pc.n_kv_heads : 0) + head / (pc.n_heads / pc.n_kv_heads)) * pc.n_ctx;
 	uint n_groups = WG / d4, group = lane / d4, own = lane % d4;
 	vec4 acc = vec4(0.0);
 	float top = -3.0e38, total = 0.0;
-	for (uint first = 0; first < n_pos; first += WG) {
+	for (uint first = n_first; first < n_pos; first += WG) {
 		uint n = min(WG, n_pos - first);
 		float score = -3.0e38;
 		if (lane < n) {
 			score = 0.0;
 			for (uint c = 0; c < d4; c++) score += dot(LOAD4(q, q_first + c), CACHE_LOAD(k, kv_first + first + lane, c));
 			score *= pc.scale;
+			if (CAPPED != 0) score = soft_cap(score, pc.softcap);
 		}
 		barrier();
 		tile[lane] = score;

@@ -6,6 +6,8 @@
 #version 450
 #include "access.glsl"
 #include "cache.glsl"
+#include "cap.glsl"
+layout(constant_id = PV_SPEC_CAPPED) const uint CAPPED = 0;
 layout(constant_id = PV_SPEC_HEAD_DIM) const uint HEAD_DIM = 64;
 const uint D4 = HEAD_DIM / 4;
 IN_VEC4(0, q);
@@ -20,12 +22,13 @@ shared vec4 sums[WG * D4];
 void main() {
 	uint head = gl_WorkGroupID.x, seq = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
 	uint n_pos = min(step_info[0].pos + 1, pc.n_ctx);
+	uint n_first = pc.window != 0 && n_pos > pc.window ? n_pos - pc.window : 0;
 	uint q_first = (pc.q_offset + seq * pc.q_stride + head * HEAD_DIM) / 4;
 	uint kv_first = (seq * pc.n_kv_heads + head / (pc.n_heads / pc.n_kv_heads)) * pc.n_ctx;
 	vec4 acc[D4];
 	[[unroll]] for (uint c = 0; c < D4; c++) acc[c] = vec4(0.0);
 	float top = -3.0e38, total = 0.0;
-	for (uint p = lane * 4; p < n_pos; p += WG * 4) {
+	for (uint p = n_first + lane * 4; p < n_pos; p += WG * 4) {
 		uvec4 p4 = p + uvec4(0, 1, 2, 3), at = kv_first + min(p4, uvec4(n_pos - 1)); // never past what was written
 		vec4 s = vec4(0.0);
 		[[unroll]] for (uint c = 0; c < D4; c++) {
@@ -33,7 +36,9 @@ void main() {
 			[[unroll]] for (uint i = 0; i < 4; i++) s[i] += dot(qv, CACHE_LOAD(k, at[i], c));
 		}
 		bvec4 seen = lessThan(p4, uvec4(n_pos));
-		s = mix(vec4(-3.0e38), s * pc.scale, seen);
+		s *= pc.scale;
+		if (CAPPED != 0) s = soft_cap(s, pc.softcap);
+		s = mix(vec4(-3.0e38), s, seen);
 		float m = max(max(top, max(s.x, s.y)), max(s.z, s.w)), keep = exp(top - m);
 		vec4 w = mix(vec4(0.0), exp(s - m), seen);
 		total = total * keep + dot(w, vec4(1.0));

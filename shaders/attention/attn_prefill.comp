@@ -6,6 +6,8 @@
 #version 450
 #include "access.glsl"
 #include "cache.glsl"
+#include "cap.glsl"
+layout(constant_id = PV_SPEC_CAPPED) const uint CAPPED = 0;
 layout(constant_id = PV_SPEC_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PV_SPEC_TOKENS) const uint TOKENS = 1;
 const uint D4 = HEAD_DIM / 4;
@@ -32,7 +34,8 @@ void main() {
 		top[t] = -3.0e38;
 		total[t] = 0.0;
 	}
-	for (uint p = 0; p < n_last; p += 4) {
+	uint n_first = pc.window != 0 && pos + t_first + 1 > pc.window ? pos + t_first + 1 - pc.window : 0; // seen by the first
+	for (uint p = n_first; p < n_last; p += 4) {
 		uvec4 at = kv_first + min(p + uvec4(0, 1, 2, 3), uvec4(n_last - 1)); // never past what was written
 		vec4 w[TOKENS];
 		[[unroll]] for (uint t = 0; t < TOKENS; t++) w[t] = vec4(0.0);
@@ -44,8 +47,12 @@ void main() {
 		}
 		[[unroll]] for (uint t = 0; t < TOKENS; t++) {
 			uint sees = pos + t_first + t + 1;
-			bvec4 seen = lessThan(p + uvec4(0, 1, 2, 3), uvec4(min(sees, n_last)));
-			vec4 s = mix(vec4(-3.0e38), w[t], seen);
+			uvec4 p4 = p + uvec4(0, 1, 2, 3);
+			bvec4 seen = lessThan(p4, uvec4(min(sees, n_last)));
+			if (pc.window != 0 && sees > pc.window)
+				seen = bvec4(uvec4(seen) & uvec4(greaterThanEqual(p4, uvec4(sees - pc.window))));
+			vec4 s = CAPPED != 0 ? soft_cap(w[t], pc.softcap) : w[t];
+			s = mix(vec4(-3.0e38), s, seen);
 			float m = max(max(top[t], max(s.x, s.y)), max(s.z, s.w)), keep = exp(top[t] - m);
 			w[t] = mix(vec4(0.0), exp(s - m), seen);
 			total[t] = total[t] * keep + dot(w[t], vec4(1.0));

@@ -4,6 +4,7 @@
 #include "access.glsl"
 IN_VEC4(0, partials);
 BUF(1, float, y);
+BUF_IN(2, float, bias);
 PUSH(pv_pc_ffn_reduce);
 
 void main() {
@@ -15,6 +16,8 @@ void main() {
 		uint c = q * 4 + i;
 		if (c >= pc.n_cols) break;
 		uint o = pc.y_offset + c;
-		y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + sum[i] : sum[i];
+		float v = sum[i];
+		if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[c];
+		y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + v : v;
 	}
 }

@@ -14,13 +14,15 @@ layout(constant_id = PV_SPEC_PARTS) const uint PARTS = 0;
 IN_UVEC4(0, w);
 IN_UVEC4(1, g);
 #ifdef W_SCALED
-IN_SCALES(6, s);
-IN_SCALES(7, gs);
+IN_SCALES(8, s);
+IN_SCALES(9, gs);
 #endif
 IN_VEC4(2, x);
 BUF(3, float, a);
 BUF_IN(4, pv_route, routes);
 BUF_IN(5, uint, list);
+BUF_IN(6, float, bias);
+BUF_IN(7, float, gate_bias);
 PUSH(pv_pc_ffn_up);
 #include "dot.glsl"
 
@@ -47,8 +49,13 @@ void main() {
 		if (GATED != 0) DOT_ROWS(g, gs, row, gate)
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			float u = lanes_add(up[r]), v;
-			if (GATED != 0) v = phi(lanes_add(gate[r])) * u;
-			else v = phi(u);
+			uint neuron = row[r] + (PARTS != 0 ? pc.part_first : 0);
+			if ((pc.flags & PV_FLAG_BIAS) != 0) u += bias[neuron];
+			if (GATED != 0) {
+				float g = lanes_add(gate[r]);
+				if ((pc.flags & PV_FLAG_GATE_BIAS) != 0) g += gate_bias[neuron];
+				v = phi(g) * u;
+			} else v = phi(u);
 			uint i = first + GROUP * ROWS + r;
 			if (LANE == 0 && i < n && here[r]) a[PARTS != 0 && MASKED == 0 ? pc.part_first + i : i] = v;
 		}

@@ -30,6 +30,6 @@ void main() {
 		vec4 v = (LOAD4(x, src + q) - mean) * f * LOAD4(weight, q);
 		if (NORM == PV_NORM_LAYER && (pc.flags & PV_FLAG_BIAS) != 0) v += LOAD4(bias, q);
 		[[unroll]] for (uint i = 0; i < 4; i++)
-			if (q * 4 + i < pc.n_cols) y[dst + q * 4 + i] = v[i];
+			if (q * 4 + i < pc.n_cols) y[dst + q * 4 + i] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[dst + q * 4 + i] + v[i] : v[i];
 	}
 }

@@ -124,14 +124,33 @@ START_TEST(the_fingerprint_follows_the_weights)
 END_TEST
 
 /* What a file adds to a llama model, and the refusal it should meet. */
-static void add_yarn(struct pv_gguf_writer *w)
+static void add_scaling(struct pv_gguf_writer *w)
 {
-    pv_gguf_add_str(w, "llama.rope.scaling.type", "yarn");
+    pv_gguf_add_str(w, "llama.rope.scaling.type", "dynamic");
 }
-static void add_linear(struct pv_gguf_writer *w)
+static void add_both_ways(struct pv_gguf_writer *w)
 {
-    pv_gguf_add_str(w, "llama.rope.scaling.type", "linear");
-    pv_gguf_add_f32(w, "llama.rope.scaling.factor", 4.0f);
+    pv_gguf_add_bool(w, "llama.attention.causal", false);
+}
+static void add_softcap(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_f32(w, "llama.attn_logit_softcapping", 50.0f);
+}
+static void add_scale(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_f32(w, "llama.residual_scale", 0.22f);
+}
+static void add_window(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_u32(w, "llama.attention.sliding_window", 4096);
+}
+static void add_unknown_key(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_u32(w, "llama.spoon", 1);
+}
+static void add_twice(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_u32(w, "llama.rope.dimension_count", 12);
 }
 static void add_experts(struct pv_gguf_writer *w)
 {
@@ -141,6 +160,15 @@ static const float numbers[256];
 static void add_bias(struct pv_gguf_writer *w)
 {
     pv_gguf_add_tensor(w, "blk.0.attn_q.bias", PV_F32, 1, (const uint64_t[]){48}, numbers);
+}
+static void add_norm_bias(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_tensor(w, "blk.0.attn_norm.bias", PV_F32, 1, (const uint64_t[]){48}, numbers);
+}
+static void add_long_alone(struct pv_gguf_writer *w)
+{
+    static const float ones[6] = {1, 1, 1, 1, 1, 1};
+    pv_gguf_add_tensor(w, "rope_factors_long.weight", PV_F32, 1, (const uint64_t[]){6}, ones);
 }
 static void add_rope_factors(struct pv_gguf_writer *w)
 {
@@ -163,6 +191,9 @@ static void add_nothing(struct pv_gguf_writer *w)
     pv_gguf_add_str(w, "llama.rope.scaling.type", "none");
     pv_gguf_add_f32(w, "llama.rope.scaling.factor", 1.0f);
     pv_gguf_add_u32(w, "llama.expert_count", 0);
+    pv_gguf_add_bool(w, "llama.attention.causal", true);
+    pv_gguf_add_f32(w, "llama.residual_scale", 1.0f);
+    pv_gguf_add_str(w, "llama.tensor_data_layout", "Meta AI original pth");
 }
 
 START_TEST(what_would_come_out_wrong_is_refused)
@@ -173,11 +204,18 @@ START_TEST(what_would_come_out_wrong_is_refused)
         const char *part;
     } cases[] = {
         {add_nothing, PV_OK, ""},
-        {add_yarn, PV_ERR_UNSUPPORTED, "scaled by \"yarn\""},
-        {add_linear, PV_ERR_UNSUPPORTED, "llama.rope.scaling.factor is 4"},
-        {add_experts, PV_ERR_UNSUPPORTED, "models with experts (8 here)"},
-        {add_bias, PV_ERR_UNSUPPORTED, "blk.0.attn_q.bias: models with biases"},
-        {add_rope_factors, PV_ERR_UNSUPPORTED, "rope_freqs.weight: scaled rotary positions"},
+        {add_bias, PV_OK, ""},
+        {add_scaling, PV_ERR_UNSUPPORTED, "scaled by \"dynamic\""},
+        {add_both_ways, PV_ERR_UNSUPPORTED, "llama.attention.causal is 0, which changes the result"},
+        {add_softcap, PV_ERR_UNSUPPORTED, "llama.attn_logit_softcapping is 50"},
+        {add_scale, PV_ERR_UNSUPPORTED, "llama.residual_scale is 0.22"},
+        {add_window, PV_ERR_UNSUPPORTED, "llama.attention.sliding_window is 4096"},
+        {add_experts, PV_ERR_UNSUPPORTED, "llama.expert_count is 8"},
+        {add_unknown_key, PV_ERR_UNSUPPORTED, "key llama.spoon is not known"},
+        {add_twice, PV_ERR_FORMAT, "llama.rope.dimension_count"},
+        {add_norm_bias, PV_ERR_UNSUPPORTED, "blk.0.attn_norm.bias is no part of architecture llama"},
+        {add_rope_factors, PV_ERR_FORMAT, "rope_freqs.weight: factor 0 is 0"},
+        {add_long_alone, PV_ERR_FORMAT, "rope_factors_short one is missing"},
         {add_stranger, PV_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight is no part of architecture llama"},
         {add_value_length, PV_ERR_UNSUPPORTED, "values of 16 elements beside keys of 12"},
         {add_key_length, PV_ERR_FORMAT, "blk.0.attn_q.weight is [1][1][48][48] (expected [56][48])"},
@@ -265,7 +303,9 @@ START_TEST(absurd_hyper_parameters_are_refused)
     check_patched("arcee.rope.freq_base", NULL, 0x7fc00000u, PV_ERR_FORMAT, "rope.freq_base is"); /* NaN */
     check_patched("arcee.attention.layer_norm_rms_epsilon", NULL, 0, PV_ERR_FORMAT, "epsilon is 0");
     check_patched("arcee.block_count", "arcee.block_kount", 0, PV_ERR_FORMAT, "arcee.block_count is missing");
-    check_patched("arcee", "spoon", 0, PV_ERR_UNSUPPORTED, "architecture \"spoon\" is not supported");
+    check_patched("arcee", "spoon", 0, PV_ERR_UNSUPPORTED,
+                  "architecture \"spoon\" is not supported; the nearest that is: ");
+    check_patched("arcee", "quen2", 0, PV_ERR_UNSUPPORTED, "the nearest that is: qwen2");
     check_patched("general.architecture", "general.architektur!", 0, PV_ERR_FORMAT, "this is no model");
 }
 END_TEST

@@ -26,8 +26,10 @@ static const struct pv_ref_matrix matrix = {2, 3, weights};
 START_TEST(embed_picks_rows)
 {
     float out[9];
-    pv_ref_embed(&matrix, (const uint32_t[]){1, 2, 0}, 3, out);
+    pv_ref_embed(&matrix, (const uint32_t[]){1, 2, 0}, 3, 1.0f, out);
     all_near(out, (const double[]){4, 5, 6, 0, 0, 0, 1, 2, 3}, 9);
+    pv_ref_embed(&matrix, (const uint32_t[]){1}, 1, 12.0f, out);
+    all_near(out, (const double[]){48, 60, 72}, 3);
 }
 END_TEST
 
@@ -35,8 +37,33 @@ START_TEST(rmsnorm_divides_by_the_root_mean_square)
 {
     float out[4];
     /* 3 and 4: mean square 12.5; with eps 12.5 the divisor is 5. 0 and 0: nothing to divide. */
-    pv_ref_rmsnorm((const float[]){3, 4, 0, 0}, (const float[]){1, 2}, 2, 2, 12.5f, out);
+    const struct pv_ref_norm a = {.weight = (const float[]){1, 2}, .n_rows = 2, .n_cols = 2, .eps = 12.5f};
+    pv_ref_norm(&a, (const float[]){3, 4, 0, 0}, out);
     all_near(out, (const double[]){0.6, 1.6, 0, 0}, 4);
+}
+END_TEST
+
+START_TEST(layer_norm_takes_the_mean_off)
+{
+    float out[] = {10, 20};
+    /* 1 and 7: mean 4, variance 9; with eps 16 the divisor is 5. */
+    const struct pv_ref_norm a = {.weight = (const float[]){5, 10},
+                                  .bias = (const float[]){1, 2},
+                                  .n_rows = 1,
+                                  .n_cols = 2,
+                                  .eps = 16.0f,
+                                  .layer = true,
+                                  .accumulate = true};
+    pv_ref_norm(&a, (const float[]){1, 7}, out);
+    all_near(out, (const double[]){10 - 3 + 1, 20 + 6 + 2}, 2);
+}
+END_TEST
+
+START_TEST(soft_cap_bounds)
+{
+    float y[] = {0, 2, -2000};
+    pv_ref_soft_cap(y, 3, 2.0f);
+    all_near(y, (const double[]){0, 2 * 0.7615941559557649, -2}, 3);
 }
 END_TEST
 
@@ -92,6 +119,23 @@ START_TEST(rope_slows_down_along_the_head)
 }
 END_TEST
 
+START_TEST(rope_divides_by_factors_and_amplifies)
+{
+    /* base 1: the pairs turn by 6 / 2 and 6 / 3, and grow by 1.5. */
+    const struct pv_ref_rope a = {.n_tokens = 1,
+                                  .n_heads = 1,
+                                  .head_dim = 4,
+                                  .rope_dim = 4,
+                                  .pos = 6,
+                                  .freq_base = 1,
+                                  .amplitude = 1.5f,
+                                  .factors = (const float[]){2, 3}};
+    float x[] = {1, 0, 1, 0};
+    pv_ref_rope(&a, x);
+    all_near(x, (const double[]){1.5 * cos(3), 1.5 * sin(3), 1.5 * cos(2), 1.5 * sin(2)}, 4);
+}
+END_TEST
+
 START_TEST(kv_write_places_rows_by_head)
 {
     const struct pv_ref_attention a = {
@@ -130,6 +174,28 @@ START_TEST(attention_scales_by_the_root_of_the_head)
 }
 END_TEST
 
+START_TEST(attention_is_capped_and_windowed)
+{
+    /* Three positions, a window of two: scores 3 * 1 / 1 and 3 * 0, capped to 2 tanh(1.5) and 0. */
+    const struct pv_ref_attention a = {.n_tokens = 1,
+                                       .n_heads = 1,
+                                       .n_kv_heads = 1,
+                                       .head_dim = 1,
+                                       .head_stride = 1,
+                                       .n_ctx = 3,
+                                       .pos = 2,
+                                       .scale = 3.0f,
+                                       .softcap = 2.0f,
+                                       .window = 2};
+    double scores[3];
+    float out[1];
+    pv_ref_attention(&a, (const float[]){1}, (const float[]){1000, 1, 0}, (const float[]){1000, 1, 0}, scores,
+                     out);
+    const double e = exp(2.0 * 0.9051482536448664);
+    all_near(out, (const double[]){e / (1 + e)}, 1);
+}
+END_TEST
+
 START_TEST(activations_have_known_values)
 {
     near(pv_ref_act(PV_ACT_RELU, -2), 0);
@@ -164,18 +230,49 @@ START_TEST(ffn_is_compact_in_list_order)
     const uint32_t list[] = {1, 0};
     const float z[] = {1, 1, 1};
     float a[2], y[] = {1, 1, 1};
-    pv_ref_ffn_up(&matrix, NULL, PV_ACT_RELU2, NULL, 2, z, a);
+    struct pv_ref_ffn f = {.up = &matrix, .down_t = &matrix, .act = PV_ACT_RELU2, .n = 2};
+    pv_ref_ffn_up(&f, z, a);
     all_near(a, (const double[]){36, 225}, 2);
-    pv_ref_ffn_up(&matrix, NULL, PV_ACT_RELU, list, 2, z, a);
+    f.act = PV_ACT_RELU;
+    f.list = list;
+    pv_ref_ffn_up(&f, z, a);
     all_near(a, (const double[]){15, 6}, 2);
-    pv_ref_ffn_up(&matrix, &gate, PV_ACT_RELU, list, 1, z, a); /* gate 2 times up 15 */
+    f.gate = &gate;
+    f.n = 1;
+    pv_ref_ffn_up(&f, z, a); /* gate 2 times up 15 */
     near((double)a[0], 30);
-    pv_ref_ffn_down(&matrix, list, 1, a, true, y); /* 1 + 30 * (4, 5, 6) */
+    f.accumulate = true;
+    pv_ref_ffn_down(&f, a, y); /* 1 + 30 * (4, 5, 6) */
     all_near(y, (const double[]){121, 151, 181}, 3);
-    pv_ref_ffn_down(&matrix, NULL, 2, (const float[]){1, -1}, false, y);
+    f.accumulate = false;
+    f.n = 2;
+    f.list = NULL;
+    pv_ref_ffn_down(&f, (const float[]){1, -1}, y);
     all_near(y, (const double[]){-3, -3, -3}, 3);
-    pv_ref_ffn_down(&matrix, list, 0, a, false, y);
+    f.n = 0;
+    pv_ref_ffn_down(&f, a, y);
     all_near(y, (const double[]){0, 0, 0}, 3);
+}
+END_TEST
+
+START_TEST(ffn_biases_follow_the_neurons)
+{
+    const uint32_t list[] = {1};
+    const float z[] = {1, 1, 1};
+    float a[1], y[3];
+    const struct pv_ref_ffn f = {.up = &matrix,
+                                 .gate = &matrix,
+                                 .down_t = &matrix,
+                                 .up_bias = (const float[]){100, 1},
+                                 .gate_bias = (const float[]){100, -13},
+                                 .down_bias = (const float[]){1, 2, 3},
+                                 .act = PV_ACT_RELU,
+                                 .list = list,
+                                 .n = 1};
+    pv_ref_ffn_up(&f, z, a); /* (15 - 13) * (15 + 1) */
+    near((double)a[0], 32);
+    pv_ref_ffn_down(&f, a, y);
+    all_near(y, (const double[]){32 * 4 + 1, 32 * 5 + 2, 32 * 6 + 3}, 3);
 }
 END_TEST
 
@@ -268,16 +365,21 @@ int main(void)
 {
     const TTest *const tests[] = {embed_picks_rows,
                                   rmsnorm_divides_by_the_root_mean_square,
+                                  layer_norm_takes_the_mean_off,
+                                  soft_cap_bounds,
                                   linear_multiplies,
                                   linear_transposed_multiplies,
                                   rope_turns_pairs,
                                   rope_slows_down_along_the_head,
+                                  rope_divides_by_factors_and_amplifies,
                                   kv_write_places_rows_by_head,
                                   attention_weighs_values,
                                   attention_scales_by_the_root_of_the_head,
+                                  attention_is_capped_and_windowed,
                                   activations_have_known_values,
                                   act_rows_gates,
                                   ffn_is_compact_in_list_order,
+                                  ffn_biases_follow_the_neurons,
                                   route_takes_the_first_greatest,
                                   the_best_two_are_joined,
                                   mask_rows_clears,

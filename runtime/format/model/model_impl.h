@@ -1,7 +1,8 @@
-/* Inside of the model description, shared by model.c and model_read.c. Nothing else includes it. */
+/* Inside of the model description, shared by its files. Nothing else includes it. */
 #ifndef PV_FORMAT_MODEL_MODEL_IMPL_H
 #define PV_FORMAT_MODEL_MODEL_IMPL_H
 
+#include "format/model/arch.h"
 #include "format/model/model.h"
 
 /* Fills m->hp from the file's keys, every number within limits that make products of two of them safe in 64

@@ -15,6 +15,16 @@ struct pv_model;
 
 enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU };
 enum pv_rope { PV_ROPE_ADJACENT, PV_ROPE_NEOX };
+enum pv_qk_norm { PV_QK_NORM_NONE, PV_QK_NORM_HEAD, PV_QK_NORM_ROW }; /* of each head of q and k, or whole */
+
+/* Rotary positions beyond the context a model was first trained with. */
+struct pv_rope_scaling {
+    float factor;          /* frequencies are divided by it; 1: none */
+    float yarn;            /* 1: only the low frequencies are (YaRN), 0: all */
+    float fast, slow;      /* YaRN: turns within the original context, above and below which all or none is */
+    float amplitude;       /* of what is rotated, without YaRN's part; 1: as it is */
+    uint32_t original_ctx; /* tokens */
+};
 
 struct pv_model_params {
     struct pv_log log;
@@ -44,6 +54,18 @@ struct pv_hparams {
     enum pv_act act;
     bool gated;       /* a = phi(W_gate z) * (W_up z) instead of phi(W_up z) */
     bool tied_output; /* the output matrix is token_embd */
+    bool layer_norm;  /* norms are layer norms, not root-mean-square norms */
+    bool norms_after; /* no norm before attention and feed-forward */
+    bool post_norms;  /* a norm after each of them, before the residual */
+    enum pv_qk_norm qk_norm;
+    float embed_scale, residual_scale, logit_scale; /* 1: none */
+    float attn_scale;                               /* of q k */
+    float attn_softcap, logit_softcap;              /* 0: none */
+    uint32_t window;               /* positions that windowed layers see; 0: no layer has one */
+    uint32_t window_period;        /* the last layer of so many sees everything; 0: none does */
+    uint32_t rope_period;          /* the last layer of so many has no rotary positions; 0: all have them */
+    float windowed_rope_freq_base; /* of windowed layers, unscaled; 0: as the others */
+    struct pv_rope_scaling rope_scaling;
 };
 
 PV_MUST_USE enum pv_status pv_model_open(const char *path, const struct pv_model_params *params,

@@ -66,6 +66,7 @@ static void choose(const struct pv_device *device, const struct pv_attention_arg
             workgroup *= 2;
     }
     call->spec[PV_SPEC_WG] = workgroup;
+    call->spec[PV_SPEC_CAPPED] = a->softcap > 0.0f;
 }
 
 enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a)
@@ -81,8 +82,11 @@ enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attent
                                     .n_ctx = a->n_ctx,
                                     .q_stride = stride,
                                     .y_stride = stride,
-                                    .scale = (float)(1.0 / sqrt((double)a->head_dim)),
-                                    .flags = a->sequences ? PV_FLAG_SEQS : 0};
+                                    .scale =
+                                        a->scale > 0.0f ? a->scale : (float)(1.0 / sqrt((double)a->head_dim)),
+                                    .flags = a->sequences ? PV_FLAG_SEQS : 0,
+                                    .window = a->window,
+                                    .softcap = a->softcap};
     struct pv_call call = {.type = plan->kv_f16 ? "f16" : "f32",
                            .buffers = {a->q, a->cache_k, a->cache_v, a->out, a->step},
                            .push = &push,

@@ -7,12 +7,15 @@
 static void attend(const struct pv_ref_attention *a, const float *q, const float *k, const float *v, size_t n,
                    double *scores, float *out)
 {
+    const double scale = a->scale > 0.0f ? (double)a->scale : 1.0 / sqrt((double)a->head_dim);
     double top = -INFINITY, total = 0.0;
     for (size_t p = 0; p < n; p++) {
         double dot = 0.0;
         for (size_t i = 0; i < a->head_dim; i++)
             dot += (double)q[i] * (double)k[p * a->head_stride + i];
-        scores[p] = dot / sqrt((double)a->head_dim);
+        scores[p] = dot * scale;
+        if (a->softcap > 0.0f)
+            scores[p] = (double)a->softcap * tanh(scores[p] / (double)a->softcap);
         top = scores[p] > top ? scores[p] : top;
     }
     for (size_t p = 0; p < n; p++) {
@@ -38,6 +41,8 @@ void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const fl
             const size_t first = (first_head + h / per_kv) * a->n_ctx * a->head_stride;
             const size_t last = a->sequences ? a->pos : a->pos + t;
             const size_t sees = last + 1 < a->n_ctx ? last + 1 : a->n_ctx;
-            attend(a, q + at, cache_k + first, cache_v + first, sees, scores, out + at);
+            const size_t skips = a->window > 0 && sees > a->window ? sees - a->window : 0;
+            const size_t from = first + skips * a->head_stride;
+            attend(a, q + at, cache_k + from, cache_v + from, sees - skips, scores, out + at);
         }
 }

@@ -1,4 +1,4 @@
-/* Reference of rope: pair i turns by pos * base^(-2i / rope_dim). */
+/* Reference of rope: pair i turns by pos * base^(-2i / rope_dim) / factors[i]. */
 #include "kernel/reference.h"
 
 #include <math.h>
@@ -6,6 +6,7 @@
 void pv_ref_rope(const struct pv_ref_rope *a, float *x)
 {
     const size_t half = a->rope_dim / 2;
+    const double amplitude = a->amplitude > 0.0f ? (double)a->amplitude : 1.0;
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++)
             for (size_t i = 0; i < half; i++) {
@@ -13,10 +14,11 @@ void pv_ref_rope(const struct pv_ref_rope *a, float *x)
                 float *p0 = a->kind == PV_ROPE_NEOX ? head + i : head + 2 * i;
                 float *p1 = a->kind == PV_ROPE_NEOX ? p0 + half : p0 + 1;
                 const double exponent = -2.0 * (double)i / a->rope_dim;
-                const double angle =
-                    (double)(a->sequences ? a->pos : a->pos + t) * pow((double)a->freq_base, exponent);
+                const double angle = (double)(a->sequences ? a->pos : a->pos + t) *
+                                     pow((double)a->freq_base, exponent) /
+                                     (a->factors ? (double)a->factors[i] : 1.0);
                 const double x0 = (double)*p0, x1 = (double)*p1;
-                *p0 = (float)(x0 * cos(angle) - x1 * sin(angle));
-                *p1 = (float)(x0 * sin(angle) + x1 * cos(angle));
+                *p0 = (float)(amplitude * (x0 * cos(angle) - x1 * sin(angle)));
+                *p1 = (float)(amplitude * (x0 * sin(angle) + x1 * cos(angle)));
             }
 }

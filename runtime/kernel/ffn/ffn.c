@@ -13,6 +13,12 @@ uint64_t pv_ffn_partial_bytes(const struct pv_plan *plan, uint32_t d_model)
     return width * plan->ffn_down_splits * sizeof(float);
 }
 
+static struct pv_need bias_need(const struct pv_buffer *bias, const struct pv_buffer *other, uint32_t n,
+                                const char *what)
+{
+    return (struct pv_need){bias ? bias : other, bias ? (uint64_t)n * sizeof(float) : 0, what};
+}
+
 /* `w` is the matrix that the kernel reads, `down` which of the two it is. */
 static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, const struct pv_tensor *w,
                             bool down)
@@ -24,7 +30,10 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, 
                                     {m ? a->route : a->a, m ? sizeof(struct pv_route) : 0, "route"},
                                     {m ? m->neurons : a->a, m ? 16 : 0, "neurons"},
                                     {down ? a->y : a->z, d_bytes, down ? "y" : "z"},
-                                    {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"}};
+                                    {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"},
+                                    bias_need(down ? NULL : a->up_bias, a->a, w->n_rows, "up_bias"),
+                                    bias_need(down ? NULL : a->gate_bias, a->a, w->n_rows, "gate_bias"),
+                                    bias_need(down ? a->down_bias : NULL, a->a, w->n_cols, "down_bias")};
     return pv_call_check(r, down ? "ffn_down" : "ffn_up", needs, sizeof needs / sizeof *needs);
 }
 
@@ -41,7 +50,9 @@ static enum pv_status record_up(struct pv_recorder *r, const struct pv_ffn_args 
                                       .w_stride = up->row_words,
                                       .s_stride = pv_layout_scale_stride(up->type, up->scale_words),
                                       .part_first = part->first_row,
-                                      .part_rows = part->n_rows};
+                                      .part_rows = part->n_rows,
+                                      .flags = (a->up_bias ? PV_FLAG_BIAS : 0u) |
+                                               (a->gate_bias ? PV_FLAG_GATE_BIAS : 0u)};
     const struct pv_call call = {.kernel = "ffn_up",
                                  .type = pv_type_name(up->type),
                                  .subgroup = split.subgroup,
@@ -53,7 +64,9 @@ static enum pv_status record_up(struct pv_recorder *r, const struct pv_ffn_args 
                                           [PV_SPEC_MASKED] = a->masks != NULL,
                                           [PV_SPEC_PARTS] = up->n_parts > 1},
                                  .buffers = {part->data, gate->data, a->z, a->a, a->masks ? a->route : a->z,
-                                             a->masks ? a->masks->neurons : a->z, part->scales, gate->scales},
+                                             a->masks ? a->masks->neurons : a->z,
+                                             a->up_bias ? a->up_bias : a->z,
+                                             a->gate_bias ? a->gate_bias : a->z, part->scales, gate->scales},
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {groups < max_groups ? groups : max_groups, 1, 1},
@@ -114,11 +127,12 @@ enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_arg
     const struct pv_pc_ffn_reduce push = {.n_cols = w->n_cols,
                                           .n_splits = plan->ffn_down_splits,
                                           .p_stride = p_stride,
-                                          .flags = a->accumulate ? PV_FLAG_ACCUMULATE : 0};
+                                          .flags = (a->accumulate ? PV_FLAG_ACCUMULATE : 0u) |
+                                                   (a->down_bias ? PV_FLAG_BIAS : 0u)};
     const uint32_t workgroup = plan->elementwise_workgroup;
     const struct pv_call call = {.kernel = "ffn_reduce",
                                  .spec = {[PV_SPEC_WG] = workgroup},
-                                 .buffers = {a->partial, a->y},
+                                 .buffers = {a->partial, a->y, a->down_bias ? a->down_bias : a->partial},
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {pv_ceil_div(pv_ceil_div(w->n_cols, 4), workgroup), 1, 1}};

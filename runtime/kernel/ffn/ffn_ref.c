@@ -9,23 +9,28 @@ static double dot_row(const struct pv_ref_matrix *w, size_t row, const float *x)
     return sum;
 }
 
-void pv_ref_ffn_up(const struct pv_ref_matrix *up, const struct pv_ref_matrix *gate, enum pv_act act,
-                   const uint32_t *list, uint32_t n, const float *z, float *a)
+static double bias_of(const float *bias, size_t i)
 {
-    for (size_t r = 0; r < n; r++) {
-        const size_t neuron = list ? list[r] : r;
-        const double u = dot_row(up, neuron, z);
-        a[r] = (float)(gate ? pv_ref_act(act, dot_row(gate, neuron, z)) * u : pv_ref_act(act, u));
+    return bias ? (double)bias[i] : 0.0;
+}
+
+void pv_ref_ffn_up(const struct pv_ref_ffn *f, const float *z, float *a)
+{
+    for (size_t r = 0; r < f->n; r++) {
+        const size_t neuron = f->list ? f->list[r] : r;
+        const double u = dot_row(f->up, neuron, z) + bias_of(f->up_bias, neuron);
+        const double g = f->gate ? dot_row(f->gate, neuron, z) + bias_of(f->gate_bias, neuron) : 0.0;
+        a[r] = (float)(f->gate ? pv_ref_act(f->act, g) * u : pv_ref_act(f->act, u));
     }
 }
 
-void pv_ref_ffn_down(const struct pv_ref_matrix *down_t, const uint32_t *list, uint32_t n, const float *a,
-                     bool accumulate, float *y)
+void pv_ref_ffn_down(const struct pv_ref_ffn *f, const float *a, float *y)
 {
-    for (size_t i = 0; i < down_t->n_cols; i++) {
-        double sum = 0.0;
-        for (size_t r = 0; r < n; r++)
-            sum += (double)a[r] * (double)down_t->w[(list ? list[r] : r) * down_t->n_cols + i];
-        y[i] = (float)(accumulate ? (double)y[i] + sum : sum);
+    const size_t d = f->down_t->n_cols;
+    for (size_t i = 0; i < d; i++) {
+        double sum = bias_of(f->down_bias, i);
+        for (size_t r = 0; r < f->n; r++)
+            sum += (double)a[r] * (double)f->down_t->w[(f->list ? f->list[r] : r) * d + i];
+        y[i] = (float)(f->accumulate ? (double)y[i] + sum : sum);
     }
 }

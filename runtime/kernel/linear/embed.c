@@ -5,7 +5,7 @@
 #include "kernel/call.h"
 
 enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *table, struct pv_buffer *tokens,
-                               struct pv_buffer *out, uint32_t n_tokens)
+                               struct pv_buffer *out, uint32_t n_tokens, float scale)
 {
     const struct pv_need needs[] = {{tokens, (uint64_t)n_tokens * 4, "tokens"},
                                     {out, pv_rows_bytes(n_tokens, table->n_cols), "out"}};
@@ -18,7 +18,7 @@ enum pv_status pv_kernel_embed(struct pv_recorder *r, const struct pv_tensor *ta
                                .w_stride = table->row_words,
                                .s_stride = pv_layout_scale_stride(table->type, table->scale_words),
                                .y_stride = pv_row_stride(table->n_cols),
-                               .scale = 1.0f};
+                               .scale = scale};
     struct pv_call call = {.kernel = "embed",
                            .type = pv_type_name(table->type),
                            .spec = {[PV_SPEC_WG] = workgroup},
