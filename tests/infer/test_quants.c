@@ -98,7 +98,10 @@ int main(void)
     if (!rig_start_plan("ffn_down_type=f32"))
         return pv_test_skip("no usable Vulkan device");
     golden = json_load_file(path, 0, &error);
-    ck_assert_msg(golden != NULL, "%s: %s", path, error.text);
+    if (!golden) { /* no assertion outside a test */
+        fprintf(stderr, "%s: %s\n", path, error.text);
+        return 1;
+    }
     Suite *suite = suite_create("infer/quants");
     TCase *tcase = tcase_create("quants");
     tcase_add_test(tcase, mixtures_agree_with_another_program);
