@@ -1,4 +1,5 @@
-/* The token loop. A token's bytes may end within a UTF-8 sequence; its head waits for the next token. */
+/* The token loop. A token's bytes may end within a UTF-8 sequence, or be the beginning of a text to stop at; such an
+ * end waits for the next token. */
 #include "generate.h"
 
 #include <math.h>
@@ -10,14 +11,48 @@ struct stream {
     size_t n_shown; /* bytes of the text already on stdout */
 };
 
-static void show(struct stream *stream, const struct text *text, bool all)
+/* Length of the longest end of `text` that begins a text to stop at. */
+static size_t stop_begun(const struct option_texts *stop, const struct text *text)
+{
+    size_t longest = 0;
+    for (uint32_t i = 0; stop && i < stop->n; i++) {
+        const size_t length = strlen(stop->texts[i]);
+        for (size_t n = length < text->n ? length : text->n; n > longest; n--)
+            if (!memcmp(text->bytes + text->n - n, stop->texts[i], n)) {
+                longest = n;
+                break;
+            }
+    }
+    return longest;
+}
+
+/* Cuts `text` before the first text to stop at that ends behind `from`; false if there is none. */
+static bool cut_at_stop(const struct option_texts *stop, size_t from, struct text *text)
+{
+    size_t cut = SIZE_MAX;
+    for (uint32_t i = 0; stop && i < stop->n; i++) {
+        const size_t length = strlen(stop->texts[i]);
+        const size_t begin = from > length ? from - length : 0;
+        for (size_t at = begin; length && at + length <= text->n && at < cut; at++)
+            if (!memcmp(text->bytes + at, stop->texts[i], length))
+                cut = at;
+    }
+    if (cut == SIZE_MAX)
+        return false;
+    text->n = cut;
+    text->bytes[cut] = 0;
+    return true;
+}
+
+static void show(struct stream *stream, const struct text *text, const struct option_texts *stop, bool all)
 {
     if (!stream->on || !text->n)
         return;
-    const size_t end = all ? text->n : text_whole_utf8(text->bytes, text->n);
+    const size_t ready = all ? text->n : text->n - stop_begun(stop, text);
+    const size_t end = text_whole_utf8(text->bytes, ready);
     if (end <= stream->n_shown)
         return;
-    fwrite(text->bytes + stream->n_shown, 1, end - stream->n_shown, stdout);
+    text_print(stdout, text->bytes + stream->n_shown, end - stream->n_shown);
     fflush(stdout);
     stream->n_shown = end;
 }
@@ -81,13 +116,18 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
         status = pick(session, sampler, greedy, &token);
         if (status)
             break;
-        if (token == pv_token_eos(model) && !params->ignore_eos) {
+        if (!params->ignore_end && pv_token_is_end(model, token)) {
             out->stopped = "end of text";
             break;
         }
+        const size_t before = out->text.n;
         status = keep(model, token, out);
         pv_sampler_accept(sampler, token);
-        show(&stream, &out->text, false);
+        if (!status && cut_at_stop(params->stop, before, &out->text)) {
+            out->stopped = "stop text";
+            break;
+        }
+        show(&stream, &out->text, params->stop, false);
         if (status || out->n_tokens == params->n_predict)
             break;
         if (pv_session_n_past(session) >= pv_engine_n_ctx(engine)) {
@@ -98,7 +138,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
         if (status == PV_ERR_INTERRUPTED)
             out->stopped = "interrupted";
     }
-    show(&stream, &out->text, true);
+    show(&stream, &out->text, params->stop, true);
     out->density = out->n_decoded ? out->density / out->n_decoded : NAN;
     return status;
 }

@@ -9,8 +9,9 @@ struct generate_params {
     const uint32_t *prompt; /* [n_prompt], n_prompt >= 1 */
     uint32_t n_prompt, n_predict;
     struct pv_sampler_params sampler;
-    bool ignore_eos;
-    bool stream; /* write the text to stdout as it comes */
+    bool ignore_end;                 /* go on after a token that ends a text or a turn */
+    const struct option_texts *stop; /* texts that end the run and are left out; NULL: none */
+    bool stream;                     /* write the text to stdout as it comes */
     /* Told of every decoded token; a failure ends the run. NULL: nobody asks. */
     enum pv_status (*token)(void *user, uint32_t token, const struct pv_token_stats *stats, double ms);
     void *token_user;
@@ -24,8 +25,9 @@ struct generate_result {
     uint32_t n_tokens;  /* generated */
     uint32_t n_decoded; /* of them, how many were fed back */
     double prefill_s, decode_s;
-    double density;      /* mean over the decoded tokens; NAN without any */
-    const char *stopped; /* why it ended: "length", "end of text", "context full", "interrupted" */
+    double density; /* mean over the decoded tokens; NAN without any */
+    const char
+        *stopped; /* why it ended: "length", "end of text", "stop text", "context full", "interrupted" */
 };
 
 /* On PV_ERR_INTERRUPTED the result holds what there was; free it in any case. */

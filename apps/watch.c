@@ -155,7 +155,7 @@ enum pv_status watch_generate(struct app *app, const struct watch_params *asked,
         params->stream = false;
         status = run_with_view(app, &w, kind);
         if (!app->common->json && out->text.n)
-            fwrite(out->text.bytes, 1, out->text.n, stdout);
+            text_print(stdout, out->text.bytes, out->text.n);
     }
     finished = pv_trace_finish(w.writer);
     free(w.times);

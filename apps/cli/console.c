@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/output.h"
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number)
@@ -69,8 +71,7 @@ static void print_line(struct console *console, const char *prefix, const char *
 {
     console_end_bar(console);
     fprintf(stderr, "parvin: %s", prefix);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        fputc((*at < 0x20 && *at != '\n' && *at != '\t') || *at == 0x7f ? '?' : *at, stderr);
+    text_print(stderr, text, strlen(text));
     fputc('\n', stderr);
 }
 

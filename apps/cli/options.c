@@ -125,6 +125,10 @@ static bool parse_number(const struct option *option, const char *text, void *fi
         *(uint32_t *)field = UINT32_MAX;
         return true;
     }
+    if (option->type == OPTION_UNTIL && !strcmp(text, "-1")) {
+        *(uint32_t *)field = UINT32_MAX;
+        return true;
+    }
     if (text[0] < '0' || text[0] > '9')
         return false; /* strtoull would take spaces and signs */
     const unsigned long long value = strtoull(text, &end, 10);
@@ -140,7 +144,7 @@ static bool parse_number(const struct option *option, const char *text, void *fi
 static bool is_number(const struct option *option)
 {
     return option->type == OPTION_U32 || option->type == OPTION_U64 || option->type == OPTION_REAL ||
-           option->type == OPTION_SHARE || option->type == OPTION_AUTO;
+           option->type == OPTION_SHARE || option->type == OPTION_AUTO || option->type == OPTION_UNTIL;
 }
 
 static void set_defaults(const struct parser *p)
@@ -219,6 +223,7 @@ static bool fail_value(const struct parser *p, const struct option *option, cons
             option->type == OPTION_REAL    ? "a number"
             : option->type == OPTION_SHARE ? "a share, 0.2 or 20%,"
             : option->type == OPTION_AUTO  ? "auto or a whole number"
+            : option->type == OPTION_UNTIL ? "-1 or a whole number"
                                            : "a whole number",
             option->min, option->max, text);
     if (option->standard)
@@ -243,10 +248,19 @@ static bool fail_moved(const struct parser *p, const struct option *option)
 
 static bool set_value(const struct parser *p, const struct option *option, const char *text, void *field)
 {
-    if (option->type == OPTION_TEXT)
+    if (option->type == OPTION_TEXT) {
         *(const char **)field = text;
-    else if (!parse_number(option, text, field))
+    } else if (option->type == OPTION_TEXTS) {
+        struct option_texts *texts = field;
+        if (texts->n == OPTION_MOST_TEXTS) {
+            fprintf(stderr, "%s %s: --%s is given more than %d times.\n", p->program->name, p->command->name,
+                    option->name, OPTION_MOST_TEXTS);
+            return false;
+        }
+        texts->texts[texts->n++] = text;
+    } else if (!parse_number(option, text, field)) {
         return fail_value(p, option, text);
+    }
     return true;
 }
 

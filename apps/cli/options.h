@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* SHARE: a number, or one of a hundred with % behind it. AUTO: U32, or "auto", which is UINT32_MAX. MOVED: a name
+/* SHARE: a number, or one of a hundred with % behind it. AUTO: U32, or "auto", which is UINT32_MAX. UNTIL:
+ * U32, or -1, which is UINT32_MAX. TEXTS: given any number of times, into a struct option_texts. MOVED: a name
  * that is no longer taken; its help says what to type instead. */
 enum option_type {
     OPTION_FLAG,
@@ -20,6 +21,8 @@ enum option_type {
     OPTION_REAL,
     OPTION_SHARE,
     OPTION_AUTO,
+    OPTION_UNTIL,
+    OPTION_TEXTS,
     OPTION_MOVED,
 };
 
@@ -32,6 +35,12 @@ struct option {
     const char *standard; /* default as help shows it; a number is parsed, words leave the value 0 or NULL */
     double min, max;      /* numbers only */
     const char *help;
+};
+
+enum { OPTION_MOST_TEXTS = 32 };
+struct option_texts {
+    const char *texts[OPTION_MOST_TEXTS];
+    uint32_t n;
 };
 
 struct option_group {

@@ -27,6 +27,14 @@ const char *setup_cache_dir(char *buffer, size_t size)
     }
 }
 
+bool setup_clusters_path(const char *model, char *out, size_t size)
+{
+    const size_t length = strlen(model);
+    const bool named = length > 5 && !strcmp(model + length - 5, ".gguf");
+    const int n = snprintf(out, size, "%.*s.clusters.gguf", (int)(named ? length - 5 : length), model);
+    return length > 0 && n > 0 && (size_t)n < size;
+}
+
 enum pv_status setup_context(struct app *app, struct setup *setup)
 {
     char cache[4096];
@@ -60,6 +68,12 @@ static enum pv_status find_list(struct app *app, const char *list, struct setup 
             pv_context_find_device(setup->context, name, &setup->devices[setup->n_devices]);
         if (status)
             return status;
+        for (uint32_t i = 0; i < setup->n_devices; i++)
+            if (setup->devices[i] == setup->devices[setup->n_devices]) {
+                console_error(&app->console, "--devices names device %u twice ('%s'): give each device once",
+                              setup->devices[i], list);
+                return PV_ERR_ARG;
+            }
         setup->n_devices++;
         at += length + (at[length] == ',');
     }

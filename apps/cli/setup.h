@@ -36,6 +36,9 @@ PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
 /* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
 enum pv_status setup_close(struct app *app, struct setup *setup);
 
+/* MODEL.gguf -> MODEL.clusters.gguf, beside it. False if that is too long. */
+bool setup_clusters_path(const char *model, char *out, size_t size);
+
 /* The folder for caches ($XDG_CACHE_HOME/parvin or ~/.cache/parvin), made if missing; NULL if there is none.
  */
 const char *setup_cache_dir(char *buffer, size_t size);

@@ -86,15 +86,14 @@ struct fit {
 static enum pv_status choose_paths(struct app *app, struct fit *fit)
 {
     const struct fit_options *o = options_of(app);
-    const char *model = o->common.argument, *dot = strrchr(model, '.');
-    int n;
+    bool good;
     if (o->out) {
-        n = snprintf(fit->out_path, sizeof fit->out_path, "%s", o->out);
+        const int n = snprintf(fit->out_path, sizeof fit->out_path, "%s", o->out);
+        good = n > 0 && (size_t)n < sizeof fit->out_path;
     } else {
-        const int stem = dot && !strcmp(dot, ".gguf") ? (int)(dot - model) : (int)strlen(model);
-        n = snprintf(fit->out_path, sizeof fit->out_path, "%.*s.clusters.gguf", stem, model);
+        good = setup_clusters_path(o->common.argument, fit->out_path, sizeof fit->out_path);
     }
-    if (n <= 0 || (size_t)n >= sizeof fit->out_path) {
+    if (!good) {
         console_error(&app->console, "the name of the cluster file is empty or too long");
         return PV_ERR_ARG;
     }

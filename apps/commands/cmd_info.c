@@ -32,8 +32,7 @@ static const struct info_options *options_of(const struct app *app)
 static void print_line(void *user, const char *text)
 {
     (void)user;
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        putchar((*at < 0x20 && *at != '\t') || *at == 0x7f ? '?' : *at);
+    text_print(stdout, text, strlen(text));
     putchar('\n');
 }
 

@@ -19,16 +19,17 @@ struct run_options {
     uint32_t n_predict, top_k, repeat_last;
     double temp, top_p, min_p, repeat_penalty;
     uint64_t seed;
-    bool prefill_dense, ignore_eos, oracle;
+    bool prefill_dense, ignore_eos, oracle, dense;
+    struct option_texts stop;
 };
 
 #define AT(field) offsetof(struct run_options, field)
 static const struct option run_rows[] = {
     {'p', "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "what to continue ('-': standard input)"},
     {'f', "file", OPTION_TEXT, AT(prompt_file), "FILE", NULL, 0, 0,
-     "read the prompt from a file ('-': standard input)"},
-    {'n', "n-predict", OPTION_U32, AT(n_predict), "N", "128", 0, OPTION_U32_MAX,
-     "tokens to generate at most"},
+     "read the prompt from a file ('-': standard input), without a byte order mark and its last line end"},
+    {'n', "n-predict", OPTION_UNTIL, AT(n_predict), "N", "128", 0, OPTION_U32_MAX,
+     "tokens to generate at most; -1: until the text ends or the context is full"},
     {0, "temp", OPTION_REAL, AT(temp), "T", "0.8", 0, 100, "temperature; 0: always the likeliest token"},
     {0, "top-k", OPTION_U32, AT(top_k), "K", "40", 0, OPTION_U32_MAX,
      "choose among the K likeliest tokens; 0: off"},
@@ -42,7 +43,12 @@ static const struct option run_rows[] = {
      "how many tokens count as recent"},
     {0, "seed", OPTION_U64, AT(seed), "N", "0", 0, OPTION_U64_MAX,
      "seed of the sampler; 0: a new one each time"},
-    {0, "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0, "go on after an end-of-text token"},
+    {0, "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0,
+     "go on after a token that ends the text or the turn"},
+    {0, "stop", OPTION_TEXTS, AT(stop), "TEXT", NULL, 0, 0,
+     "stop before this text, which is not printed; may be given several times"},
+    {0, "dense", OPTION_FLAG, AT(dense), NULL, NULL, 0, 0,
+     "compute every neuron, even if MODEL.clusters.gguf is beside the model"},
     {0, "on-lost", OPTION_TEXT, AT(model.on_lost), "WHAT", "stop", 0, 0,
      "when one of --devices is lost or out of memory: stop, or continue on the others"},
     {0, "prefill-dense", OPTION_FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
@@ -81,6 +87,8 @@ static const struct run_options *options_of(const struct app *app)
 
 struct run {
     struct setup setup;
+    struct model_options model; /* the options', and the clusters beside the model */
+    char clusters_path[4096];
     struct pv_session *session;
     struct oracle *oracle; /* with --oracle */
     struct text prompt;
@@ -90,18 +98,38 @@ struct run {
     struct generate_result result;
 };
 
+/* What an editor adds to a file is not part of the prompt: a byte order mark, and the end of the last line. */
+static void trim_prompt(struct text *prompt)
+{
+    if (prompt->n >= 3 && !memcmp(prompt->bytes, "\xef\xbb\xbf", 3)) {
+        prompt->n -= 3;
+        memmove(prompt->bytes, prompt->bytes + 3, prompt->n + 1);
+    }
+    if (prompt->n && prompt->bytes[prompt->n - 1] == '\n')
+        prompt->bytes[--prompt->n] = 0;
+    if (prompt->n && prompt->bytes[prompt->n - 1] == '\r')
+        prompt->bytes[--prompt->n] = 0;
+}
+
 static enum pv_status read_prompt(struct app *app, struct text *prompt)
 {
     const struct run_options *o = options_of(app);
-    if (!o->prompt == !o->prompt_file) {
-        console_error(&app->console,
-                      o->prompt ? "give --prompt or --file, not both"
-                                : "there is no prompt: give -p TEXT or -f FILE ('-p -' reads stdin)");
+    if (o->prompt && o->prompt_file) {
+        console_error(&app->console, "give --prompt or --file, not both");
         return PV_ERR_ARG;
     }
     if (o->prompt && strcmp(o->prompt, "-") != 0)
         return text_append(prompt, o->prompt, strlen(o->prompt)) ? PV_OK : PV_ERR_NOMEM;
-    return text_read(&app->console, o->prompt ? "-" : o->prompt_file, prompt);
+    const bool piped = !o->prompt && !o->prompt_file;
+    enum pv_status status = PV_OK;
+    if (!piped || !isatty(STDIN_FILENO))
+        status = text_read(&app->console, o->prompt_file ? o->prompt_file : "-", prompt);
+    if (!status && piped && !prompt->n) {
+        console_error(&app->console, "there is no prompt: give -p TEXT or -f FILE, or pipe one in");
+        return PV_ERR_ARG;
+    }
+    trim_prompt(prompt);
+    return status;
 }
 
 static enum pv_status encode_prompt(struct app *app, struct run *run)
@@ -160,17 +188,18 @@ static void set_params(const struct run_options *o, struct run *run)
                     .repeat_penalty = (float)o->repeat_penalty,
                     .repeat_last = o->repeat_last,
                     .seed = choose_seed(o->seed)},
-        .ignore_eos = o->ignore_eos,
+        .ignore_end = o->ignore_eos,
+        .stop = &o->stop,
         .stream = !o->common.json,
     };
 }
 
-static enum pv_status check_oracle(struct app *app)
+static enum pv_status check_oracle(struct app *app, const struct run *run)
 {
     const struct run_options *o = options_of(app);
     if (!o->oracle)
         return PV_OK;
-    if (!o->model.clusters_path)
+    if (!run->model.clusters_path)
         console_error(&app->console, "--oracle says what the masks miss: give the cluster file with -c");
     else if (!o->trace && !o->view.view)
         console_error(&app->console, "--oracle goes with --trace FILE or --view, which show what it finds");
@@ -193,12 +222,34 @@ static enum pv_status check_on_lost(struct app *app)
     return PV_ERR_ARG;
 }
 
+/* Without -c, the cluster file that `fit` has left beside the model. */
+static enum pv_status find_clusters(struct app *app, struct run *run)
+{
+    const struct run_options *o = options_of(app);
+    run->model = o->model;
+    run->setup.model_options = &run->model;
+    if (o->dense && o->model.clusters_path) {
+        console_error(&app->console, "give -c FILE or --dense, not both");
+        return PV_ERR_ARG;
+    }
+    if (o->dense || o->model.clusters_path ||
+        !setup_clusters_path(o->common.argument, run->clusters_path, sizeof run->clusters_path) ||
+        access(run->clusters_path, F_OK) != 0)
+        return PV_OK;
+    run->model.clusters_path = run->clusters_path;
+    console_note(&app->console, "using the clusters of %s; --dense computes every neuron",
+                 run->clusters_path);
+    return PV_OK;
+}
+
 static enum pv_status start(struct app *app, struct run *run)
 {
     const struct run_options *o = options_of(app);
     enum pv_status status = check_on_lost(app);
     if (!status)
-        status = check_oracle(app);
+        status = find_clusters(app, run);
+    if (!status)
+        status = check_oracle(app, run);
     if (!status)
         status = read_prompt(app, &run->prompt);
     if (!status)
@@ -275,8 +326,8 @@ static int cmd_run(struct app *app)
     if (!status) {
         console_watch_interrupt();
         if (run.params.stream && isatty(STDOUT_FILENO))
-            fwrite(run.prompt.bytes, 1, run.prompt.n,
-                   stdout); /* a reader wants the whole text, a pipe the new one */
+            text_print(stdout, run.prompt.bytes,
+                       run.prompt.n); /* a reader wants the whole text, a pipe the new one */
         const struct run_options *o = options_of(app);
         const struct watch_params watch = {.setup = &run.setup,
                                            .session = run.session,

@@ -1,6 +1,7 @@
 /* A thin layer over utf8proc: lengths instead of error codes, and a short way for ASCII. */
 #include "base/utf8.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 size_t pv_utf8_char(const char *s, size_t n_bytes, uint32_t *code)
@@ -31,6 +32,19 @@ size_t pv_utf8_valid(const char *s, size_t n_bytes)
     while ((length = pv_utf8_char(s + n, n_bytes - n, NULL)) != 0)
         n += length;
     return n;
+}
+
+void pv_utf8_clean(char *s)
+{
+    for (size_t n = strlen(s), i = 0; i < n;) {
+        uint32_t code = 0;
+        const size_t length = pv_utf8_char(s + i, n - i, &code);
+
+        if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
+            for (size_t j = 0; j < (length == 0 ? 1 : length); j++)
+                s[i + j] = '?';
+        i += length == 0 ? 1 : length;
+    }
 }
 
 bool pv_utf8_is_space(uint32_t code)

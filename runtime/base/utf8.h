@@ -11,6 +11,9 @@
 size_t pv_utf8_char(const char *s, size_t n_bytes, uint32_t *code);
 /* Bytes of the longest well-formed UTF-8 that `s` starts with. */
 size_t pv_utf8_valid(const char *s, size_t n_bytes);
+/* Makes text from outside fit for terminals and logs, in place: control characters (also those of C1), line ends and
+ * bytes that are not UTF-8 become '?'. `s` ends with a NUL. */
+void pv_utf8_clean(char *s);
 /* Whether Unicode calls the code point white space. */
 bool pv_utf8_is_space(uint32_t code);
 

@@ -1,5 +1,6 @@
 /* Sampling on the host, in the usual order: repeat penalty, temperature, top-k, top-p, min-p, one draw. The
- * candidates are sorted once by logit (ties: lowest id), so every filter is a cut of the sorted prefix. */
+ * candidates that may be drawn are sorted by logit (ties: lowest id), so every filter is a cut of the sorted
+ * prefix. With top-k one pass selects those k; the whole vocabulary is sorted only where top-k is off. */
 #include "parvin/session.h"
 
 #include <math.h>
@@ -18,7 +19,8 @@ struct pv_sampler {
     struct pv_rng rng;
     struct candidate *candidates; /* [n_vocab] */
     uint32_t *recent;             /* ring of the last repeat_last tokens */
-    uint32_t n_recent, next;
+    uint32_t *penalised;          /* [n_vocab] the pick a token was last penalised in */
+    uint32_t n_recent, next, n_picks;
 };
 
 enum pv_status pv_sampler_create(const struct pv_sampler_params *params, uint32_t n_vocab,
@@ -35,7 +37,8 @@ enum pv_status pv_sampler_create(const struct pv_sampler_params *params, uint32_
     pv_rng_seed(&s->rng, s->params.seed);
     s->candidates = pv_calloc(n_vocab, sizeof *s->candidates);
     s->recent = pv_calloc(s->params.repeat_last, sizeof *s->recent);
-    if (!s->candidates || !s->recent) {
+    s->penalised = pv_calloc(n_vocab, sizeof *s->penalised);
+    if (!s->candidates || !s->recent || !s->penalised) {
         pv_sampler_destroy(s);
         return PV_ERR_NOMEM;
     }
@@ -49,6 +52,7 @@ void pv_sampler_destroy(struct pv_sampler *sampler)
         return;
     free(sampler->candidates);
     free(sampler->recent);
+    free(sampler->penalised);
     free(sampler);
 }
 
@@ -68,13 +72,12 @@ static void penalise(struct pv_sampler *s)
     const float penalty = s->params.repeat_penalty;
     if (!(penalty > 0.0f) || (penalty >= 1.0f && penalty <= 1.0f))
         return;
+    s->n_picks++;
     for (uint32_t i = 0; i < s->n_recent; i++) {
         const uint32_t token = s->recent[i];
-        bool seen = token >= s->n_vocab;
-        for (uint32_t j = 0; j < i && !seen; j++)
-            seen = s->recent[j] == token;
-        if (seen)
+        if (token >= s->n_vocab || s->penalised[token] == s->n_picks)
             continue;
+        s->penalised[token] = s->n_picks;
         float *logit = &s->candidates[token].logit;
         *logit = *logit > 0.0f ? *logit / penalty : *logit * penalty;
     }
@@ -99,12 +102,52 @@ static uint32_t greedy(const struct pv_sampler *s)
     return best;
 }
 
+static void swap(struct candidate *a, struct candidate *b)
+{
+    const struct candidate kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* Restores the heap of n whose root is the worst of them, where only the root is out of place. */
+static void sift(struct candidate *heap, uint32_t n)
+{
+    for (uint32_t at = 0;;) {
+        uint32_t worst = 2 * at + 1;
+        if (worst >= n)
+            return;
+        if (worst + 1 < n && by_logit(&heap[worst + 1], &heap[worst]) > 0)
+            worst++;
+        if (by_logit(&heap[at], &heap[worst]) >= 0)
+            return;
+        swap(&heap[at], &heap[worst]);
+        at = worst;
+    }
+}
+
+/* Brings the best n candidates to the front, sorted. */
+static void select_best(struct pv_sampler *s, uint32_t n)
+{
+    struct candidate *c = s->candidates;
+    if (n < s->n_vocab) {
+        qsort(c, n, sizeof *c, by_logit);
+        for (uint32_t i = 0; i < n / 2; i++) /* worst first is a heap */
+            swap(&c[i], &c[n - 1 - i]);
+        for (uint32_t i = n; i < s->n_vocab; i++)
+            if (by_logit(&c[i], &c[0]) < 0) {
+                c[0] = c[i];
+                sift(c, n);
+            }
+    }
+    qsort(c, n, sizeof *c, by_logit);
+}
+
 /* Cuts the sorted candidates and draws one; weights are relative to the best candidate's. */
 static uint32_t draw(struct pv_sampler *s)
 {
     const struct pv_sampler_params *p = &s->params;
-    qsort(s->candidates, s->n_vocab, sizeof *s->candidates, by_logit);
     uint32_t n = p->top_k && p->top_k < s->n_vocab ? p->top_k : s->n_vocab;
+    select_best(s, n);
     const float best = s->candidates[0].logit;
     double total = 0.0;
     for (uint32_t i = 0; i < n; i++) {

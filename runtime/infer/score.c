@@ -2,6 +2,8 @@
  * of logits at a time, so that a large vocabulary does not need room for all rows at once. */
 #include "infer/score.h"
 
+#include <math.h>
+
 #include "base/log.h"
 
 /* nll of rows [first, first + n) of the last stage's `h`, a block of logits at a time. */
@@ -30,6 +32,32 @@ static enum pv_status score_block(struct pv_session *s, struct pv_stage_state *s
     return PV_OK;
 }
 
+/* The output of a model whose numbers have overflowed is NaN or infinite somewhere: every token would then be as good
+ * as any other. */
+static enum pv_status fail_not_numbers(const struct pv_session *s)
+{
+    bool f16 = false;
+    for (uint32_t i = 0; i < s->engine->n_stages; i++)
+        f16 = f16 || s->engine->stages[i].device->plan.kv_f16;
+    return pv_fail(
+        s->engine->log, PV_ERR_CHECK, "the model's output is not a number after token %u%s", s->n_past,
+        f16 ? ": perhaps the float16 KV cache overflowed, which holds values up to 65504; keep the cache in "
+              "float32 (plan key kv_f16=off)"
+            : ": its weights are damaged, or its values overflow float32; get the model file again");
+}
+
+/* Logits: some may be -infinity (tokens that are never meant to come), none NaN or +infinity. */
+static bool are_numbers(const float *logits, size_t n)
+{
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        if (isnan(logits[i]) || (isinf(logits[i]) && logits[i] > 0.0f))
+            return false;
+        any = any || isfinite(logits[i]);
+    }
+    return any;
+}
+
 enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_scored_rows *rows)
 {
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
@@ -43,6 +71,9 @@ enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_score
         const uint32_t left = rows->n - first;
         PV_TRY(score_block(s, st, rows, first, left < s->logit_rows ? left : s->logit_rows));
     }
+    for (uint32_t i = 0; i < rows->n; i++)
+        if (!isfinite(rows->nll[i]))
+            return fail_not_numbers(s);
     return PV_OK;
 }
 
@@ -50,5 +81,6 @@ enum pv_status pv_session_fetch_logits(struct pv_session *s)
 {
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     PV_TRY(pv_buffer_read(st->work.logits_host, 0, s->logits, s->engine->hp.n_vocab * sizeof *s->logits));
-    return pv_buffer_read(st->work.argmax_host, 0, &s->argmax, sizeof s->argmax);
+    PV_TRY(pv_buffer_read(st->work.argmax_host, 0, &s->argmax, sizeof s->argmax));
+    return are_numbers(s->logits, s->engine->hp.n_vocab) ? PV_OK : fail_not_numbers(s);
 }

@@ -4,6 +4,7 @@
 
 #include "infer/session.h"
 
+/* PV_ERR_CHECK, with what to try, where the output is NaN or infinite: in both of these. */
 /* nll (and logits where `logits_rows` is not NULL) of the n rows that are in the last stage's `x`. */
 struct pv_scored_rows {
     const uint32_t *targets;

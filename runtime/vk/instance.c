@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "vk/plan/caps_query.h"
 #include "vk/plan/quirks.h"
 #include "vk/result.h"
@@ -220,8 +221,10 @@ static void fill_info(struct pv_physical *p)
     if (c->driver_info[0] && n + 2 < sizeof p->info.driver) {
         p->info.driver[n++] = ' ';
         const size_t n_info = strnlen(c->driver_info, sizeof p->info.driver - 1 - n);
-        memcpy(p->info.driver + n, c->driver_info, n_info);
+        memcpy(p->info.driver + n, c->driver_info, n_info); /* the rest is zeros */
     }
+    pv_utf8_clean(p->info.name);
+    pv_utf8_clean(p->info.driver);
     snprintf(p->info.type, sizeof p->info.type, "%s", types[type_rank(c->device_type)]);
     p->info.api_major = VK_API_VERSION_MAJOR(c->api_version);
     p->info.api_minor = VK_API_VERSION_MINOR(c->api_version);

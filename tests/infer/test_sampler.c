@@ -49,6 +49,33 @@ static void shares(struct pv_sampler_params params, const float *logits, uint32_
     pv_sampler_destroy(s);
 }
 
+/* Selection against a full sort: the same draws, with ties and any k. */
+START_TEST(top_k_selects_what_a_sort_would)
+{
+    enum { N = 257 };
+    float logits[N], cut[N];
+    uint32_t state = 12345;
+    for (uint32_t k = 1; k <= N; k += 5) {
+        for (uint32_t i = 0; i < N; i++) {
+            state = state * 1664525u + 1013904223u;
+            logits[i] = (float)(state >> 24) / 16.0f; /* many ties */
+        }
+        for (uint32_t i = 0; i < N;
+             i++) { /* all but the k best, by a count of those before it, leave the draw */
+            uint32_t before = 0;
+            for (uint32_t j = 0; j < N; j++)
+                before += logits[j] > logits[i] || (logits[j] >= logits[i] && j < i);
+            cut[i] = before < k ? logits[i] : -1e30f;
+        }
+        for (uint64_t seed = 0; seed < 8; seed++) {
+            const struct pv_sampler_params with = {.temperature = 3.0f, .top_k = k, .seed = seed};
+            const struct pv_sampler_params without = {.temperature = 3.0f, .seed = seed};
+            ck_assert_uint_eq(pick(with, logits, N), pick(without, cut, N));
+        }
+    }
+}
+END_TEST
+
 START_TEST(temperature_gives_the_softmax)
 {
     const float logits[] = {logf(0.5f), logf(0.3f), logf(0.2f)};
@@ -134,6 +161,7 @@ int main(void)
     TCase *tcase = tcase_create("sampler");
     tcase_add_test(tcase, greedy_takes_the_first_best);
     tcase_add_test(tcase, top_k_one_is_greedy_at_any_temperature);
+    tcase_add_test(tcase, top_k_selects_what_a_sort_would);
     tcase_add_test(tcase, temperature_gives_the_softmax);
     tcase_add_test(tcase, top_p_and_min_p_cut_the_tail);
     tcase_add_test(tcase, repeat_penalty_turns_away_from_recent_tokens);

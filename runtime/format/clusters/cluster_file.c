@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/utf8.h"
 #include "format/clusters/cluster_impl.h"
 #include "format/model/model.h"
 #include "format/model/model_impl.h"
@@ -70,9 +71,11 @@ static enum pv_status read_info(struct pv_clusters *c)
     if (!pv_gguf_str(&c->gguf, "parvin.method", &method) || method.size_bytes > 64)
         return pv_fail(&c->log, PV_ERR_FORMAT, "%s: key parvin.method is missing or longer than 64 bytes",
                        c->gguf.path);
-    info->method = pv_arena_strndup(&c->arena, method.data, method.size_bytes);
-    if (!info->method)
+    char *words = pv_arena_strndup(&c->arena, method.data, method.size_bytes);
+    info->method = words;
+    if (!words)
         return pv_fail(&c->log, PV_ERR_NOMEM, "%s: no memory to read it", c->gguf.path);
+    pv_utf8_clean(words);
     return PV_OK;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/utf8.h"
 
 /* Far above any published model. */
 enum {
@@ -79,9 +80,9 @@ static void copy_str(struct pv_str s, char *out, size_t room)
 {
     const size_t n = s.size_bytes < room - 1 ? s.size_bytes : room - 1;
 
-    for (size_t i = 0; i < n; i++)
-        out[i] = (unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f ? '?' : s.data[i];
+    memcpy(out, s.data, n);
     out[n] = '\0';
+    pv_utf8_clean(out);
 }
 
 static enum pv_status read_arch(struct pv_model *m)

@@ -93,7 +93,7 @@ PV_MUST_USE enum pv_status pv_session_set_ffn(struct pv_session *session, enum p
 uint32_t pv_session_n_past(const struct pv_session *session);
 
 /* Feeds n >= 1 tokens; afterwards pv_session_logits is the last token's. PV_ERR_ARG if they do not fit the
- * context. */
+ * context; PV_ERR_CHECK if the output is not a number, here, in scoring and in decode. */
 PV_MUST_USE enum pv_status pv_session_prefill(struct pv_session *session, const uint32_t *tokens, uint32_t n);
 /* As prefill, and also: nll[i] = -ln p(targets[i] | tokens[0..i]) for each i; logits_rows, if not NULL,
  * receives all rows [n][n_vocab]. Used by perplexity. */

@@ -23,16 +23,20 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
-static bool parse_index(const char *spec, uint32_t n, uint32_t *out)
+/* Digits alone are a number, never a part of a name. */
+static bool is_index(const char *spec)
+{
+    const size_t n = strspn(spec, "0123456789");
+    return n > 0 && !spec[n];
+}
+
+/* UINT32_MAX where it is no device's. */
+static uint32_t parse_index(const char *spec, uint32_t n)
 {
     uint32_t index = 0;
-    for (const char *c = spec; *c; c++) {
-        if (*c < '0' || *c > '9' || index > n)
-            return false;
+    for (const char *c = spec; *c && index <= n; c++)
         index = index * 10 + (uint32_t)(*c - '0');
-    }
-    *out = index;
-    return *spec != '\0' && index < n;
+    return index < n ? index : UINT32_MAX;
 }
 
 static bool matches(const struct pv_device_info *info, const char *spec)
@@ -66,9 +70,13 @@ static enum pv_status find(const struct pv_context *context, const char *spec, b
     const struct pv_device_info *found = NULL;
     uint32_t index = 0;
     const bool any = !spec || !*spec;
-    if (!any && parse_index(spec, context->n_physical, &index))
-        found = &context->physical[index].info;
-    for (uint32_t i = 0; !found && i < context->n_physical; i++) {
+    const bool by_index = !any && is_index(spec);
+    if (by_index) {
+        index = parse_index(spec, context->n_physical);
+        if (index != UINT32_MAX)
+            found = &context->physical[index].info;
+    }
+    for (uint32_t i = 0; !found && !by_index && i < context->n_physical; i++) {
         const struct pv_device_info *info = &context->physical[i].info;
         if (any ? suits(info, compiler) : matches(info, spec)) {
             found = info;
@@ -85,6 +93,8 @@ static enum pv_status find(const struct pv_context *context, const char *spec, b
                        index, found->name, found->why_not, devices);
     if (any)
         return pv_fail(&context->log, PV_ERR_NO_DEVICE, "none of the devices can be used: %s", devices);
+    if (by_index)
+        return pv_fail(&context->log, PV_ERR_NO_DEVICE, "there is no device %.20s, only: %s", spec, devices);
     return pv_fail(
         &context->log, PV_ERR_NO_DEVICE,
         "no device is called \"%.80s\" (give a number, a UUID, or a part of a name or driver); devices: %s",

@@ -1,0 +1,74 @@
+#!/bin/sh
+# What `run` reads as a prompt, where it stops, and what it prints of text from outside.
+# shellcheck disable=SC1091,SC2153 # lib.sh sets these
+. "$(dirname "$0")/lib.sh"
+
+need_device
+run="-n 24 --temp 0"
+# shellcheck disable=SC2086
+{
+	# A prompt by -p, -f and a pipe is the same one; a file's byte order mark and last line end are not part of it.
+	printf '\357\273\277Once upon a time\r\n' >prompt.txt
+	parvin run "$MODEL" -p 'Once upon a time' $run
+	expect_code 0
+	cp out whole.txt
+	parvin run "$MODEL" -f prompt.txt $run
+	cmp -s out whole.txt || wrong 'a prompt from a file gave another text'
+	printf 'Once upon a time' | "$PARVIN" run "$MODEL" $run >piped.txt 2>err || wrong 'a piped prompt is refused'
+	cmp -s piped.txt whole.txt || wrong 'a piped prompt gave another text'
+
+	# --stop ends the text before the given one, also across tokens, and prints nothing of it.
+	words=$(tr '\n' ' ' <whole.txt | cut -d' ' -f4-5)
+	parvin run "$MODEL" -p 'Once upon a time' $run --stop 'not in it' --stop "$words"
+	expect_code 0
+	expect_in err 'stopped by stop text'
+	if grep -qF "$words" out; then wrong 'the text to stop at was printed'; fi
+	head -c "$(($(wc -c <out) - 1))" out >begin.txt
+	head -c "$(wc -c <begin.txt)" whole.txt | cmp -s - begin.txt || wrong '--stop changed the text before it'
+
+	# -n -1 goes on until the context is full or the text ends.
+	parvin run "$MODEL" -p 'Once upon a time' -n -1 --temp 0 --ctx 40 --json
+	expect_code 0
+	grep -qE '"stopped": "(context full|end of text)"' out || wrong '-n -1 stopped for another reason'
+}
+
+# Clusters beside the model are used, and said so.
+cp "$MODEL" mine.gguf
+parvin fit mine.gguf --text "$SOURCE/models/tales.txt" --tokens 1000 -k 8 --rounds 0 -q
+expect_code 0
+parvin run mine.gguf -p Once -n 4 --temp 0
+expect_in err 'using the clusters of mine.clusters.gguf; --dense computes every neuron'
+parvin run mine.gguf -p Once -n 4 --temp 0 --dense
+expect_in err 'dense'
+parvin run mine.gguf -p Once -n 4 --temp 0 --dense -c mine.clusters.gguf
+expect_usage 'not both'
+
+# Devices: digits are a number, and a device is taken once.
+parvin run "$MODEL" -p Once -n 1 --device 99
+expect_failure 'there is no device 99, only: 0: '
+parvin run "$MODEL" -p Once -n 1 --devices 0,0
+expect_usage 'names device 0 twice'
+
+cases=$SHARED/cases
+[ -d "$cases" ] || finish
+parvin run "$cases/eot.gguf" -p 'Once upon a time' -n 60 --temp 0
+expect_code 0
+expect_in out ', there was a little girl named Lily'
+expect_in err 'stopped by end of text'
+for temperature in 0 0.8; do
+	parvin run "$cases/nan_norm.gguf" -p 'Once upon a time' -n 16 --temp $temperature
+	expect_failure 'is not a number after token'
+done
+parvin eval "$cases/nan_norm.gguf" --text "$SOURCE/models/tales.txt" --windows 1 --ctx 64
+expect_failure 'is not a number after token'
+parvin run "$cases/bigv.gguf" -p 'Once upon a time' -n 16 --temp 0 --plan kv_f16=on
+expect_failure 'kv_f16=off'
+for file in esc-tokens.gguf esc-method.clusters.gguf; do
+	parvin info "$cases/$file"
+	if cat out err | grep -q "$(printf '\033')"; then wrong "info $file printed an escape sequence"; fi
+	parvin info -v "$cases/$file"
+	if cat out err | grep -q "$(printf '\033')"; then wrong "info -v $file printed an escape sequence"; fi
+done
+parvin run "$cases/esc-tokens.gguf" -p '' -n 3 --temp 0
+if cat out err | grep -q "$(printf '\033')"; then wrong 'run printed an escape sequence of the vocabulary'; fi
+finish
