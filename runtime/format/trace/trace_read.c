@@ -17,7 +17,6 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 #define MAX_LAYERS 1024u
 #define MAX_CELLS  (1u << 22) /* layers x clusters: what a viewer keeps in memory */
@@ -387,10 +386,7 @@ static enum pv_status get_header_string(struct pv_trace_reader *r, const json_t 
     if (value && (!json_is_string(value) || json_string_length(value) > PV_TRACE_MAX_TEXT))
         return fault(r, "\"%s\" is no string of up to %u bytes", key, PV_TRACE_MAX_TEXT);
     *out = pv_strndup(value != NULL ? json_string_value(value) : "", json_string_length(value));
-    if (!*out)
-        return pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the header", r->name);
-    pv_utf8_clean(*out);
-    return PV_OK;
+    return *out ? PV_OK : pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the header", r->name);
 }
 
 static enum pv_status read_header(struct pv_trace_reader *r, const json_t *object)
