@@ -1,14 +1,11 @@
-/* Every architecture against an independent runtime's logits and greedy tokens, where the folder of larger
- * test data is; and, needing no file, each row of the table against the reference on a tiny random model. */
+/* Every architecture against an independent runtime's logits and greedy tokens. Skipped where the folder of larger
+ * test data is missing. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "format/model/arch.h"
-#include "infer/reference.h"
 #include "rig.h"
 
 /* The golden runtime takes GELU from a table of float16, so what it makes of GELU networks is known to about
@@ -128,6 +125,10 @@ int main(void)
         return pv_test_skip("no usable Vulkan device");
     if (!load_golden())
         return 1;
+    if (n_names == 0) {
+        puts("skipped: no golden models");
+        return 77;
+    }
     Suite *suite = suite_create("infer/archs");
     TCase *tcase = tcase_create("archs");
     tcase_add_loop_test(tcase, logits_and_greedy_tokens_are_the_golden_ones, 0, n_names);
