@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/calibration.h"
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 #include "lab/commands/commands.h"
 #include "lab/methods/baseline_kmodes.h"
 

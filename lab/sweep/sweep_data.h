@@ -2,7 +2,7 @@
 #ifndef PV_LAB_SWEEP_SWEEP_DATA_H
 #define PV_LAB_SWEEP_SWEEP_DATA_H
 
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 #include "learn/capture/capture.h"
 #include "lab/methods/predict_method.h"
 #include "lab/sweep/sweep.h"

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "check/bench_run.h"
-#include "infer/weights_down.h"
+#include "infer/load/weights_down.h"
 
 enum { LAYERS_BYTES = 128 << 20, MAX_LAYERS = 8 };
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "format/model/tiny_model.h"
-#include "infer/reference.h"
+#include "infer/eval/reference.h"
 #include "check/variants.h"
 #include "parvin/session.h"
 #include "vk/instance.h"

@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "iface.h"
-#include "infer/observe.h"
-#include "infer/score.h"
-#include "infer/submit.h"
+#include "infer/eval/observe.h"
+#include "infer/eval/score.h"
+#include "infer/forward/submit.h"
 
 static uint32_t budget(const struct pv_stage_state *st)
 {

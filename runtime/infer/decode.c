@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/threads.h"
 #include "iface.h"
-#include "infer/score.h"
-#include "infer/submit.h"
+#include "infer/eval/score.h"
+#include "infer/forward/submit.h"
 
 enum { TIMED_A_LAYER = 32 }; /* dispatches of a layer, at most */
 

@@ -8,9 +8,9 @@
 
 #include "base/log.h"
 #include "infer/batch.h"
-#include "infer/place.h"
-#include "infer/states.h"
-#include "infer/weights.h"
+#include "infer/load/place.h"
+#include "infer/forward/states.h"
+#include "infer/load/weights.h"
 
 /* A lost one before one that has merely failed: a failure that had a way around is remembered too. */
 static uint32_t find_failed(const struct pv_engine *e)

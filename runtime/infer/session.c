@@ -9,8 +9,8 @@
 #include "infer/batch.h"
 #include "infer/decode.h"
 #include "infer/failover.h"
-#include "infer/observe.h"
-#include "infer/states.h"
+#include "infer/eval/observe.h"
+#include "infer/forward/states.h"
 
 static enum pv_status make_host(struct pv_session *s)
 {

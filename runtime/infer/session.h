@@ -2,10 +2,10 @@
 #ifndef PV_INFER_SESSION_H
 #define PV_INFER_SESSION_H
 
-#include "infer/engine.h"
-#include "infer/forward.h"
-#include "infer/link.h"
-#include "infer/work.h"
+#include "infer/load/engine.h"
+#include "infer/forward/forward.h"
+#include "infer/forward/link.h"
+#include "infer/forward/work.h"
 
 /* One chunk of a text on its way through a stage. Slots take turns, so that a stage can be given its next
  * chunk while it works on one. */

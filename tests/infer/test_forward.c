@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/reference.h"
+#include "infer/eval/reference.h"
 #include "rig.h"
 #include "vk/instance.h"
 

@@ -2,7 +2,7 @@
  * and the split that is foretold is the split that is made. */
 #include <string.h>
 
-#include "infer/place.h"
+#include "infer/load/place.h"
 #include "rig.h"
 #include "vk/device.h"
 

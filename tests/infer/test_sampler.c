@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "harness.h"
-#include "infer/split.h"
+#include "infer/load/split.h"
 #include "parvin/session.h"
 
 static uint32_t pick(struct pv_sampler_params params, const float *logits, uint32_t n)

@@ -1,7 +1,7 @@
 /* Tiny models of every tensor type against the CPU reference, ffn_down kept exact. */
 #include <stdlib.h>
 
-#include "infer/reference.h"
+#include "infer/eval/reference.h"
 #include "rig.h"
 
 static const enum pv_type types[] = {PV_F32,  PV_F16,   PV_BF16,  PV_Q8_0,  PV_Q4_0,   PV_Q4_1,

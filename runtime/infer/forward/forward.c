@@ -9,7 +9,7 @@
  * Decode computes the mask's neurons only (indirect dispatch, the router's choice never leaves the device). A
  * batch computes all neurons as one matrix product and clears those outside each row's mask: the same
  * numbers, since a row of tokens rarely agrees on a cluster. */
-#include "infer/forward.h"
+#include "infer/forward/forward.h"
 
 #include "base/log.h"
 

@@ -1,14 +1,14 @@
 /* Sizes first, from the model's description alone, in the same terms as the code that makes the buffers; from
  * them and each device's free memory the layers there is room for; then the split by speed within that room.
  */
-#include "infer/place.h"
+#include "infer/load/place.h"
 
 #include <string.h>
 
 #include "base/log.h"
-#include "infer/split.h"
-#include "infer/weights.h"
-#include "infer/work.h"
+#include "infer/load/split.h"
+#include "infer/load/weights.h"
+#include "infer/forward/work.h"
 
 uint64_t pv_layer_kv_bytes(const struct pv_engine *e, const struct pv_plan *plan)
 {

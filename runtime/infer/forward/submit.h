@@ -1,6 +1,6 @@
 /* A slot's recording, in parts. */
-#ifndef PV_INFER_SUBMIT_H
-#define PV_INFER_SUBMIT_H
+#ifndef PV_INFER_FORWARD_SUBMIT_H
+#define PV_INFER_FORWARD_SUBMIT_H
 
 #include "infer/session.h"
 

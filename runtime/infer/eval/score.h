@@ -1,6 +1,6 @@
 /* What comes out of the last stage. */
-#ifndef PV_INFER_SCORE_H
-#define PV_INFER_SCORE_H
+#ifndef PV_INFER_EVAL_SCORE_H
+#define PV_INFER_EVAL_SCORE_H
 
 #include "infer/session.h"
 

@@ -1,7 +1,7 @@
 /* The whole forward pass on the host in plain loops, double accumulation, dense or masked: what the devices
  * are held against. Slow by design (no cache, no threads); for tiny models and short texts. */
-#ifndef PV_INFER_REFERENCE_H
-#define PV_INFER_REFERENCE_H
+#ifndef PV_INFER_EVAL_REFERENCE_H
+#define PV_INFER_EVAL_REFERENCE_H
 
 #include "format/clusters/cluster_file.h"
 #include "format/model/model.h"

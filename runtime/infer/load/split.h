@@ -1,6 +1,6 @@
 /* Which layers go to which device: a pure rule, and the measurement that feeds it. */
-#ifndef PV_INFER_SPLIT_H
-#define PV_INFER_SPLIT_H
+#ifndef PV_INFER_LOAD_SPLIT_H
+#define PV_INFER_LOAD_SPLIT_H
 
 #include "vk/device.h"
 

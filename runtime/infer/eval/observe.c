@@ -1,11 +1,11 @@
 /* The host's part of a batch that stops at each layer. */
-#include "infer/observe.h"
+#include "infer/eval/observe.h"
 
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/log.h"
-#include "infer/oracle.h"
+#include "infer/eval/oracle.h"
 
 bool pv_session_observes(const struct pv_session *s)
 {

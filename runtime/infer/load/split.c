@@ -1,6 +1,6 @@
 /* Shares are rounded to whole layers by giving out one layer at a time, each to the stage that is furthest
  * below its share among those with room. */
-#include "infer/split.h"
+#include "infer/load/split.h"
 
 #include "base/threads.h"
 #include "base/log.h"

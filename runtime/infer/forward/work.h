@@ -1,9 +1,9 @@
 /* Activation buffers of one stage. work.c has the one table of them: a row says a buffer's field, shape, name
  * and when it is there; making, counting and freeing them all follow it. */
-#ifndef PV_INFER_WORK_H
-#define PV_INFER_WORK_H
+#ifndef PV_INFER_FORWARD_WORK_H
+#define PV_INFER_FORWARD_WORK_H
 
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 
 /* T is engine->n_batch rows. Decode uses row 0 of the same buffers. */
 struct pv_work {

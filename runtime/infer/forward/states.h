@@ -1,6 +1,6 @@
 /* The states of all stages of a session. */
-#ifndef PV_INFER_STATES_H
-#define PV_INFER_STATES_H
+#ifndef PV_INFER_FORWARD_STATES_H
+#define PV_INFER_FORWARD_STATES_H
 
 #include "infer/session.h"
 

@@ -1,8 +1,8 @@
 /* What a model takes on a device, and which layers go where. */
-#ifndef PV_INFER_PLACE_H
-#define PV_INFER_PLACE_H
+#ifndef PV_INFER_LOAD_PLACE_H
+#define PV_INFER_LOAD_PLACE_H
 
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 
 /* The KV cache of one layer under a device's plan. */
 uint64_t pv_layer_kv_bytes(const struct pv_engine *engine, const struct pv_plan *plan);

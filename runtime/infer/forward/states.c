@@ -1,12 +1,12 @@
 /* What a session has on its stages: KV caches, activation buffers and slots, made together and given up
  * together, since a session outlives the loss of a device. */
-#include "infer/states.h"
+#include "infer/forward/states.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "iface.h"
-#include "infer/submit.h"
+#include "infer/forward/submit.h"
 
 static enum pv_status make_slot(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot)
 {

@@ -1,7 +1,7 @@
 /* The engine inside the library: a model's weights on its devices. Layers are split into stages, one per
  * device, in order; the hidden state travels from stage to stage through host memory. */
-#ifndef PV_INFER_ENGINE_H
-#define PV_INFER_ENGINE_H
+#ifndef PV_INFER_LOAD_ENGINE_H
+#define PV_INFER_LOAD_ENGINE_H
 
 #include "format/clusters/cluster_file.h"
 #include "format/model/model.h"

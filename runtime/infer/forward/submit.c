@@ -1,7 +1,7 @@
 /* Recordings in parts. A desktop resets a device whose submit runs for seconds, so where the plan has a
  * budget a recording is cut between layers: one layer a submit until a layer's time has been measured, then
  * as many as fit. Parts run in order, for each ends in a barrier. */
-#include "infer/submit.h"
+#include "infer/forward/submit.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* A stage's share of the weights: loading and unloading. */
-#ifndef PV_INFER_WEIGHTS_H
-#define PV_INFER_WEIGHTS_H
+#ifndef PV_INFER_LOAD_WEIGHTS_H
+#define PV_INFER_LOAD_WEIGHTS_H
 
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 
 /* Bytes of layer `index` on a device: weights and, with clusters, masks and router. */
 uint64_t pv_layer_bytes(const struct pv_engine *engine, uint32_t index);

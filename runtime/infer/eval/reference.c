@@ -1,6 +1,6 @@
 /* One straight pass over the layers, whole sequence at a time: attention sees all earlier rows, so no cache
  * is needed. Nothing here is shared with the kernels but the type conversions. */
-#include "infer/reference.h"
+#include "infer/eval/reference.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Uploads weights. Matrices keep the file's values, in a device layout; ffn_down is transposed on the way
  * (weights_down.c). */
-#include "infer/weights.h"
+#include "infer/load/weights.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "iface.h"
-#include "infer/weights_down.h"
+#include "infer/load/weights_down.h"
 
 /* n values, n a whole number of vec4. */
 static enum pv_status upload_floats(struct pv_device *device, const float *values, uint32_t n,

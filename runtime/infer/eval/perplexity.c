@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "base/mask_score.h"
-#include "infer/oracle.h"
+#include "infer/eval/oracle.h"
 
 struct layer_counts {
     struct pv_mask_score score;

@@ -1,12 +1,12 @@
 /* Opens the devices, splits the layers over them and loads each one's share. */
-#include "infer/engine.h"
+#include "infer/load/engine.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "infer/failover.h"
-#include "infer/place.h"
-#include "infer/weights.h"
+#include "infer/load/place.h"
+#include "infer/load/weights.h"
 
 static enum pv_status check_params(const struct pv_engine *e, const struct pv_engine_params *params)
 {

@@ -1,6 +1,6 @@
 /* The evaluation's references: a token's own cluster and its own top neurons, from contributions the run
  * cannot know before it has computed them. */
-#include "infer/oracle.h"
+#include "infer/eval/oracle.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* What only the evaluation may know, computed on the host from true contributions. */
-#ifndef PV_INFER_ORACLE_H
-#define PV_INFER_ORACLE_H
+#ifndef PV_INFER_EVAL_ORACLE_H
+#define PV_INFER_EVAL_ORACLE_H
 
 #include "infer/session.h"
 

@@ -1,5 +1,5 @@
 /* The table of activation buffers, and what follows it. */
-#include "infer/work.h"
+#include "infer/forward/work.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* ffn_down on a device: transposed, so that a neuron is one contiguous row in every matrix. */
-#ifndef PV_INFER_WEIGHTS_DOWN_H
-#define PV_INFER_WEIGHTS_DOWN_H
+#ifndef PV_INFER_LOAD_WEIGHTS_DOWN_H
+#define PV_INFER_LOAD_WEIGHTS_DOWN_H
 
 #include "format/gguf/gguf.h"
 #include "kernel/tensor.h"

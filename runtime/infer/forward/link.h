@@ -1,7 +1,7 @@
 /* The way of the hidden state from one stage to the next: host memory that both devices see, or two buffers
  * and a copy by the host. Several slots, so that a stage may be ahead of the next. */
-#ifndef PV_INFER_LINK_H
-#define PV_INFER_LINK_H
+#ifndef PV_INFER_FORWARD_LINK_H
+#define PV_INFER_FORWARD_LINK_H
 
 #include "vk/memory/memory.h"
 

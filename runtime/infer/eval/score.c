@@ -1,6 +1,6 @@
 /* Scoring: the negative log-likelihood of every row of a batch that has come out of the last layer, a block
  * of logits at a time, so that a large vocabulary does not need room for all rows at once. */
-#include "infer/score.h"
+#include "infer/eval/score.h"
 
 #include <math.h>
 

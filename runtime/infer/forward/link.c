@@ -1,5 +1,5 @@
 /* Imported host memory where both devices have it; what a driver will not import is copied instead. */
-#include "infer/link.h"
+#include "infer/forward/link.h"
 
 #include <stdlib.h>
 #include <string.h>

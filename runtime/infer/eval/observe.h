@@ -1,7 +1,7 @@
 /* Sessions whose batches stop at each layer for the host to observe the activations: capture, and the
  * evaluation modes in which the host chooses the masks. */
-#ifndef PV_INFER_OBSERVE_H
-#define PV_INFER_OBSERVE_H
+#ifndef PV_INFER_EVAL_OBSERVE_H
+#define PV_INFER_EVAL_OBSERVE_H
 
 #include "infer/session.h"
 

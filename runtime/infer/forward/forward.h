@@ -1,8 +1,8 @@
 /* The network, top to bottom. Each function records for rows that are already in `x`. */
-#ifndef PV_INFER_FORWARD_H
-#define PV_INFER_FORWARD_H
+#ifndef PV_INFER_FORWARD_FORWARD_H
+#define PV_INFER_FORWARD_FORWARD_H
 
-#include "infer/work.h"
+#include "infer/forward/work.h"
 
 /* One layer for n rows, and where the recording goes. */
 struct pv_layer_pass {

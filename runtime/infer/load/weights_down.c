@@ -2,7 +2,7 @@
  * row, and scatters them into rows of the device; blocks are at most as wide as what a thread takes, so that none
  * is read twice. Plain types transpose exactly; quantised ones are rounded again, since scales that were shared along
  * F are shared along d. */
-#include "infer/weights_down.h"
+#include "infer/load/weights_down.h"
 
 #include <math.h>
 #include <stdlib.h>
