@@ -9,7 +9,7 @@ deb=$1
 [ -s "$deb" ] || fail 'cpack made no parvin_*.deb'
 
 dpkg-deb --contents "$deb" >contents
-for file in usr/bin/parvin 'usr/lib/.*libparvin\.so\.[0-9.]*' usr/include/parvin/parvin.h usr/share/doc/parvin/copyright usr/share/doc/parvin/changelog.gz \
+for file in usr/bin/parvin 'usr/lib/.*libparvin\.so\.[0-9.]*' usr/include/parvin/parvin.h usr/share/man/man1/parvin.1.gz usr/share/doc/parvin/copyright usr/share/doc/parvin/changelog.gz \
 	'usr/lib/.*pkgconfig/parvin.pc' usr/share/parvin/models/fables-5m-f16.gguf; do
 	grep -qE "^-.* \./$file\$" contents || fail "$file is not in the package"
 done

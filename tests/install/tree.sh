@@ -23,14 +23,13 @@ readelf -d "$libdir/libparvin.so" | grep -q "SONAME.*\[libparvin.so.${version%.*
 
 # The command finds its model, and has its man page and completions.
 "$root/bin/parvin" --version | grep -qx "parvin $version" || fail "the command is not of version $version"
-[ -z "${DOCS:-}" ] || for file in man/man1/parvin.1.gz bash-completion/completions/parvin zsh/site-functions/_parvin \
+for file in man/man1/parvin.1.gz bash-completion/completions/parvin zsh/site-functions/_parvin \
 	fish/vendor_completions.d/parvin.fish doc/parvin/copyright; do
 	[ -s "$root/share/$file" ] || fail "$file is missing"
 done
 
 # Through pkg-config. The README's example is examples/readme.c.
 awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$SOURCE/README.md" >example.c
-[ -s example.c ] || cp "$SOURCE/examples/readme.c" example.c
 cmp -s example.c "$SOURCE/examples/readme.c" || fail 'the C example in README.md is not examples/readme.c'
 # shellcheck disable=SC2046 # several words
 run "$CC" -o example example.c $(pkg-config --cflags --libs parvin)
