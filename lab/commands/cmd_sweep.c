@@ -10,7 +10,8 @@
 #include "cli/output.h"
 #include "cli/setup.h"
 #include "lab/commands/commands.h"
-#include "lab/report/sweep_table.h"
+#include "lab/sweep/sweep_csv.h"
+#include "lab/report/sweep_report.h"
 
 enum { LIST_MAX = 64 };
 
@@ -216,8 +217,9 @@ static enum pv_status measure(struct sweep *sweep)
 /* Report and charts of the table, which may be an earlier one. */
 static enum pv_status report(struct sweep *sweep, const char *path)
 {
+    const struct pv_log log = console_log(&sweep->app->console);
     struct sweep_table table;
-    enum pv_status status = sweep_read(&sweep->app->console, path, &table);
+    enum pv_status status = sweep_read(&log, path, &table);
     if (status)
         return status;
     status = sweep_write_report(&sweep->app->console, &table, sweep->folder);

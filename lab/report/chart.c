@@ -8,6 +8,7 @@
 #include "cli/output.h"
 
 enum { WIDTH = 1000, HEIGHT = 480, LEFT = 78, RIGHT = 620, TOP = 46, BOTTOM = 424, MAX_TICKS = 64 };
+static const double largest = 1e120; /* that is drawn, and 1 / largest the smallest of a logarithmic axis */
 
 struct axis {
     bool logarithmic, percent;
@@ -46,7 +47,7 @@ void chart_point(struct chart_series *series, double x, double y)
 
 static bool shown(const struct axis *axis, double value)
 {
-    return !axis->logarithmic || value > 0;
+    return fabs(value) <= largest && (!axis->logarithmic || value >= 1 / largest);
 }
 
 static double lifted(const struct chart *chart, double y)
@@ -88,7 +89,9 @@ static void pad(struct axis *axis)
         axis->low /= more;
         axis->high *= more;
     } else {
-        const double more = axis->high > axis->low ? 0.04 * (axis->high - axis->low) : 0.5;
+        /* at least what rounding leaves of a large value, so that ticks differ */
+        const double room = axis->high > axis->low ? 0.04 * (axis->high - axis->low) : 0.5,
+                     more = fmax(room, 1e-6 * fmax(fabs(axis->low), fabs(axis->high)));
         axis->low -= more;
         axis->high += more;
     }
@@ -103,12 +106,14 @@ static void find_ticks(struct axis *axis)
                             : raw / unit < 3.5 ? 2 * unit
                             : raw / unit < 7.5 ? 5 * unit
                                                : 10 * unit;
-        for (double value = ceil(axis->low / step) * step; value <= axis->high; value += step)
-            add_tick(axis, fabs(value) < step * 1e-6 ? 0 : value);
+        const double first = ceil(axis->low / step);
+        for (int i = 0; i < 12; i++)
+            add_tick(axis, (first + i) * step);
         return;
     }
     const bool wide = axis->high / axis->low > 2000;
-    for (double decade = pow(10, floor(log10(axis->low))); decade <= axis->high; decade *= 10) {
+    for (int i = (int)floor(log10(axis->low)); i <= log10(axis->high); i++) {
+        const double decade = pow(10, i);
         add_tick(axis, decade);
         if (!wide)
             add_tick(axis, 2 * decade);

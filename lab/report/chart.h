@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "cli/console.h"
 
-enum { CHART_POINTS = 256, CHART_SERIES = 16 };
+enum { CHART_POINTS = 256, CHART_SERIES = 20 };
 
 struct chart_series {
     char label[80];

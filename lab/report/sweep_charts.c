@@ -1,7 +1,8 @@
 /* The sweep's pictures. A method keeps its colour in all of them. */
-#include "lab/report/sweep_table.h"
+#include "lab/report/sweep_report.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* The report in Markdown: what was measured, in tables. Everything in it comes from the sweep's table. */
-#include "lab/report/sweep_table.h"
+#include "lab/report/sweep_report.h"
 
 #include <math.h>
 #include <string.h>
