@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "reports/conform_report.h"
+#include "reports/device_report.h"
 
 enum meaning { REGISTERS, SCALARS, SPILLS, SHARED, SCRATCH, CODE, WAVES, LATENCY, N_MEANINGS };
 static const struct {
@@ -54,12 +54,6 @@ enum { KERNELS_MAX = 64 };
 
 static const struct numbers nothing = {{-1, -1, -1, -1, -1, -1, -1, -1}};
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 static int int_of(const json_t *object, const char *key)
 {
     return (int)json_integer_value(json_object_get(object, key));
@@ -70,7 +64,7 @@ static int int_of(const json_t *object, const char *key)
 json_t *compile_report_device(const struct pv_device_info *info)
 {
     json_t *device = json_object();
-    conform_report_identity(device, info);
+    device_report_identity(device, info);
     json_put(device, "compile_only", json_true());
     json_put_count(device, "compiled", 0);
     json_put_count(device, "failed", 0);
@@ -279,8 +273,9 @@ static void put_device(FILE *to, const json_t *device)
     struct kernel_sum sums[KERNELS_MAX];
     struct numbers all;
     (void)sum_kernels(device, NULL, sums, &all);
-    fprintf(to, "| %s | %s | %d | %d | %d |", text_of(device, "name"), text_of(device, "driver"),
-            int_of(device, "compiled"), int_of(device, "failed"), int_of(device, "spilling"));
+    fprintf(to, "| %s | %s | %d | %d | %d |", device_report_text(device, "name"),
+            device_report_text(device, "driver"), int_of(device, "compiled"), int_of(device, "failed"),
+            int_of(device, "spilling"));
     for (int m = 0; m < N_MEANINGS; m++)
         put_cell(to, all.value[m]);
     fputc('\n', to);
@@ -318,7 +313,7 @@ void compile_report_markdown(const json_t *devices, FILE *to)
     fputs("\nThe pipelines of the device's own plan: registers / waves, the worst of each kernel's.\n\n| "
           "kernel |",
           to);
-    json_array_foreach(devices, i, device) fprintf(to, " %s |", text_of(device, "name"));
+    json_array_foreach(devices, i, device) fprintf(to, " %s |", device_report_text(device, "name"));
     fputs("\n|---|", to);
     json_array_foreach(devices, i, device) fputs("---:|", to);
     fputc('\n', to);
@@ -374,19 +369,19 @@ static void compare_devices(const json_t *before, json_t *now)
         }
     }
     json_put(now, "rises", rises);
-    json_put_string(now, "against", text_of(before, "driver"));
+    json_put_string(now, "against", device_report_text(before, "driver"));
 }
 
 enum pv_status compile_report_against(struct console *console, const char *path, json_t *device)
 {
     json_t *all = json_array(), *saved;
     size_t i;
-    enum pv_status status = conform_report_load(console, path, all);
+    enum pv_status status = device_report_load(console, path, all);
     bool found = false;
     json_array_foreach(all, i, saved)
     {
         if (found || !compile_report_is(saved) ||
-            strcmp(text_of(saved, "name"), text_of(device, "name")) != 0)
+            strcmp(device_report_text(saved, "name"), device_report_text(device, "name")) != 0)
             continue;
         compare_devices(saved, device);
         found = true;
@@ -394,7 +389,7 @@ enum pv_status compile_report_against(struct console *console, const char *path,
     json_decref(all);
     if (!status && !found) {
         console_error(console, "%s: there is no compile-only report of %s to compare with", path,
-                      text_of(device, "name"));
+                      device_report_text(device, "name"));
         status = PV_ERR_IO;
     }
     return status;

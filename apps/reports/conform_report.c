@@ -2,18 +2,11 @@
  * cannot disagree. */
 #include "reports/conform_report.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "reports/compile_report.h"
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
+#include "reports/device_report.h"
 
 static uint64_t count_of(const json_t *object, const char *key)
 {
@@ -23,21 +16,10 @@ static uint64_t count_of(const json_t *object, const char *key)
 
 /* ---- gathering ---- */
 
-void conform_report_identity(json_t *device, const struct pv_device_info *info)
-{
-    char version[48];
-    snprintf(version, sizeof version, "%u.%u.%u", info->api_major, info->api_minor, info->api_patch);
-    json_put_string(device, "name", info->name);
-    json_put_string(device, "driver", info->driver);
-    json_put_string(device, "uuid", info->uuid);
-    json_put_string(device, "type", info->type);
-    json_put_string(device, "vulkan", version);
-}
-
 json_t *conform_report_device(const struct pv_device_info *info, uint64_t seed, bool quick)
 {
     json_t *device = json_object();
-    conform_report_identity(device, info);
+    device_report_identity(device, info);
     json_put_count(device, "seed", seed);
     json_put(device, "quick", json_boolean(quick));
     json_put_count(device, "passed", 0);
@@ -97,7 +79,7 @@ void conform_report_shorten(json_t *report)
     {
         rows = json_object_get(device, "rows");
         for (size_t k = json_array_size(rows); k-- > 0;)
-            if (!strcmp(text_of(json_array_get(rows, k), "result"), "passed"))
+            if (!strcmp(device_report_text(json_array_get(rows, k), "result"), "passed"))
                 json_array_remove(rows, k);
     }
 }
@@ -154,20 +136,20 @@ static void put_attribute(FILE *to, const char *name, const char *value)
 
 static void put_testcase(FILE *to, const json_t *device, const json_t *row)
 {
-    const char *result = text_of(row, "result"), *reproduce = text_of(row, "reproduce");
+    const char *result = device_report_text(row, "result"), *reproduce = device_report_text(row, "reproduce");
     fputs("    <testcase", to);
     fprintf(to, " classname=\"");
-    put_xml(to, text_of(device, "name"));
+    put_xml(to, device_report_text(device, "name"));
     fputc('.', to);
-    put_xml(to, text_of(row, "kernel"));
+    put_xml(to, device_report_text(row, "kernel"));
     fputc('"', to);
-    put_attribute(to, "name", text_of(row, "case"));
+    put_attribute(to, "name", device_report_text(row, "case"));
     if (!strcmp(result, "passed")) {
         fputs("/>\n", to);
         return;
     }
     fprintf(to, "><%s", !strcmp(result, "failed") ? "failure" : "skipped");
-    put_attribute(to, "message", text_of(row, "detail"));
+    put_attribute(to, "message", device_report_text(row, "detail"));
     if (!strcmp(result, "failed")) {
         fputs(">", to);
         put_xml(to, reproduce);
@@ -186,7 +168,7 @@ static void put_junit(FILE *to, const json_t *report)
     {
         const json_t *rows = json_object_get(device, "rows");
         fputs("  <testsuite", to);
-        put_attribute(to, "name", text_of(device, "name"));
+        put_attribute(to, "name", device_report_text(device, "name"));
         fprintf(to, " tests=\"%zu\" failures=\"%d\" skipped=\"%d\" time=\"%.3f\">\n", json_array_size(rows),
                 (int)count_of(device, "failed"), (int)count_of(device, "skipped"),
                 json_number_value(json_object_get(device, "seconds")));
@@ -213,9 +195,9 @@ static void put_device_row(FILE *to, const json_t *device)
     json_t *t;
     uint32_t n_run = 0;
     json_object_foreach(json_object_get(device, "variants"), name, t) n_run += count_of(t, "passed") > 0;
-    put_cell(to, text_of(device, "name"));
-    put_cell(to, text_of(device, "driver"));
-    put_cell(to, text_of(device, "vulkan"));
+    put_cell(to, device_report_text(device, "name"));
+    put_cell(to, device_report_text(device, "driver"));
+    put_cell(to, device_report_text(device, "vulkan"));
     fprintf(to, "| %d | %d | %d | %u | %.0f |\n", (int)count_of(device, "passed"),
             (int)count_of(device, "failed"), (int)count_of(device, "skipped"), n_run,
             json_number_value(json_object_get(device, "seconds")));
@@ -233,8 +215,8 @@ static void put_detail(FILE *to, const json_t *device)
     const char *name;
     json_t *t, *row;
     size_t i;
-    fprintf(to, "\n## %s\n\n%s; seed %d%s.\n\n", text_of(device, "name"), text_of(device, "driver"),
-            (int)count_of(device, "seed"),
+    fprintf(to, "\n## %s\n\n%s; seed %d%s.\n\n", device_report_text(device, "name"),
+            device_report_text(device, "driver"), (int)count_of(device, "seed"),
             json_is_true(json_object_get(device, "quick")) ? ", small cases only" : "");
     fputs(
         "| kernel | passed | failed | skipped | largest error over tolerance |\n|---|---:|---:|---:|---:|\n",
@@ -244,10 +226,11 @@ static void put_detail(FILE *to, const json_t *device)
         (int)count_of(t, "skipped"), json_number_value(json_object_get(t, "worst")));
     json_array_foreach(json_object_get(device, "rows"), i, row)
     {
-        if (strcmp(text_of(row, "result"), "failed") != 0)
+        if (strcmp(device_report_text(row, "result"), "failed") != 0)
             continue;
-        fprintf(to, "\n**%s/%s** failed: %s\n\n    %s\n", text_of(row, "kernel"), text_of(row, "case"),
-                text_of(row, "detail"), text_of(row, "reproduce"));
+        fprintf(to, "\n**%s/%s** failed: %s\n\n    %s\n", device_report_text(row, "kernel"),
+                device_report_text(row, "case"), device_report_text(row, "detail"),
+                device_report_text(row, "reproduce"));
     }
 }
 
@@ -255,7 +238,7 @@ static void put_markdown(FILE *to, const json_t *report)
 {
     json_t *device, *devices = json_object_get(report, "devices");
     size_t i;
-    fprintf(to, "# parvin conform (%s)\n\n", text_of(report, "parvin"));
+    fprintf(to, "# parvin conform (%s)\n\n", device_report_text(report, "parvin"));
     if (compile_report_is(json_array_get(devices, 0))) {
         compile_report_markdown(devices, to);
         return;
@@ -288,51 +271,6 @@ enum pv_status conform_report_markdown(struct console *console, const char *path
 
 /* ---- docs/devices.md ---- */
 
-static int is_json(const struct dirent *entry)
-{
-    const char *dot = strrchr(entry->d_name, '.');
-    return dot && !strcmp(dot, ".json");
-}
-
-static enum pv_status load(struct console *console, const char *path, json_t *all)
-{
-    json_error_t error;
-    json_t *device, *report = json_load_file(path, 0, &error);
-    size_t i;
-    if (!json_is_array(json_object_get(report, "devices"))) {
-        console_error(console, "%s is no report of 'parvin conform --json': %s", path,
-                      report ? "it has no list of devices" : error.text);
-        json_decref(report);
-        return PV_ERR_FORMAT;
-    }
-    json_array_foreach(json_object_get(report, "devices"), i, device) json_array_append(all, device);
-    json_decref(report);
-    return PV_OK;
-}
-
-enum pv_status conform_report_load(struct console *console, const char *path, json_t *all)
-{
-    struct dirent **entries = NULL;
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
-        return load(console, path, all);
-    const int n = scandir(path, &entries, is_json, alphasort);
-    enum pv_status status = PV_OK;
-    if (n <= 0) {
-        console_error(console, "%s: no saved reports (*.json) there", path);
-        status = PV_ERR_IO;
-    }
-    for (int k = 0; k < n; k++) {
-        char name[4096];
-        snprintf(name, sizeof name, "%s/%s", path, entries[k]->d_name);
-        if (!status)
-            status = load(console, name, all);
-        free(entries[k]);
-    }
-    free(entries);
-    return status;
-}
-
 /* Both kinds of report live in one folder. */
 static json_t *only(const json_t *all, bool compile_only)
 {
@@ -347,7 +285,7 @@ enum pv_status conform_report_folder(struct console *console, const char *folder
 {
     json_t *all = json_array(), *device;
     size_t i;
-    const enum pv_status status = conform_report_load(console, folder, all);
+    const enum pv_status status = device_report_load(console, folder, all);
     json_t *run = only(all, false), *compiled = only(all, true);
     if (!status) {
         fputs(

@@ -9,8 +9,6 @@
 #include "cli/app.h"
 #include "cli/output.h"
 
-/* Name, driver and so on of a device. */
-void conform_report_identity(json_t *device, const struct pv_device_info *info);
 json_t *conform_report_device(const struct pv_device_info *info, uint64_t seed, bool quick);
 /* Adds a row to a device's report. `reproduce` NULL: not for this row. */
 void conform_report_row(json_t *device, const struct pv_conform_row *row, uint64_t seed,
@@ -23,8 +21,6 @@ PV_MUST_USE enum pv_status conform_report_junit(struct console *console, const c
                                                 const json_t *report);
 PV_MUST_USE enum pv_status conform_report_markdown(struct console *console, const char *path,
                                                    const json_t *report);
-/* Appends the devices of every saved report at `path` (a file, or a folder of *.json, by name) to `all`. */
-PV_MUST_USE enum pv_status conform_report_load(struct console *console, const char *path, json_t *all);
 /* docs/devices.md from every saved report (*.json) of a folder, by name. */
 PV_MUST_USE enum pv_status conform_report_folder(struct console *console, const char *folder, FILE *to);
 
