@@ -25,6 +25,16 @@ static void write_share(FILE *out, double share, int digits)
         fputs(" |", out);
 }
 
+/* The rest of a line on masks. */
+static void write_masks(FILE *out, double density, double precision, double recall, double weighted_recall)
+{
+    fprintf(out, " %.4f |", density);
+    write_share(out, precision, 2);
+    write_share(out, recall, 2);
+    write_share(out, weighted_recall, 2);
+    fputc('\n', out);
+}
+
 /* Three significant digits, so that 0.3 and 7700 are both read at a glance. */
 static void write_rise(FILE *out, double rise, bool beyond)
 {
@@ -176,15 +186,13 @@ static void write_clustering(const struct report *r)
             const struct pv_sweep_row *row = &r->table->rows[i];
             if (row->own_masks == PV_SWEEP_RUN || row->n_clusters != r->k[k])
                 continue;
-            fprintf(r->out, "| %s%s | %u | %.4f |", row->label,
+            fprintf(r->out, "| %s%s | %u |", row->label,
                     row->own_masks == PV_SWEEP_OWN_MAJORITY ? ": modes"
                     : row->own_masks == PV_SWEEP_OWN_LAYER  ? ": layer by layer"
                                                             : "",
-                    row->n_clusters, row->own_density);
-            write_share(r->out, row->own_precision, 2);
-            write_share(r->out, row->own_recall, 2);
-            write_share(r->out, row->own_weighted_recall, 2);
-            fputc('\n', r->out);
+                    row->n_clusters);
+            write_masks(r->out, row->own_density, row->own_precision, row->own_recall,
+                        row->own_weighted_recall);
         }
     fputc('\n', r->out);
 }
@@ -206,11 +214,8 @@ static void write_routed(const struct report *r)
                 fprintf(r->out, "| %s | ", row->label);
                 if (row->clustered)
                     fprintf(r->out, "%u", row->n_clusters);
-                fprintf(r->out, " | %.4f |", row->density);
-                write_share(r->out, row->precision, 2);
-                write_share(r->out, row->recall, 2);
-                write_share(r->out, row->weighted_recall, 2);
-                fputc('\n', r->out);
+                fputs(" |", r->out);
+                write_masks(r->out, row->density, row->precision, row->recall, row->weighted_recall);
             }
     fputc('\n', r->out);
 }
