@@ -1,6 +1,7 @@
 /* The token loop. A token's bytes may end within a UTF-8 sequence, or be the beginning of a text to stop at; such an
  * end waits for the next token. */
 #include "generate.h"
+#include "cli/text_print.h"
 
 #include <math.h>
 #include <stdlib.h>

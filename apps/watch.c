@@ -1,6 +1,7 @@
 /* A view must have the program's first thread, so the model runs on a second one and hands its tokens over
  * through a queue that it never waits for. */
 #include "watch.h"
+#include "cli/text_print.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

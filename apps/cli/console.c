@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/output.h"
+#include "cli/text_print.h"
 
 static volatile sig_atomic_t interrupted;
 

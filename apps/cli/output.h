@@ -29,9 +29,6 @@ struct text {
 };
 bool text_append(struct text *text, const char *bytes, size_t n); /* false: out of memory */
 void text_free(struct text *text);
-/* Prints text from outside: control characters (but a tab, a line feed, and a carriage return before one) and bytes
- * that are not UTF-8 become U+FFFD. */
-void text_print(FILE *to, const char *bytes, size_t n);
 /* The file's content ('-': stdin); a message is logged on failure. */
 PV_MUST_USE enum pv_status text_read(struct console *console, const char *path, struct text *out);
 /* Length of the longest prefix of `bytes` that does not end within a UTF-8 sequence. */

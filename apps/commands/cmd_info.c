@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/output.h"
+#include "cli/text_print.h"
 #include "cli/setup.h"
 #include "commands/commands.h"
 

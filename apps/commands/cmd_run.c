@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "generate.h"
+#include "cli/text_print.h"
 #include "observe.h"
 #include "cli/setup.h"
 #include "watch.h"

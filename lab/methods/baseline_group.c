@@ -13,13 +13,6 @@
 
 enum { ONE = 0x3c00 };
 
-struct pv_steps pv_group_stage(struct pv_group_work *w, double part)
-{
-    w->done += w->part;
-    w->part = part;
-    return pv_steps_within(w->steps, w->done, part);
-}
-
 /* k-modes of the training tokens; the test tokens are named by the modes too. */
 static enum pv_status cluster_modes(struct pv_group_work *w, const struct pv_steps *steps)
 {
@@ -106,25 +99,6 @@ static enum pv_status regroup_layer(struct pv_group_work *w)
     PV_TRY(move_rows(w, *w->in->test_x, w->out->own_test));
     PV_TRY(move_rows(w, *w->in->x, w->out->learned.own));
     return pv_group_sum(w, PV_ROUTE_OWN, w->out->learned.own);
-}
-
-enum pv_status pv_group_sum(struct pv_group_work *w, enum pv_route_by route, const uint16_t *cluster)
-{
-    for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
-        struct pv_energy *table = w->g->tables[route][rule];
-        struct pv_sparse x = *w->in->x;
-        const struct pv_rows train = pv_split_train(w->tokens.split, &x);
-
-        if (!table)
-            continue;
-        table += w->in->layer;
-        pv_energy_free(table);
-        x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
-        PV_TRY(pv_energy_init(table, &train, cluster, w->params.n_clusters, w->params.n_threads));
-        if (rule == PV_RULE_ENERGY)
-            table->scale = (double)w->in->scale;
-    }
-    return PV_OK;
 }
 
 static struct pv_layer_params layer_params(const struct pv_grouping *g, uint32_t layer)

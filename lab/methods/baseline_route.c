@@ -13,6 +13,32 @@
 
 enum { PAIR_ROWS = 1024, ROW_CHUNK = 64 };
 
+struct pv_steps pv_group_stage(struct pv_group_work *w, double part)
+{
+    w->done += w->part;
+    w->part = part;
+    return pv_steps_within(w->steps, w->done, part);
+}
+
+enum pv_status pv_group_sum(struct pv_group_work *w, enum pv_route_by route, const uint16_t *cluster)
+{
+    for (int rule = 0; rule < PV_RULE_COUNT; rule++) {
+        struct pv_energy *table = w->g->tables[route][rule];
+        struct pv_sparse x = *w->in->x;
+        const struct pv_rows train = pv_split_train(w->tokens.split, &x);
+
+        if (!table)
+            continue;
+        table += w->in->layer;
+        pv_energy_free(table);
+        x.root = rule == PV_RULE_ACTIVE ? w->ones : x.root;
+        PV_TRY(pv_energy_init(table, &train, cluster, w->params.n_clusters, w->params.n_threads));
+        if (rule == PV_RULE_ENERGY)
+            table->scale = (double)w->in->scale;
+    }
+    return PV_OK;
+}
+
 void pv_group_router_clear(struct pv_group_router *r)
 {
     pv_router_free(&r->trained);
