@@ -25,7 +25,7 @@ static const struct option capture_rows[] = {
     {0, "active-share", OPTION_SHARE, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
      "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
     {0, "tokens", OPTION_U64, AT(tokens), "N", "all; 65536 without --text", 1, 1e12,
-     "calibration tokens at most, spread over the text"},
+     "maximum number of calibration tokens, spread over the text"},
     {0, "thin", OPTION_U32, AT(thin), "R", "no thinning", 1, 1048576,
      "run R times as many tokens and keep one in R: more of the text for the same memory"},
     {0, "seed", OPTION_U64, AT(seed), "N", "1", 0, OPTION_U64_MAX, "seed of the model's own text"},
@@ -130,9 +130,9 @@ const struct command command_capture = {
     .argument = "MODEL.gguf",
     .summary = "Capture what a model does with a text, for 'fit --capture'",
     .about =
-        "The first stage of fit on its own: once captured, clusters can be learned again and again without the model's\n"
-        "run. Memory is a window's, whatever the text's length. --shard shares the work between machines. Interrupted it\n"
-        "leaves FILE.resume; the same command goes on from there.",
+        "The first stage of fit on its own: from one capture, clusters can be learned many times without running the\n"
+        "model. It holds one window in memory, however long the text is. --shard shares the work between machines.\n"
+        "An interrupted capture leaves FILE.resume; the same command continues from there.",
     .examples = "  parvin capture model.gguf --text book.txt --tokens 100000 -o book.capture\n"
                 "  parvin capture model.gguf --text book.txt --shard 2/4 -o part2.capture\n"
                 "  parvin fit model.gguf --capture book.capture -k 1024\n",

@@ -35,7 +35,7 @@ static enum pv_status load(struct console *console, const char *path, json_t *al
     json_t *device, *report = json_load_file(path, 0, &error);
     size_t i;
     if (!json_is_array(json_object_get(report, "devices"))) {
-        console_error(console, "%s is no report of 'parvin conform --json': %s", path,
+        console_error(console, "%s is not a report of 'parvin conform --json': %s", path,
                       report ? "it has no list of devices" : error.text);
         json_decref(report);
         return PV_ERR_FORMAT;

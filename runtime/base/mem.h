@@ -17,7 +17,7 @@ char *pv_strndup(const char *s, size_t n);
 /* a * b and a + b; false on overflow, *out untouched. */
 bool pv_mul_size(size_t a, size_t b, size_t *out);
 bool pv_add_size(size_t a, size_t b, size_t *out);
-/* The most memory this process has held so far, in bytes; 0 where the system does not say. */
+/* Peak memory of this process so far, in bytes; 0 where the system does not say. */
 uint64_t pv_peak_memory(void);
 
 /* Memory the host could still give without swapping; 0 where it cannot be told. */

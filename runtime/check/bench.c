@@ -252,7 +252,7 @@ static enum pv_status fill_params(struct pv_bench *b, const struct pv_bench_para
     b->density = params->density > 0.0 ? params->density : 0.2;
     b->filter = params->filter;
     if (!pv_type_from_name(type, &b->type) || !pv_type_is_weight(b->type))
-        return pv_fail(&b->context->log, PV_ERR_ARG, "type %s is no weight type (%s)", type,
+        return pv_fail(&b->context->log, PV_ERR_ARG, "type %s is not a weight type (%s)", type,
                        pv_type_weight_names());
     if (b->d_model % pv_type_block(b->type) != 0)
         return pv_fail(&b->context->log, PV_ERR_ARG, "%s needs d_model to be a multiple of %u, not %u", type,

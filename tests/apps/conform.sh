@@ -27,7 +27,7 @@ expect_code 0
 expect_number 'n == 1' n "$(grep -c '^| .* | [1-9][0-9]* | 0 |' out)"
 echo '{}' >reports/two.json
 parvin conform --table reports
-expect_failure 'two.json is no report'
+expect_failure 'two.json is not a report'
 
 # The page in docs/ is what the reports in docs/ make.
 parvin conform --table "$SOURCE/docs/devices"

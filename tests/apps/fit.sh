@@ -16,7 +16,7 @@ expect_files text whole.gguf
 interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
 
-# Every way of clustering and routing gives a file that runs; refinement changes it, and what is no method is refused.
+# Every way of clustering and routing gives a file that runs; refinement changes it, and an unknown method is refused.
 for how in '--space pattern' '--space input' '--space mask' '--router centroid' '--router low-rank' '--restarts 2' \
 	'--rounds 0'; do
 	# shellcheck disable=SC2086

@@ -213,10 +213,10 @@ START_TEST(what_would_come_out_wrong_is_refused)
         {add_experts, PV_ERR_UNSUPPORTED, "llama.expert_count is 8"},
         {add_unknown_key, PV_ERR_UNSUPPORTED, "key llama.spoon is not known"},
         {add_twice, PV_ERR_FORMAT, "llama.rope.dimension_count"},
-        {add_norm_bias, PV_ERR_UNSUPPORTED, "blk.0.attn_norm.bias is no part of architecture llama"},
+        {add_norm_bias, PV_ERR_UNSUPPORTED, "blk.0.attn_norm.bias is not part of architecture llama"},
         {add_rope_factors, PV_ERR_FORMAT, "rope_freqs.weight: factor 0 is 0"},
         {add_long_alone, PV_ERR_FORMAT, "rope_factors_short one is missing"},
-        {add_stranger, PV_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight is no part of architecture llama"},
+        {add_stranger, PV_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight is not part of architecture llama"},
         {add_value_length, PV_ERR_UNSUPPORTED, "values of 16 elements beside keys of 12"},
         {add_key_length, PV_ERR_FORMAT, "blk.0.attn_q.weight is [1][1][48][48] (expected [56][48])"},
     };
@@ -306,7 +306,7 @@ START_TEST(absurd_hyper_parameters_are_refused)
     check_patched("arcee", "spoon", 0, PV_ERR_UNSUPPORTED,
                   "architecture \"spoon\" is not supported; the nearest that is: ");
     check_patched("arcee", "quen2", 0, PV_ERR_UNSUPPORTED, "the nearest that is: qwen2");
-    check_patched("general.architecture", "general.architektur!", 0, PV_ERR_FORMAT, "this is no model");
+    check_patched("general.architecture", "general.architektur!", 0, PV_ERR_FORMAT, "this is not a model");
 }
 END_TEST
 

@@ -226,7 +226,8 @@ END_TEST
 
 START_TEST(what_makes_no_sense_is_refused)
 {
-    const char *said[] = {"out of order", "out of order", "no numbers", "no numbers", "layer 1 gave 0 of 32"};
+    const char *said[] = {"out of order", "out of order", "values that are not finite",
+                          "values that are not finite", "layer 1 gave 0 of 32"};
 
     for (int fault = 1; fault <= 5; fault++) {
         for (int dense = 0; dense < 2; dense++) {

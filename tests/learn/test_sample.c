@@ -226,7 +226,7 @@ START_TEST(refuses_nonsense)
 
     fresh();
     ck_assert_int_eq(write_text(&w, 100, 1, &s), PV_ERR_CHECK);
-    ck_assert(pv_test_logged(&captured, "no numbers"));
+    ck_assert(pv_test_logged(&captured, "values that are not finite"));
     remove(path);
     ck_assert_int_eq(write_text(&good, 100, 1, &s), PV_OK);
     s.tokens[3] = V; /* a record that is sound and holds nonsense */

@@ -1,4 +1,4 @@
-/* Inside of the cluster file, shared by its reader and its writer. Nothing else includes it. */
+/* Internals of the cluster file, shared by its reader and its writer only. */
 #ifndef PV_FORMAT_CLUSTERS_CLUSTER_IMPL_H
 #define PV_FORMAT_CLUSTERS_CLUSTER_IMPL_H
 

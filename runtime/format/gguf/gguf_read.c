@@ -254,7 +254,7 @@ static enum pv_status place_tensors(struct parse *p, const uint64_t *offsets)
     if (pv_gguf_find(g, "general.alignment") && !pv_gguf_u64(g, "general.alignment", &alignment))
         alignment = 0;
     if (alignment < MIN_ALIGNMENT || alignment > MAX_ALIGNMENT || (alignment & (alignment - 1)) != 0)
-        return pv_fail(p->log, PV_ERR_FORMAT, "%s: general.alignment is no power of two from %d to %d",
+        return pv_fail(p->log, PV_ERR_FORMAT, "%s: general.alignment is not a power of two from %d to %d",
                        p->what, MIN_ALIGNMENT, MAX_ALIGNMENT);
     start = (p->r.pos + alignment - 1) / alignment * alignment;
     for (size_t i = 0; i < g->n_tensors; i++) {

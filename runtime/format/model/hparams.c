@@ -68,7 +68,7 @@ static enum pv_status read_float(const struct pv_model *m, const char *name, dou
 
     make_key(m, name, key);
     if (pv_gguf_find(&m->gguf, key) && !pv_gguf_f64(&m->gguf, key, &value))
-        return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %s is no number", m->gguf.path, key);
+        return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %s is not a number", m->gguf.path, key);
     if (!(value >= low && value <= high))
         return pv_fail(&m->log, PV_ERR_FORMAT, "%s: %s is %g, not within %g to %g", m->gguf.path, key, value,
                        low, high);
@@ -90,7 +90,7 @@ static enum pv_status read_arch(struct pv_model *m)
     struct pv_str arch, name;
 
     if (!pv_gguf_str(&m->gguf, "general.architecture", &arch))
-        return pv_fail(&m->log, PV_ERR_FORMAT, "%s: key general.architecture is missing: this is no model",
+        return pv_fail(&m->log, PV_ERR_FORMAT, "%s: key general.architecture is missing: this is not a model",
                        m->gguf.path);
     copy_str(arch, m->hp.arch, sizeof m->hp.arch);
     if (pv_gguf_str(&m->gguf, "general.name", &name))
@@ -317,7 +317,7 @@ static enum pv_status read_window(struct pv_model *m)
         return PV_OK;
     if (pv_gguf_find(&m->gguf, make_key(m, "attention.sliding_window", key)) &&
         !pv_gguf_u64(&m->gguf, key, &window))
-        return pv_fail(&m->log, PV_ERR_UNSUPPORTED, "%s: %s is no single number", m->gguf.path, key);
+        return pv_fail(&m->log, PV_ERR_UNSUPPORTED, "%s: %s is not a single number", m->gguf.path, key);
     hp->window = window < MAX_CTX ? (uint32_t)window : 0; /* a window that large shows everything */
     if (pv_gguf_find(&m->gguf, make_key(m, "attention.sliding_window_pattern", key)))
         PV_TRY(read_u32(m, "attention.sliding_window_pattern", 1, MAX_LAYERS, 0, &hp->window_period));

@@ -1,4 +1,4 @@
-/* Inside of the model description, shared by its files. Nothing else includes it. */
+/* Internals of the model description, for format/ and its tests. */
 #ifndef PV_FORMAT_MODEL_MODEL_IMPL_H
 #define PV_FORMAT_MODEL_MODEL_IMPL_H
 

@@ -210,7 +210,7 @@ static enum pv_status refuse_unused(const struct binder *b)
     for (size_t i = 0; i < m->gguf.n_tensors; i++)
         if (!b->used[i])
             return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
-                           "%s: tensor %.200s is no part of architecture %s as Parvin runs it", m->gguf.path,
+                           "%s: tensor %.200s is not part of architecture %s as Parvin runs it", m->gguf.path,
                            m->gguf.tensors[i].name, m->hp.arch);
     return PV_OK;
 }

@@ -149,7 +149,7 @@ static enum pv_status read_merges(struct pv_bpe *bpe, const struct pv_gguf_kv *k
     for (uint64_t i = 0; i < kv->n_items; i++) {
         if (!add_merge(bpe, kv->strings[i], (uint32_t)i, scratch, &n_unknown)) {
             free(scratch);
-            return pv_fail(log, PV_ERR_FORMAT, "tokenizer.ggml.merges: item %llu is no pair of tokens",
+            return pv_fail(log, PV_ERR_FORMAT, "tokenizer.ggml.merges: item %llu is not a pair of tokens",
                            (unsigned long long)i);
         }
     }

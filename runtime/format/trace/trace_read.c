@@ -113,7 +113,7 @@ static enum pv_status next_line(struct pv_trace_reader *r, const char **line, si
 
         if ((end ? (size_t)(end - data) - r->pos : n) > r->max_line) {
             r->line++;
-            return fault(r, "the line is over %zu bytes: this is no trace of Parvin's", r->max_line);
+            return fault(r, "the line is over %zu bytes: this is not a Parvin trace", r->max_line);
         }
         if (end) {
             *line = data + r->pos;
@@ -144,7 +144,7 @@ static enum pv_status parse(struct pv_trace_reader *r, const char *line, size_t 
     if (!json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
-        return fault(r, "the line is no JSON object");
+        return fault(r, "the line is not a JSON object");
     }
     return PV_OK;
 }
@@ -157,7 +157,7 @@ static enum pv_status get_u64(struct pv_trace_reader *r, const json_t *object, c
     if (!value)
         return fault(r, "\"%s\" is missing", key);
     if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
-        return fault(r, "\"%s\" is no whole number from 0 to %" PRIu64, key, max);
+        return fault(r, "\"%s\" is not a whole number from 0 to %" PRIu64, key, max);
     *out = (uint64_t)json_integer_value(value);
     return PV_OK;
 }
@@ -174,7 +174,7 @@ static enum pv_status get_real(struct pv_trace_reader *r, const json_t *object, 
         return PV_OK;
     number = json_number_value(value);
     if (!json_is_number(value) || !(number >= 0.0) || number > max)
-        return fault(r, "\"%s\" is no number from 0 to %g", key, max);
+        return fault(r, "\"%s\" is not a number from 0 to %g", key, max);
     *out = number;
     return PV_OK;
 }
@@ -188,7 +188,8 @@ static enum pv_status get_array(struct pv_trace_reader *r, const json_t *object,
     if (!array || json_is_null(array))
         return required ? fault(r, "\"%s\" is missing", key) : PV_OK;
     if (!json_is_array(array) || json_array_size(array) != r->header.n_layers)
-        return fault(r, "\"%s\" is no array of %" PRIu32 " entries, one a layer", key, r->header.n_layers);
+        return fault(r, "\"%s\" is not an array of %" PRIu32 " entries, one per layer", key,
+                     r->header.n_layers);
     *out = array;
     return PV_OK;
 }
@@ -214,7 +215,7 @@ static enum pv_status get_u32s(struct pv_trace_reader *r, const json_t *object, 
         if (cluster && r->header.n_clusters == 0)
             return fault(r, "\"cluster\" names a cluster, but the header has none (n_clusters is 0)");
         if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > limit)
-            return fault(r, "\"%s\" of layer %" PRIu32 " is no whole number from 0 to %" PRIu32, key, i,
+            return fault(r, "\"%s\" of layer %" PRIu32 " is not a whole number from 0 to %" PRIu32, key, i,
                          limit);
         values[i] = (uint32_t)json_integer_value(value);
     }
@@ -240,7 +241,7 @@ static enum pv_status get_floats(struct pv_trace_reader *r, const json_t *object
             continue;
         }
         if (!json_is_number(value) || !(number >= min && number <= max))
-            return fault(r, "\"%s\" of layer %" PRIu32 " is no number from %g to %g", key, i, min, max);
+            return fault(r, "\"%s\" of layer %" PRIu32 " is not a number from %g to %g", key, i, min, max);
         values[i] = (float)number;
     }
     *out = values;
@@ -264,14 +265,14 @@ static enum pv_status get_row(struct pv_trace_reader *r, const json_t *value, ui
     const char *hex = json_string_value(value);
 
     if (!hex || json_string_length(value) != (size_t)n_bytes * 2)
-        return fault(r, "\"active\" of layer %" PRIu32 " is no string of %" PRIu32 " hexadecimal digits",
+        return fault(r, "\"active\" of layer %" PRIu32 " is not a string of %" PRIu32 " hexadecimal digits",
                      layer, n_bytes * 2);
     memset(row, 0, pv_bit_words(r->header.d_ffn) * sizeof *row);
     for (uint32_t b = 0; b < n_bytes; b++) {
         const int high = hex_digit(hex[2 * b]), low = hex_digit(hex[2 * b + 1]);
 
         if (high < 0 || low < 0)
-            return fault(r, "\"active\" of layer %" PRIu32 " has a character that is no hexadecimal digit",
+            return fault(r, "\"active\" of layer %" PRIu32 " has a character that is not a hexadecimal digit",
                          layer);
         row[b / 4] |= (uint32_t)(high * 16 + low) << (b % 4 * 8);
     }
@@ -314,9 +315,9 @@ static enum pv_status get_text(struct pv_trace_reader *r, const json_t *object)
     const char *s = json_string_value(value);
 
     if (text && !json_is_string(text))
-        return fault(r, "\"text\" is no string");
+        return fault(r, "\"text\" is not a string");
     if (bytes && (!s || n % 2 != 0))
-        return fault(r, "\"bytes\" is no string of pairs of hexadecimal digits");
+        return fault(r, "\"bytes\" is not a string of pairs of hexadecimal digits");
     if ((bytes ? n / 2 : n) > PV_TRACE_MAX_TEXT)
         return fault(r, "the token's text is over %u bytes", PV_TRACE_MAX_TEXT);
     if (bytes) {
@@ -325,7 +326,7 @@ static enum pv_status get_text(struct pv_trace_reader *r, const json_t *object)
             const int high = hex_digit(s[2 * i]), low = hex_digit(s[2 * i + 1]);
 
             if (high < 0 || low < 0)
-                return fault(r, "\"bytes\" has a character that is no hexadecimal digit");
+                return fault(r, "\"bytes\" has a character that is not a hexadecimal digit");
             r->text[i] = (char)(unsigned char)(high * 16 + low);
         }
     } else if (n > 0) {
@@ -384,7 +385,7 @@ static enum pv_status get_header_string(struct pv_trace_reader *r, const json_t 
     const json_t *value = json_object_get(object, key);
 
     if (value && (!json_is_string(value) || json_string_length(value) > PV_TRACE_MAX_TEXT))
-        return fault(r, "\"%s\" is no string of up to %u bytes", key, PV_TRACE_MAX_TEXT);
+        return fault(r, "\"%s\" is not a string of up to %u bytes", key, PV_TRACE_MAX_TEXT);
     *out = pv_strndup(value != NULL ? json_string_value(value) : "", json_string_length(value));
     return *out ? PV_OK : pv_fail(&r->log, PV_ERR_NOMEM, "%s: no memory for the header", r->name);
 }
@@ -396,7 +397,7 @@ static enum pv_status read_header(struct pv_trace_reader *r, const json_t *objec
     uint64_t version = 0, n_layers = 0, n_clusters = 0, d_ffn = 0;
 
     if (!format || strcmp(format, PV_TRACE_NAME) != 0)
-        return fault(r, "no trace of Parvin's: the first line must have \"format\": \"" PV_TRACE_NAME "\"");
+        return fault(r, "not a Parvin trace: the first line must have \"format\": \"" PV_TRACE_NAME "\"");
     PV_TRY(get_u64(r, object, "version", INT32_MAX, &version));
     if (version != PV_TRACE_VERSION)
         return fault(r, "the trace has version %" PRIu64 ", this program reads version %d", version,

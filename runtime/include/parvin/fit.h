@@ -93,7 +93,7 @@ struct pv_fit_result {
 };
 /* The engine must be dense (no clusters). Writes `out_path` atomically. With tokens NULL and no capture_path
  * the model writes its own text: independent samples of n_ctx tokens, kept in RESUME.text until the fit is
- * done. After PV_OK the result is to be freed. */
+ * done. After PV_OK the caller frees the result. */
 PV_MUST_USE enum pv_status pv_fit(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                   const char *out_path, const struct pv_fit_params *params,
                                   struct pv_fit_result *out);

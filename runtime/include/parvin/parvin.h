@@ -1,4 +1,4 @@
-/* Parvin, the whole public API. */
+/* Includes every other public header of Parvin. */
 #ifndef PARVIN_H
 #define PARVIN_H
 

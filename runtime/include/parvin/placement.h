@@ -35,7 +35,7 @@ struct pv_placement {
     struct pv_placement_device devices[PV_PLACEMENT_MAX];
 };
 /* Opens the devices of `params`, measures them if there are several, and closes them. A model that does not
- * fit is no failure: see `fits`. */
+ * fit is not a failure: see `fits`. */
 PV_MUST_USE enum pv_status pv_place(struct pv_context *context, const struct pv_model *model,
                                     const struct pv_engine_params *params, struct pv_placement *out);
 

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "vk/memory/import.h"
 
-/* A slot over shared memory; false: not to be had. */
+/* A slot over shared memory; false if the devices cannot share it. */
 static bool share(struct pv_device *from, struct pv_device *to, uint64_t size_bytes, struct pv_link *link,
                   uint32_t slot)
 {

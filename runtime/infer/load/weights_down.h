@@ -7,7 +7,7 @@
 
 /* The type that W_down [d][n_ffn] of a file's type has on a device under a plan, where its rows are d long: the
  * plan's, or a plain type's own; q8_0 of q8_0; q6_k of the types of fewer bits, which a perplexity does not tell from
- * the exact weights and which is a fifth less to read. Where d is no whole number of 32, float16. */
+ * the exact weights and which is a fifth less to read. Where d is not a multiple of 32, float16. */
 enum pv_type pv_down_type(const struct pv_plan *plan, enum pv_type type, uint32_t d);
 /* W_down of the file -> [n_ffn][d] on the device, and the norms of its columns, n_ffn floats. Reads each byte of the
  * file once. On failure both are as they were. */

@@ -13,7 +13,7 @@ struct pv_split {
     size_t n_train, n_held_out;
 };
 /* One block of rows in ten is held out; a block is of 64 rows, less where there are few. Neighbours stay
- * together, since a token between two that were learned from is no unseen text. Rows that `leaves_out` names
+ * together, since a token between two training tokens is not unseen text. Rows that `leaves_out` names
  * (NULL: none) are in neither. PV_ERR_NOMEM. */
 PV_MUST_USE enum pv_status pv_split_rows(size_t n_rows, bool (*leaves_out)(const void *user, size_t row),
                                          const void *user, struct pv_split *out);

@@ -105,7 +105,7 @@ static enum pv_status read_head(struct pv_capture_file *file)
             record = &j->records[i];
     }
     if (!record || record->size_bytes != sizeof *h)
-        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no head: it is no capture file", j->path);
+        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no head record: it is not a capture file", j->path);
     PV_TRY(pv_journal_read(j, record, 0, h, sizeof *h));
     PV_TRY(check_head(j, h));
     params = (struct pv_capture_params){.shard = h->shard, .n_shards = h->n_shards};
@@ -174,8 +174,8 @@ enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *ta
     PV_TRY(pv_journal_read(j, record, 0, tau, n_bytes));
     for (uint32_t l = 0; l < file->head.n_layers; l++) {
         if (!isfinite(tau[l]) || tau[l] < 0.0f || (file->head.exact_zeros && tau[l] > 0.0f))
-            return pv_fail(&j->log, PV_ERR_FORMAT, "%s: the threshold of layer %u is no threshold", j->path,
-                           l);
+            return pv_fail(&j->log, PV_ERR_FORMAT,
+                           "%s: the threshold of layer %u is not valid: capture it again", j->path, l);
     }
     return PV_OK;
 }

@@ -30,7 +30,7 @@ enum pv_record_kind {
 };
 struct pv_journal_record {
     uint32_t kind, index;
-    uint64_t key; /* what the record was made from; whoever looks for it says the same */
+    uint64_t key; /* hash of what the record was made from; a lookup must give the same */
     uint64_t size_bytes;
     uint64_t checksum;
     uint64_t offset; /* of its bytes in the file */

@@ -31,7 +31,7 @@ struct pv_sample {
     bool resumed;
     struct pv_journal journal;
 };
-/* On failure nothing is to be closed. */
+/* On failure there is nothing to close. */
 PV_MUST_USE enum pv_status pv_sample_text(const struct pv_sample_source *source,
                                           const struct pv_sample_params *params, const char *path,
                                           struct pv_sample *out);

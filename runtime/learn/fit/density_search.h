@@ -2,7 +2,7 @@
  *
  * Some windows of the calibration text are kept out of clusters, routers and masks; on them the model is
  * scored dense and with the masks of one density after another. They lie in a few stretches of neighbours,
- * since a window between two that were learned from is no unseen text. Not thread-safe. */
+ * since a window between two training windows is not unseen text. Not thread-safe. */
 #ifndef PV_LEARN_FIT_DENSITY_SEARCH_H
 #define PV_LEARN_FIT_DENSITY_SEARCH_H
 

@@ -30,7 +30,7 @@ static bool is_index(const char *spec)
     return n > 0 && !spec[n];
 }
 
-/* UINT32_MAX where it is no device's. */
+/* A device's index; UINT32_MAX if `spec` is not one. */
 static uint32_t parse_index(const char *spec, uint32_t n)
 {
     uint32_t index = 0;

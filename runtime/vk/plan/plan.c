@@ -383,7 +383,7 @@ static enum pv_status check(const struct pv_caps *caps, const struct overrides *
                        plan->matmul_lanes, plan->matmul_workgroup);
     if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup % plan->subgroup_size != 0)
         return pv_fail(log, PV_ERR_ARG,
-                       "plan override: matvec_workgroup=%u is no multiple of the subgroup size %u",
+                       "plan override: matvec_workgroup=%u is not a multiple of the subgroup size %u",
                        plan->matvec_workgroup, plan->subgroup_size);
     return PV_OK;
 }

@@ -23,7 +23,7 @@ struct pv_plan {
     enum pv_reduce reduce;     /* who shares a row of a matvec */
     uint32_t subgroup_size;    /* assumed by PV_REDUCE_SUBGROUP */
     uint32_t matvec_workgroup; /* invocations */
-    uint32_t matvec_rows;      /* rows an invocation (or whoever shares a row) works on at once */
+    uint32_t matvec_rows;      /* rows that an invocation, or a group sharing a row, computes at once */
     uint32_t ffn_down_workgroup;
     uint32_t ffn_down_words; /* uvec4 of a row per invocation of ffn_down; >= 1; fewer where a row is short */
     uint32_t ffn_down_splits;   /* slices of neurons summed apart; >= 1 */
