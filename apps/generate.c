@@ -88,7 +88,6 @@ static enum pv_status feed(struct pv_session *session, uint32_t token, const str
     enum pv_status status =
         params->stats ? pv_session_prefill(session, &token, 1) : pv_session_decode(session, token);
     const double seconds = console_seconds() - started;
-    out->decode_s += seconds;
     if (!status)
         status = params->stats ? params->stats(params->stats_user, &stats)
                                : pv_session_token_stats(session, &stats);
@@ -107,6 +106,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
     const bool greedy = is_greedy(&params->sampler);
     enum pv_status status = PV_OK;
     out->stopped = "length";
+    out->density = 0;
     while (!status && out->n_tokens < params->n_predict) {
         uint32_t token = 0;
         if (console_interrupted()) {
@@ -144,6 +144,24 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
     return status;
 }
 
+/* A stretch of time, and what the device's compiler took of it. */
+struct lap {
+    double started, compiled;
+};
+
+static struct lap start_lap(const struct pv_engine *engine)
+{
+    return (struct lap){.started = console_seconds(), .compiled = pv_engine_compile_seconds(engine)};
+}
+
+static double end_lap(const struct pv_engine *engine, const struct lap *lap, struct generate_result *out)
+{
+    const double more = pv_engine_compile_seconds(engine) - lap->compiled;
+    const double compiling = more > 0 ? more : 0; /* a lost device takes what it compiled with it */
+    out->compile_s += compiling;
+    return console_seconds() - lap->started - compiling;
+}
+
 enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, struct pv_session *session,
                         const struct generate_params *params, struct generate_result *out)
 {
@@ -159,11 +177,21 @@ enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, 
         return status;
     for (uint32_t i = 0; i < params->n_prompt; i++)
         pv_sampler_accept(sampler, params->prompt[i]);
-    const double started = console_seconds();
+    struct lap lap = start_lap(engine);
     status = pv_session_prefill(session, params->prompt, params->n_prompt);
-    out->prefill_s = console_seconds() - started;
-    if (!status)
+    out->prefill_s = end_lap(engine, &lap, out);
+    if (params->console)
+        console_end_bar(params->console);
+    out->density = NAN;
+    if (status == PV_ERR_INTERRUPTED)
+        out->stopped = "interrupted";
+    if (!status) {
+        if (params->echo)
+            text_print(stdout, params->echo->bytes, params->echo->n);
+        lap = start_lap(engine);
         status = loop(engine, model, session, sampler, params, out);
+        out->decode_s = end_lap(engine, &lap, out);
+    }
     pv_sampler_destroy(sampler);
     return status;
 }

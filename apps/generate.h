@@ -12,6 +12,8 @@ struct generate_params {
     bool ignore_end;                 /* go on after a token that ends a text or a turn */
     const struct option_texts *stop; /* texts that end the run and are left out; NULL: none */
     bool stream;                     /* write the text to stdout as it comes */
+    const struct text *echo;         /* printed once the prompt is read; NULL: nothing */
+    struct console *console; /* its bar, which shows how much of the prompt is read, ends then; or NULL */
     /* Told of every decoded token; a failure ends the run. NULL: nobody asks. */
     enum pv_status (*token)(void *user, uint32_t token, const struct pv_token_stats *stats, double ms);
     void *token_user;
@@ -24,7 +26,9 @@ struct generate_result {
     uint32_t *tokens;   /* [n_tokens] */
     uint32_t n_tokens;  /* generated */
     uint32_t n_decoded; /* of them, how many were fed back */
-    double prefill_s, decode_s;
+    /* Wall clock, without what the device's compiler took: the prompt; then everything to the last token (choosing,
+     * printing, watching). */
+    double prefill_s, decode_s, compile_s;
     double density; /* mean over the decoded tokens; NAN without any */
     const char
         *stopped; /* why it ended: "length", "end of text", "stop text", "context full", "interrupted" */

@@ -50,6 +50,15 @@ enum pv_status view_choose(struct app *app, const char *word, enum view_kind oth
                       "FILE.png' draws a picture instead");
         return PV_ERR_UNSUPPORTED;
     }
+    const char *term = getenv("TERM");
+    if (*out == VIEW_TERM && (!term || !term[0] || !strcmp(term, "dumb"))) {
+        console_error(
+            &app->console,
+            "--view term needs a terminal that knows escape codes, and TERM is '%s'; 'parvin heatmap "
+            "TRACE -o FILE.png' draws a picture instead",
+            term ? term : "");
+        return PV_ERR_UNSUPPORTED;
+    }
     if (*out == VIEW_WINDOW && !pv_window_built()) {
         console_error(
             &app->console,

@@ -115,18 +115,35 @@ static enum pv_status run_with_view(struct app *app, struct watch *w, enum view_
     return status;
 }
 
+static enum pv_status choose_format(struct app *app, const char *word, enum pv_trace_format *out)
+{
+    *out = word && !strcmp(word, "perfetto") ? PV_TRACE_PERFETTO : PV_TRACE_JSONL;
+    if (!word || *out == PV_TRACE_PERFETTO || !strcmp(word, "jsonl"))
+        return PV_OK;
+    console_error(&app->console, "--trace-format takes 'jsonl' or 'perfetto', not '%s'", word);
+    return PV_ERR_ARG;
+}
+
+enum pv_status watch_check(struct app *app, const struct view_options *view, const char *trace_format)
+{
+    enum pv_trace_format format;
+    enum view_kind kind;
+    uint32_t palette;
+    bool light;
+    enum pv_status status = choose_format(app, trace_format, &format);
+    if (!status)
+        status = view_choose(app, view->view, VIEW_NONE, &kind);
+    return status ? status : view_style(app, view, &palette, &light);
+}
+
 static enum pv_status open_trace(struct app *app, struct watch *w)
 {
-    const char *word = w->asked->trace_format;
     const struct pv_trace_header header = observe_header(w->asked->setup);
     struct pv_log log = console_log(&app->console);
-    enum pv_trace_format format = PV_TRACE_JSONL;
-    if (word && !strcmp(word, "perfetto")) {
-        format = PV_TRACE_PERFETTO;
-    } else if (word && strcmp(word, "jsonl") != 0) {
-        console_error(&app->console, "--trace-format takes 'jsonl' or 'perfetto', not '%s'", word);
-        return PV_ERR_ARG;
-    }
+    enum pv_trace_format format;
+    const enum pv_status status = choose_format(app, w->asked->trace_format, &format);
+    if (status)
+        return status;
     return w->asked->trace_path ? pv_trace_create(w->asked->trace_path, format, &header, &log, &w->writer)
                                 : PV_OK;
 }

@@ -16,6 +16,7 @@ enum exit_code {
 struct app {
     const struct common_options *common; /* the first member of `options` */
     const void *options;                 /* the command's own struct */
+    const struct command *command;
     struct console console;
     const char *argv0;
 };

@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/hints.h"
 #include "cli/text_print.h"
 
 static volatile sig_atomic_t interrupted;
@@ -45,7 +47,8 @@ double console_seconds(void)
 void console_init(struct console *console)
 {
     memset(console, 0, sizeof *console);
-    console->terminal = isatty(STDERR_FILENO) != 0;
+    const char *term = getenv("TERM");
+    console->terminal = isatty(STDERR_FILENO) != 0 && term && term[0] && strcmp(term, "dumb") != 0;
     console->level = PV_LOG_WARN;
 }
 
@@ -75,14 +78,25 @@ static void print_line(struct console *console, const char *prefix, const char *
     fputc('\n', stderr);
 }
 
+/* The library says what is wrong, the command what to type. */
+static void print_hints(struct console *console, const char *message)
+{
+    char hint[512];
+    for (size_t at = 0; hints_next(console->command, message, &at, hint, sizeof hint);)
+        print_line(console, "hint: ", hint);
+}
+
 static void on_log(void *user, enum pv_log_level level, const char *message)
 {
     static const char *const prefixes[] = {"error: ", "warning: ", "", "debug: "};
     struct console *console = user;
     if (level == PV_LOG_ERROR)
         console->n_errors++;
-    if (level <= console->level)
-        print_line(console, prefixes[level <= PV_LOG_DEBUG ? level : PV_LOG_DEBUG], message);
+    if (level > console->level)
+        return;
+    print_line(console, prefixes[level <= PV_LOG_DEBUG ? level : PV_LOG_DEBUG], message);
+    if (level <= PV_LOG_WARN)
+        print_hints(console, message);
 }
 
 struct pv_log console_log(struct console *console)

@@ -5,10 +5,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "cli/options.h"
 #include "parvin/status.h"
 
 struct console {
-    bool terminal, quiet;
+    const struct command *command; /* whose options the hints behind the library's errors name; NULL: none */
+    bool terminal;                 /* stderr is one that knows escape codes */
+    bool quiet;
     enum pv_log_level level;
     uint32_t n_errors; /* messages of level error so far */
     bool bar_shown;

@@ -13,6 +13,8 @@
 
 const struct option json_rows[1] = {
     {0, "json", OPTION_FLAG, COMMON(json), NULL, NULL, 0, 0, "print the result as one JSON object"}};
+const struct option force_rows[1] = {
+    {0, "force", OPTION_FLAG, COMMON(force), NULL, NULL, 0, 0, "overwrite a file that Parvin did not write"}};
 const struct option common_rows[3] = {
     {'v', "verbose", OPTION_COUNT, COMMON(verbose), NULL, NULL, 0, 0,
      "say more on stderr; twice: everything"},
@@ -35,7 +37,7 @@ const struct option driver_rows[3] = {
     {0, "validation", OPTION_FLAG, DEVICE(validation), NULL, NULL, 0, 0,
      "run under the Vulkan validation layers; fail if they report anything"}};
 
-const struct option clusters_rows[1] = {{'c', "clusters", OPTION_TEXT, MODEL(clusters_path), "FILE", "dense",
+const struct option clusters_rows[1] = {{'c', "clusters", OPTION_INPUT, MODEL(clusters_path), "FILE", "dense",
                                          0, 0, "clusters made by 'parvin fit' for this model"}};
 const struct option best_rows[1] = {
     {0, "best", OPTION_U32, MODEL(best), "N", "1", 1, 2,
@@ -147,6 +149,12 @@ static bool is_number(const struct option *option)
            option->type == OPTION_SHARE || option->type == OPTION_AUTO || option->type == OPTION_UNTIL;
 }
 
+static bool is_text(const struct option *option)
+{
+    return option->type == OPTION_TEXT || option->type == OPTION_INPUT || option->type == OPTION_OUTPUT ||
+           option->type == OPTION_STREAM;
+}
+
 static void set_defaults(const struct parser *p)
 {
     memset(p->out, 0, p->command->options_bytes);
@@ -248,7 +256,7 @@ static bool fail_moved(const struct parser *p, const struct option *option)
 
 static bool set_value(const struct parser *p, const struct option *option, const char *text, void *field)
 {
-    if (option->type == OPTION_TEXT) {
+    if (is_text(option)) {
         *(const char **)field = text;
     } else if (option->type == OPTION_TEXTS) {
         struct option_texts *texts = field;
@@ -278,8 +286,8 @@ static bool take_value(const struct parser *p, int *i, const struct option *opti
 {
     const char *value = *i + 1 < p->argc ? p->argv[*i + 1] : NULL;
     void *other;
-    if (!value || (option->type == OPTION_TEXT && strcmp(option->name, "prompt") != 0 &&
-                   !strncmp(value, "--", 2) && find(p, value + 2, strlen(value + 2), 0, &other)))
+    if (!value || (is_text(option) && strcmp(option->name, "prompt") != 0 && !strncmp(value, "--", 2) &&
+                   find(p, value + 2, strlen(value + 2), 0, &other)))
         return fail_no_value(p, option);
     ++*i;
     return set_value(p, option, value, field);

@@ -9,13 +9,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* SHARE: a number, or one of a hundred with % behind it. AUTO: U32, or "auto", which is UINT32_MAX. UNTIL:
+/* INPUT, OUTPUT, STREAM: texts that name a file that is read ('-': standard input), one that is replaced when
+ * the new one is whole, and one that is written as it grows. SHARE: a number, or one of a hundred with % behind it. AUTO: U32, or "auto", which is UINT32_MAX. UNTIL:
  * U32, or -1, which is UINT32_MAX. TEXTS: given any number of times, into a struct option_texts. MOVED: a name
  * that is no longer taken; its help says what to type instead. */
 enum option_type {
     OPTION_FLAG,
     OPTION_COUNT,
     OPTION_TEXT,
+    OPTION_INPUT,
+    OPTION_OUTPUT,
+    OPTION_STREAM,
     OPTION_U32,
     OPTION_U64,
     OPTION_REAL,
@@ -67,11 +71,12 @@ struct common_options {
     const char *argument;                          /* the positional argument, or NULL */
     const char *arguments[OPTIONS_MOST_ARGUMENTS]; /* all of them, where a command takes several */
     uint32_t n_arguments;
-    bool help, quiet, json;
+    bool help, quiet, json, force;
     uint32_t verbose;
 };
 extern const struct option common_rows[3];
 extern const struct option json_rows[1];
+extern const struct option force_rows[1]; /* of commands with an OUTPUT or a STREAM */
 
 struct device_options {
     const char *device, *devices, *split, *plan;

@@ -12,6 +12,7 @@
 
 #include "cli/app.h"
 #include "cli/documents.h"
+#include "cli/outputs.h"
 #include "parvin/model.h"
 
 static void print_help(const struct program *program, FILE *to)
@@ -135,7 +136,7 @@ static bool open_standard_streams(void)
 
 static int run_command(const struct program *program, const struct command *command, int argc, char **argv)
 {
-    struct app app = {.argv0 = argv[0]};
+    struct app app = {.argv0 = argv[0], .command = command};
     void *options = calloc(1, command->options_bytes);
     int code = EXIT_USAGE;
     if (!options) {
@@ -150,8 +151,11 @@ static int run_command(const struct program *program, const struct command *comm
             code = EXIT_GOOD;
         } else {
             console_init(&app.console);
+            app.console.command = command;
             console_set_level(&app.console, app.common->verbose, app.common->quiet);
-            code = command->run(&app);
+            code = app_fail(&app, outputs_check(&app));
+            if (code == EXIT_GOOD)
+                code = command->run(&app);
         }
     }
     free(options);

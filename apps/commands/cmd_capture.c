@@ -17,10 +17,10 @@ struct capture_options {
 
 #define AT(field) offsetof(struct capture_options, field)
 static const struct option capture_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", NULL, 0, 0, "the capture file to write; needed"},
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", NULL, 0, 0, "the capture file to write; needed"},
     {0, "shard", OPTION_TEXT, AT(shard), "I/N", "the whole", 0, 0,
      "capture part I of N only, for 'parvin merge'"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", "written by the model", 0, 0,
+    {0, "text", OPTION_INPUT, AT(text), "FILE", "written by the model", 0, 0,
      "text to learn from, like the text to be generated later ('-': standard input)"},
     {0, "active-share", OPTION_SHARE, AT(active_share), "SHARE", "0.5 or the density", 0.001, 1,
      "neurons that count as active where none are exactly zero (SwiGLU, GELU)"},
@@ -40,6 +40,7 @@ static const struct option_group capture_groups[] = {
     OPTION_GROUP(device_rows, struct capture_options, device),
     OPTION_GROUP(split_rows, struct capture_options, device),
     OPTION_GROUP(driver_rows, struct capture_options, device),
+    OPTION_GROUP(force_rows, struct capture_options, common),
     OPTION_GROUP(json_rows, struct capture_options, common),
     OPTION_GROUP(common_rows, struct capture_options, common),
 };

@@ -33,8 +33,8 @@ static const struct option conform_rows[] = {
      "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
     {0, "minutes", OPTION_REAL, AT(minutes), "N", "one round", 0.001, 1e6,
      "go on with new seeds until the time is up"},
-    {0, "junit", OPTION_TEXT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
-    {0, "markdown", OPTION_TEXT, AT(markdown), "FILE", NULL, 0, 0, "write a report as Markdown"},
+    {0, "junit", OPTION_OUTPUT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
+    {0, "markdown", OPTION_OUTPUT, AT(markdown), "FILE", NULL, 0, 0, "write a report as Markdown"},
     {0, "table", OPTION_TEXT, AT(table), "FOLDER", NULL, 0, 0,
      "check nothing; print a table of the JSON reports saved there"},
     {'d', "device", OPTION_TEXT, AT(device.device), "DEVICE", "every usable one", 0, 0,
@@ -45,6 +45,7 @@ static const struct option conform_rows[] = {
 static const struct option_group conform_groups[] = {
     OPTION_OWN(conform_rows),
     OPTION_GROUP(driver_rows, struct conform_options, device),
+    OPTION_GROUP(force_rows, struct conform_options, common),
     OPTION_GROUP(json_rows, struct conform_options, common),
     OPTION_GROUP(common_rows, struct conform_options, common),
 };

@@ -17,9 +17,9 @@ struct devices_options {
 
 #define AT(field) offsetof(struct devices_options, field)
 static const struct option devices_rows[] = {
-    {0, "place", OPTION_TEXT, AT(place), "MODEL", NULL, 0, 0,
+    {0, "place", OPTION_INPUT, AT(place), "MODEL", NULL, 0, 0,
      "say what the model takes and what fits where, and load nothing"},
-    {0, "caps", OPTION_TEXT, AT(caps), "FILE", NULL, 0, 0,
+    {0, "caps", OPTION_INPUT, AT(caps), "FILE", NULL, 0, 0,
      "print the plan for a saved device (the caps of 'parvin devices --json'), here or not"},
     {0, "fit", OPTION_MOVED, 0, NULL, NULL, 0, 0, "placing a model is --place: parvin devices --place MODEL"},
 };

@@ -17,11 +17,11 @@ struct eval_options {
 
 #define AT(field) offsetof(struct eval_options, field)
 static const struct option eval_rows[] = {
-    {0, "text", OPTION_TEXT, AT(text), "FILE", NULL, 0, 0,
+    {0, "text", OPTION_INPUT, AT(text), "FILE", NULL, 0, 0,
      "text to measure on; needed ('-': standard input)"},
     {0, "windows", OPTION_U32, AT(windows), "N", "all", 1, OPTION_U32_MAX,
      "windows of the text to score at most"},
-    {0, "logits", OPTION_TEXT, AT(logits), "FILE", NULL, 0, 0,
+    {0, "logits", OPTION_OUTPUT, AT(logits), "FILE", NULL, 0, 0,
      "write the first window's logits: raw float32 [n][n_vocab], dense, or routed with -c"},
     {0, "dump-tokens", OPTION_FLAG, AT(dump_tokens), NULL, NULL, 0, 0,
      "print the token ids that were fed (token_ids in JSON)"},
@@ -42,6 +42,7 @@ static const struct option_group eval_groups[] = {
     OPTION_GROUP(device_rows, struct eval_options, device),
     OPTION_GROUP(split_rows, struct eval_options, device),
     OPTION_GROUP(driver_rows, struct eval_options, device),
+    OPTION_GROUP(force_rows, struct eval_options, common),
     OPTION_GROUP(json_rows, struct eval_options, common),
     OPTION_GROUP(common_rows, struct eval_options, common),
 };

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "cli/outputs.h"
 #include "reports/explain_page.h"
 #include "view.h"
 #include "commands/commands.h"
@@ -17,10 +18,10 @@ struct explain_options {
 
 #define AT(field) offsetof(struct explain_options, field)
 static const struct option explain_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", "explain.html", 0, 0, "the page to write"},
-    {0, "trace", OPTION_TEXT, AT(trace), "FILE", NULL, 0, 0,
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", "explain.html", 0, 0, "the page to write"},
+    {0, "trace", OPTION_STREAM, AT(trace), "FILE", NULL, 0, 0,
      "write every token's clusters, router margins and times to a file"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+    {0, "text", OPTION_INPUT, AT(text), "FILE", "Parvin's own tales", 0, 0,
      "text for the model to read ('-': standard input)"},
     {0, "tokens", OPTION_U64, AT(tokens), "N", "all", 1, 1e12, "tokens of the text at most"},
 };
@@ -36,6 +37,7 @@ static const struct option_group explain_groups[] = {
     OPTION_GROUP(device_rows, struct explain_options, device),
     OPTION_GROUP(split_rows, struct explain_options, device),
     OPTION_GROUP(driver_rows, struct explain_options, device),
+    OPTION_GROUP(force_rows, struct explain_options, common),
     OPTION_GROUP(common_rows, struct explain_options, common),
 };
 
@@ -97,12 +99,14 @@ static double share(double part, double whole)
     return whole > 0 ? part / whole : 1.0;
 }
 
-static enum pv_status write_page(struct app *app, struct explain *e, const char *path)
+static enum pv_status write_page(struct app *app, struct explain *e, struct explain_page page,
+                                 const char *path)
 {
     const struct pv_trace_header *h = pv_heat_header(e->observed.heat);
-    struct explain_page page = {.observed = &e->observed, .spots = e->spots};
     double *ratios = calloc(3 * (size_t)h->n_layers, sizeof *ratios);
-    enum pv_status status = view_style(app, &options_of(app)->view, &page.palette, &page.light);
+    enum pv_status status = PV_OK;
+    page.observed = &e->observed;
+    page.spots = e->spots;
     for (uint32_t l = 0; ratios && l < h->n_layers; l++) {
         const double *sums = e->sums + l;
         ratios[l] = share(sums[0], sums[h->n_layers]);
@@ -131,9 +135,14 @@ static int cmd_explain(struct app *app)
                                      .see = see,
                                      .user = &e,
                                      .setup = {.device_options = &o->device, .model_options = &o->model}}};
-    enum pv_status status = observe_text(app, OBSERVE_ALL, &e.observed), closed;
+    struct explain_page style = {0};
+    enum pv_status status = view_style(app, &o->view, &style.palette, &style.light), closed;
+    if (!status && !o->out)
+        status = outputs_check_path(app, path);
     if (!status)
-        status = write_page(app, &e, path);
+        status = observe_text(app, OBSERVE_ALL, &e.observed);
+    if (!status)
+        status = write_page(app, &e, style, path);
     if (!status)
         console_note(&app->console, "wrote %s: %llu tokens seen; open it in a browser", path,
                      (unsigned long long)e.observed.n_seen);

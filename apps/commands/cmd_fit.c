@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/calibration.h"
+#include "cli/outputs.h"
 #include "commands/commands.h"
 
 struct fit_options {
@@ -18,10 +19,10 @@ struct fit_options {
 
 #define AT(field) offsetof(struct fit_options, field)
 static const struct option fit_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", "MODEL.clusters.gguf", 0, 0, "the cluster file to write"},
-    {0, "capture", OPTION_TEXT, AT(capture), "FILE", NULL, 0, 0,
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", "MODEL.clusters.gguf", 0, 0, "the cluster file to write"},
+    {0, "capture", OPTION_INPUT, AT(capture), "FILE", NULL, 0, 0,
      "learn from a file that 'parvin capture' or 'parvin merge' wrote, instead of a text"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", "written by the model", 0, 0,
+    {0, "text", OPTION_INPUT, AT(text), "FILE", "written by the model", 0, 0,
      "text to learn from, like the text to be generated later ('-': standard input)"},
     {'k', "n-clusters", OPTION_AUTO, AT(n_clusters), "K|auto", "256, fewer on small texts", 1, 65536,
      "clusters per layer; auto picks the number that keeps most energy at equal bytes per token"},
@@ -64,6 +65,7 @@ static const struct option_group fit_groups[] = {
     OPTION_GROUP(device_rows, struct fit_options, device),
     OPTION_GROUP(split_rows, struct fit_options, device),
     OPTION_GROUP(driver_rows, struct fit_options, device),
+    OPTION_GROUP(force_rows, struct fit_options, common),
     OPTION_GROUP(json_rows, struct fit_options, common),
     OPTION_GROUP(common_rows, struct fit_options, common),
 };
@@ -98,7 +100,7 @@ static enum pv_status choose_paths(struct app *app, struct fit *fit)
         return PV_ERR_ARG;
     }
     snprintf(fit->resume_path, sizeof fit->resume_path, "%s.resume", fit->out_path);
-    return PV_OK;
+    return o->out ? PV_OK : outputs_check_path(app, fit->out_path);
 }
 
 /* Index of `text` in names, which ends with NULL; 0 for NULL; a message and -1 for another. */

@@ -21,7 +21,7 @@ struct heatmap_options {
 
 #define AT(field) offsetof(struct heatmap_options, field)
 static const struct option heatmap_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", NULL, 0, 0, "the picture to write, .png or .svg; needed"},
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", NULL, 0, 0, "the picture to write, .png or .svg; needed"},
     {0, "kind", OPTION_TEXT, AT(kind), "KIND", "layers", 0, 0, "layers, waterfall, neurons or tokens"},
     {0, "layer", OPTION_TEXT, AT(layer), "N", "the middle one", 0, 0, "layer of a neurons or tokens picture"},
     {0, "rows", OPTION_U32, AT(rows), "N", "what reads well", 1, 4096,
@@ -29,7 +29,7 @@ static const struct option heatmap_rows[] = {
     {0, "back", OPTION_U32, AT(back), "N", "0", 0, 1000000, "leave out the last N tokens of a waterfall"},
     {0, "width", OPTION_U32, AT(width), "PIXELS", "1200", 600, 8192, "width at scale 1"},
     {0, "scale", OPTION_REAL, AT(scale), "S", "2", 0.5, 4, "PNG pixels for each pixel of the width"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", "Parvin's own tales", 0, 0,
+    {0, "text", OPTION_INPUT, AT(text), "FILE", "Parvin's own tales", 0, 0,
      "text for the model to read ('-': standard input)"},
     {0, "tokens", OPTION_U64, AT(tokens), "N", "all", 1, 1e12, "tokens of the text at most"},
 };
@@ -46,6 +46,7 @@ static const struct option_group heatmap_groups[] = {
     OPTION_GROUP(device_rows, struct heatmap_options, device),
     OPTION_GROUP(split_rows, struct heatmap_options, device),
     OPTION_GROUP(driver_rows, struct heatmap_options, device),
+    OPTION_GROUP(force_rows, struct heatmap_options, common),
     OPTION_GROUP(common_rows, struct heatmap_options, common),
 };
 
@@ -55,6 +56,7 @@ static const struct heatmap_options *options_of(const struct app *app)
 }
 
 struct heatmap {
+    struct app *app;
     struct pv_picture_params picture;
     struct pv_trace_reader *reader;
     struct pv_clusters *clusters;
@@ -92,7 +94,20 @@ static enum pv_status read_options(struct app *app, struct pv_picture_params *pi
         console_error(&app->console, "give -o FILE.png or -o FILE.svg");
         return PV_ERR_ARG;
     }
-    return view_style(app, &o->view, &picture->palette, &picture->light);
+    const struct pv_log log = console_log(&app->console);
+    const enum pv_status status = pv_picture_check_name(o->out, &log);
+    return status ? status : view_style(app, &o->view, &picture->palette, &picture->light);
+}
+
+/* The layer that --layer names, before the model reads a text. */
+static enum pv_status check_layer(void *user, const struct pv_trace_header *header)
+{
+    const struct heatmap *m = user;
+    if (m->picture.layer == UINT32_MAX || m->picture.layer < header->n_layers)
+        return PV_OK;
+    console_error(&m->app->console, "there is no layer %u: the model has layers 0 to %u", m->picture.layer,
+                  header->n_layers - 1);
+    return PV_ERR_ARG;
 }
 
 static enum pv_status from_trace(struct app *app, struct heatmap *m)
@@ -127,6 +142,8 @@ static enum pv_status from_model(struct app *app, struct heatmap *m)
     const struct heatmap_options *o = options_of(app);
     struct observed observed = {.text_path = o->text,
                                 .n_most = o->tokens,
+                                .begin = check_layer,
+                                .user = m,
                                 .setup = {.device_options = &o->device, .model_options = &o->model}};
     enum pv_status status = observe_text(app, OBSERVE_ALL, &observed), closed;
     if (!status) {
@@ -139,7 +156,7 @@ static enum pv_status from_model(struct app *app, struct heatmap *m)
 
 static int cmd_heatmap(struct app *app)
 {
-    struct heatmap m = {0};
+    struct heatmap m = {.app = app};
     const char *name = app->common->argument;
     const size_t n = strlen(name);
     enum pv_status status = read_options(app, &m.picture);

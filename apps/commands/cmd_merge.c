@@ -10,12 +10,13 @@ struct merge_options {
 
 #define AT(field) offsetof(struct merge_options, field)
 static const struct option merge_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", NULL, 0, 0, "the capture file to write; needed"},
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", NULL, 0, 0, "the capture file to write; needed"},
 };
 #undef AT
 
 static const struct option_group merge_groups[] = {
     OPTION_OWN(merge_rows),
+    OPTION_GROUP(force_rows, struct merge_options, common),
     OPTION_GROUP(json_rows, struct merge_options, common),
     OPTION_GROUP(common_rows, struct merge_options, common),
 };

@@ -7,6 +7,7 @@
 #include "generate.h"
 #include "cli/text_print.h"
 #include "observe.h"
+#include "cli/outputs.h"
 #include "cli/setup.h"
 #include "watch.h"
 #include "commands/commands.h"
@@ -27,7 +28,7 @@ struct run_options {
 #define AT(field) offsetof(struct run_options, field)
 static const struct option run_rows[] = {
     {'p', "prompt", OPTION_TEXT, AT(prompt), "TEXT", NULL, 0, 0, "what to continue ('-': standard input)"},
-    {'f', "file", OPTION_TEXT, AT(prompt_file), "FILE", NULL, 0, 0,
+    {'f', "file", OPTION_INPUT, AT(prompt_file), "FILE", NULL, 0, 0,
      "read the prompt from a file ('-': standard input), without a byte order mark and its last line end"},
     {'n', "n-predict", OPTION_UNTIL, AT(n_predict), "N", "128", 0, OPTION_U32_MAX,
      "tokens to generate at most; -1: until the text ends or the context is full"},
@@ -54,7 +55,7 @@ static const struct option run_rows[] = {
      "when one of --devices is lost or out of memory: stop, or continue on the others"},
     {0, "prefill-dense", OPTION_FLAG, AT(prefill_dense), NULL, NULL, 0, 0,
      "compute every neuron for the prompt, use clusters from the first new token on"},
-    {0, "trace", OPTION_TEXT, AT(trace), "FILE", NULL, 0, 0,
+    {0, "trace", OPTION_STREAM, AT(trace), "FILE", NULL, 0, 0,
      "write every token's clusters, router margins and times to a file"},
     {0, "trace-format", OPTION_TEXT, AT(trace_format), "FORMAT", "jsonl", 0, 0,
      "jsonl, or perfetto for ui.perfetto.dev"},
@@ -77,6 +78,7 @@ static const struct option_group run_groups[] = {
     OPTION_GROUP(device_rows, struct run_options, device),
     OPTION_GROUP(split_rows, struct run_options, device),
     OPTION_GROUP(driver_rows, struct run_options, device),
+    OPTION_GROUP(force_rows, struct run_options, common),
     OPTION_GROUP(json_rows, struct run_options, common),
     OPTION_GROUP(common_rows, struct run_options, common),
 };
@@ -158,11 +160,12 @@ static enum pv_status encode_prompt(struct app *app, struct run *run)
 static enum pv_status check_fit(struct app *app, const struct run *run)
 {
     const uint32_t n_ctx = pv_engine_n_ctx(run->setup.engine);
+    const bool until_end = options_of(app)->n_predict == UINT32_MAX;
     if (run->n_tokens <= n_ctx)
         return PV_OK;
     console_error(&app->console,
                   "the prompt has %zu tokens, the context holds %u: shorten it or give --ctx %zu",
-                  run->n_tokens, n_ctx, run->n_tokens + options_of(app)->n_predict);
+                  run->n_tokens, n_ctx, run->n_tokens + (until_end ? 0 : options_of(app)->n_predict));
     return PV_ERR_ARG;
 }
 
@@ -176,8 +179,9 @@ static uint64_t choose_seed(uint64_t wanted)
                    1000000000u;
 }
 
-static void set_params(const struct run_options *o, struct run *run)
+static void set_params(struct app *app, struct run *run)
 {
+    const struct run_options *o = options_of(app);
     run->params = (struct generate_params){
         .prompt = run->tokens,
         .n_prompt = (uint32_t)run->n_tokens,
@@ -191,7 +195,9 @@ static void set_params(const struct run_options *o, struct run *run)
                     .seed = choose_seed(o->seed)},
         .ignore_end = o->ignore_eos,
         .stop = &o->stop,
+        .console = o->view.view ? NULL : &app->console,
         .stream = !o->common.json,
+        .echo = !o->common.json && isatty(STDOUT_FILENO) ? &run->prompt : NULL,
     };
 }
 
@@ -237,16 +243,29 @@ static enum pv_status find_clusters(struct app *app, struct run *run)
         !setup_clusters_path(o->common.argument, run->clusters_path, sizeof run->clusters_path) ||
         access(run->clusters_path, F_OK) != 0)
         return PV_OK;
+    const enum pv_status status = outputs_check_input(app, run->clusters_path);
+    if (status)
+        return status;
     run->model.clusters_path = run->clusters_path;
     console_note(&app->console, "using the clusters of %s; --dense computes every neuron",
                  run->clusters_path);
     return PV_OK;
 }
 
+/* Progress of a prompt while a view has the screen. */
+static bool go_on(void *user, const char *stage, double done, double total)
+{
+    (void)user;
+    (void)stage;
+    return done > total || !console_interrupted();
+}
+
 static enum pv_status start(struct app *app, struct run *run)
 {
     const struct run_options *o = options_of(app);
     enum pv_status status = check_on_lost(app);
+    if (!status)
+        status = watch_check(app, &o->view, o->trace_format);
     if (!status)
         status = find_clusters(app, run);
     if (!status)
@@ -263,13 +282,14 @@ static enum pv_status start(struct app *app, struct run *run)
         status = oracle_create(app, &run->setup, &run->oracle);
     if (status)
         return status;
-    const struct pv_session_params params = {.ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
-                                             .prefill_dense = o->prefill_dense,
-                                             .capture = o->oracle ? oracle_capture : NULL,
-                                             .time_dispatches = o->trace && o->trace_format &&
-                                                                !strcmp(o->trace_format, "perfetto"),
-                                             .capture_user = run->oracle};
-    set_params(o, run);
+    const struct pv_session_params params = {
+        .ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
+        .prefill_dense = o->prefill_dense,
+        .capture = o->oracle ? oracle_capture : NULL,
+        .time_dispatches = o->trace && o->trace_format && !strcmp(o->trace_format, "perfetto"),
+        .capture_user = run->oracle,
+        .progress = o->view.view ? (struct pv_progress){.fn = go_on} : console_progress(&app->console)};
+    set_params(app, run);
     return pv_session_create(run->setup.engine, &params, &run->session);
 }
 
@@ -293,6 +313,7 @@ static int print_json(struct app *app, const struct run *run)
     json_put(object, "token_ids", ids);
     json_put_number(object, "prefill_tok_s", rate((double)run->n_tokens, r->prefill_s));
     json_put_number(object, "decode_tok_s", rate(r->n_decoded, r->decode_s));
+    json_put_number(object, "compile_s", r->compile_s);
     json_put_number(object, "ms_per_token", r->n_decoded ? 1e3 * r->decode_s / r->n_decoded : 0);
     json_put_number(object, "density", run->setup.clusters ? r->density : 1);
     if (run->setup.clusters)
@@ -313,6 +334,8 @@ static void print_summary(struct app *app, const struct run *run)
                      "%u tokens, %.1f tok/s, %.2f ms a token, %s; prompt of %zu at %.1f tok/s; on %s",
                      r->n_tokens, rate(r->n_decoded, r->decode_s), 1e3 * r->decode_s / r->n_decoded, density,
                      run->n_tokens, rate((double)run->n_tokens, r->prefill_s), run->setup.device_names);
+    if (r->compile_s >= 0.1)
+        console_note(&app->console, "and %.1f s to compile shaders", r->compile_s);
     if (strcmp(r->stopped, "length") != 0 || run->params.sampler.temperature > 0)
         console_note(&app->console, "stopped by %s; --seed %llu", r->stopped,
                      (unsigned long long)run->params.sampler.seed);
@@ -326,9 +349,6 @@ static int cmd_run(struct app *app)
     int code;
     if (!status) {
         console_watch_interrupt();
-        if (run.params.stream && isatty(STDOUT_FILENO))
-            text_print(stdout, run.prompt.bytes,
-                       run.prompt.n); /* a reader wants the whole text, a pipe the new one */
         const struct run_options *o = options_of(app);
         const struct watch_params watch = {.setup = &run.setup,
                                            .session = run.session,

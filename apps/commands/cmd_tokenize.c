@@ -20,7 +20,7 @@ struct tokenize_options {
 
 #define OWN(field) offsetof(struct tokenize_options, field)
 static const struct option own_rows[] = {
-    {0, "text", OPTION_TEXT, OWN(text), "FILE", NULL, 0, 0, "text to encode ('-': standard input)"},
+    {0, "text", OPTION_INPUT, OWN(text), "FILE", NULL, 0, 0, "text to encode ('-': standard input)"},
     {0, "special", OPTION_FLAG, OWN(special), NULL, NULL, 0, 0,
      "names of special tokens in the text, such as <|im_end|>, stand for the tokens"},
     {0, "bos", OPTION_FLAG, OWN(bos), NULL, NULL, 0, 0, "begin with BOS, if the model wants it"},

@@ -244,12 +244,13 @@ static enum pv_status put_layer(struct app *app, FILE *f, const struct explain_p
 static void put_head(FILE *f, const struct explain_page *page)
 {
     const struct pv_trace_header *h = pv_heat_header(page->observed->heat);
-    fprintf(f,
-            "<!DOCTYPE html>\n<html lang=\"en\"%s><head><meta charset=\"utf-8\">\n<meta "
-            "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
-            "'unsafe-inline'; script-src 'unsafe-inline'\">\n<meta name=\"viewport\" "
-            "content=\"width=device-width\">\n<title>What the clusters of ",
-            page->light ? " class=\"light\"" : "");
+    fprintf(
+        f,
+        "<!DOCTYPE html>\n<html lang=\"en\"%s><head><meta charset=\"utf-8\">\n<meta "
+        "name=\"generator\" content=\"Parvin\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src "
+        "'unsafe-inline'; script-src 'unsafe-inline'\">\n<meta name=\"viewport\" "
+        "content=\"width=device-width\">\n<title>What the clusters of ",
+        page->light ? " class=\"light\"" : "");
     put_escaped(f, h->model);
     fprintf(f, " are for</title>\n<style>%s</style></head><body>\n<h1>What the clusters of ", style);
     put_escaped(f, h->model);

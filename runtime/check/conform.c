@@ -120,8 +120,7 @@ static enum pv_status find_named(const struct pv_log *log, const struct pv_varia
         *out = i;
         return PV_OK;
     }
-    return pv_fail(log, PV_ERR_ARG,
-                   "there is no variant %s here; 'parvin conform --list-variants' lists them", name);
+    return pv_fail(log, PV_ERR_ARG, "there is no variant %s here", name);
 }
 
 enum pv_status

@@ -168,11 +168,34 @@ static enum pv_status tick_stages(struct pv_session *s, const struct pv_batch *t
     return PV_OK;
 }
 
+/* Tells the caller how much of the text is under way; false if he wants no more of it. */
+static bool may_go_on(const struct pv_session *s, const struct pv_batch *text, uint32_t n_begun)
+{
+    const struct pv_progress *progress = &s->params.progress;
+    const uint32_t before = text->first_pos - s->n_past, done = before + n_begun, total = before + text->n;
+    return !progress->fn || done == 0 ||
+           progress->fn(progress->user, "prompt", done < total ? done : total, total);
+}
+
+/* Nothing may be left under way in recordings that somebody else will use. */
+static enum pv_status wait_all(struct pv_session *s)
+{
+    for (uint32_t i = 0; i < s->engine->n_stages; i++)
+        for (uint32_t k = 0; k < PV_SLOTS; k++)
+            PV_TRY(pv_device_wait(s->states[i].stage->device, s->states[i].slots[k].value));
+    return PV_OK;
+}
+
 static enum pv_status run_chunks_of(struct pv_session *s, const struct pv_batch *text, uint32_t size)
 {
     const uint32_t n_stages = s->engine->n_stages, n_chunks = (text->n + size - 1) / size;
-    for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++)
+    for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++) {
+        if (!may_go_on(s, text, tick * size)) {
+            PV_TRY(wait_all(s));
+            return PV_ERR_INTERRUPTED;
+        }
         PV_TRY(tick_stages(s, text, size, n_chunks, tick));
+    }
     return finish_chunk(s, text, size, n_chunks - 1);
 }
 

@@ -112,8 +112,7 @@ enum pv_status pv_session_set_ffn(struct pv_session *session, enum pv_ffn_mode f
     if (ffn == PV_FFN_CALLBACK && !session->params.mask)
         return pv_fail(session->engine->log, PV_ERR_ARG, "this FFN mode needs a mask callback");
     if (ffn != PV_FFN_DENSE && ffn != PV_FFN_CALLBACK && !session->engine->clusters)
-        return pv_fail(session->engine->log, PV_ERR_ARG,
-                       "this FFN mode needs a cluster file: give one with -c");
+        return pv_fail(session->engine->log, PV_ERR_ARG, "this FFN mode needs clusters: give a cluster file");
     session->params.ffn = ffn;
     return PV_OK;
 }
@@ -130,7 +129,7 @@ static enum pv_status check_tokens(const struct pv_session *s, const uint32_t *t
         return pv_fail(e->log, PV_ERR_ARG, "no tokens to feed");
     if (n > e->n_ctx - s->n_past)
         return pv_fail(e->log, PV_ERR_ARG,
-                       "%u tokens after %u do not fit a context of %u: shorten the text or raise --ctx", n,
+                       "%u tokens after %u do not fit a context of %u: shorten the text or raise n_ctx", n,
                        s->n_past, e->n_ctx);
     for (uint32_t i = 0; i < n; i++)
         if (tokens[i] >= e->hp.n_vocab)

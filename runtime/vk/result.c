@@ -12,7 +12,7 @@ struct result_row {
     enum pv_status status;
     const char *advice;
 };
-#define DRIVER_ADVICE "update the graphics driver, or choose another device with --device"
+#define DRIVER_ADVICE "update the graphics driver, or choose another device"
 static const struct result_row rows[] = {
     {VK_SUCCESS, "VK_SUCCESS", PV_OK, "nothing is wrong"},
     {VK_NOT_READY, "VK_NOT_READY", PV_ERR_DEVICE, DRIVER_ADVICE},
@@ -22,7 +22,7 @@ static const struct result_row rows[] = {
     {VK_ERROR_OUT_OF_HOST_MEMORY, "VK_ERROR_OUT_OF_HOST_MEMORY", PV_ERR_NOMEM,
      "the host is out of memory; close other programs or use a smaller model"},
     {VK_ERROR_OUT_OF_DEVICE_MEMORY, "VK_ERROR_OUT_OF_DEVICE_MEMORY", PV_ERR_DEVICE_MEMORY,
-     "use a smaller model or context, or split it with --devices"},
+     "use a smaller model or context, or split it over several devices"},
     {VK_ERROR_INITIALIZATION_FAILED, "VK_ERROR_INITIALIZATION_FAILED", PV_ERR_DEVICE, DRIVER_ADVICE},
     {VK_ERROR_DEVICE_LOST, "VK_ERROR_DEVICE_LOST", PV_ERR_DEVICE_LOST,
      "the driver reset the device: look into the kernel log, update the driver, or use a smaller n_batch"},

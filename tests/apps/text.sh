@@ -1,6 +1,6 @@
 #!/bin/sh
 # What `run` reads as a prompt, where it stops, and what it prints of text from outside.
-# shellcheck disable=SC1091,SC2153 # lib.sh sets these
+# shellcheck disable=SC1091,SC2034,SC2153 # lib.sh sets and reads these
 . "$(dirname "$0")/lib.sh"
 
 need_device
@@ -48,6 +48,36 @@ parvin run "$MODEL" -p Once -n 1 --device 99
 expect_failure 'there is no device 99, only: 0: '
 parvin run "$MODEL" -p Once -n 1 --devices 0,0
 expect_usage 'names device 0 twice'
+
+# A prompt is read in batches; Ctrl-C stops between them, and what was read of it is no text.
+for _ in 1 2 3 4; do head -c 16000 "$SOURCE/models/tales.txt"; done >long.txt
+last='run -f long.txt stopped by SIGINT'
+"$PARVIN" run "$MODEL" -f long.txt -n 4 --temp 0 --ctx 32768 --dense >out 2>err &
+pid=$!
+while ! grep -q '^parvin: prompt$' err && kill -0 $pid 2>/dev/null; do sleep 0.02; done
+kill -INT $pid
+code=0
+wait $pid || code=$?
+expect_code 130
+expect_in err 'stopped by interrupted'
+[ "$(tr -d '\n' <out)" = '' ] || wrong 'it printed text before it had read the prompt'
+
+# The speed is that of the whole loop: a reader who is slow to take the trace slows the run.
+mkfifo pipe
+(sleep 6 && cat) <pipe >/dev/null &
+parvin run "$MODEL" -p a -n 600 --temp 0 --ignore-eos --ctx 1024 --dense --trace pipe --json
+wait
+expect_code 0
+expect_number '(tokens - 1) / speed > 4' tokens "$(json_field tokens)" speed "$(json_field decode_tok_s)"
+expect_number 'compile >= 0' compile "$(json_field compile_s)"
+
+# What cannot take escape codes gets none.
+last='a bar with TERM=dumb'
+if command -v script >/dev/null; then
+	TERM=dumb script -qec "'$PARVIN' run '$MODEL' -f long.txt -n 1 --temp 0 --ctx 32768 --dense --trace /dev/null" /dev/null >out 2>err </dev/null
+	if grep -q "$(printf '\033')" out; then wrong 'an escape code reached a dumb terminal'; fi
+	expect_in out 'parvin: prompt'
+fi
 
 cases=$SHARED/cases
 [ -d "$cases" ] || finish

@@ -75,6 +75,24 @@ expect_usage 'the cluster file is -c FILE'
 parvin pull llama
 expect_usage "no command 'pull'" 'parvin run MODEL.gguf'
 
+# The library names what is wrong, the command what to type.
+parvin merge "$MODEL" -o all.capture
+expect_failure 'is not a capture file' "hint: 'parvin capture MODEL.gguf' makes one"
+parvin info "$MODEL" -q
+expect_code 0
+expect_empty err
+parvin run "$MODEL" -c "$MODEL" -p a
+expect_failure 'not a cluster file' "hint: 'parvin fit MODEL.gguf' makes one"
+parvin run "$SOURCE/models/fables-5m.clusters.gguf" -p a
+expect_code 1
+expect_in err 'this is a cluster file, not a model' 'hint: a cluster file is given behind the model, with -c FILE'
+parvin devices --plan warp=9
+expect_in err 'no such key' "hint: 'parvin devices --json' shows the keys of --plan"
+parvin run "$MODEL" -p a --ffn-act tanh
+expect_in err 'choose relu' 'hint: --ffn-act NAME: activation'
+parvin tokenize "$MODEL" --pre latin a
+expect_in err 'no pre-tokenizer' 'hint: --pre NAME: '
+
 # Every option of the tables is in the man page and in each completion.
 for kind in man bash zsh fish; do
 	"$PARVIN" --generate $kind >documents.$kind || wrong "--generate $kind failed"

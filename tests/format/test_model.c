@@ -349,7 +349,7 @@ START_TEST(a_cluster_file_is_no_model)
     pv_test_temp("clusters.gguf", path);
     ck_assert_int_eq(pv_tiny_clusters_write(path, m, &(struct pv_tiny_clusters){.seed = 1}), PV_OK);
     ck_assert_int_eq(pv_model_open(path, &params, &none), PV_ERR_UNSUPPORTED);
-    ck_assert(pv_test_logged(&captured, "give it with -c"));
+    ck_assert(pv_test_logged(&captured, "is a cluster file, not a model"));
     remove(path);
     pv_model_close(m);
 }

@@ -56,6 +56,12 @@ library() {
 	c_files runtime | xargs grep -nE '\b(getenv|exit|abort|printf|puts|putchar|perror)\(|\b(stdout|stderr)\b'
 }
 
+# Its messages state facts and name fields; what to type is the command's (apps/cli/hints.c).
+flags() {
+	c_files runtime | xargs grep -nE '"[^"]*(--[a-z]|[ (`'"'"']-[a-z][ ,)`'"'"']|\bparvin (fit|run|capture|merge|devices|conform|eval)\b)[^"]*"' |
+		grep -v 'ulimit -n'
+}
+
 # shaders/iface.h is GLSL too, and not among these.
 format() {
 	c_files apps examples/[!r]*.c lab runtime tests viz | xargs "$tool" --dry-run -Werror 2>&1 | grep 'error:'
@@ -84,7 +90,7 @@ held() {
 	code=1
 }
 
-[ $# -gt 0 ] || set -- layers public lab vendors library format length shell promises
+[ $# -gt 0 ] || set -- layers public lab vendors library flags format length shell promises
 for rule in "$@"; do
 	case $rule in
 	layers) held 'base < format < vk < kernel < infer < learn < check; public headers include each other only' "$(layers)" ;;
@@ -92,6 +98,7 @@ for rule in "$@"; do
 	lab) held 'lab/ is included by itself and by tests alone' "$(lab)" ;;
 	vendors) held 'vendorID and driverID belong into runtime/vk/plan/quirks.c' "$(vendors)" ;;
 	library) held 'runtime/ prints, exits or reads the environment' "$(library)" ;;
+	flags) held 'runtime/ names options or commands of the program' "$(flags)" ;;
 	length) held 'files over 800 lines' "$(long)" ;;
 	promises) held 'promises left in the tree' "$(promises)" ;;
 	format)

@@ -221,7 +221,7 @@ START_TEST(nothing_left_is_said_with_advice)
     ck_assert_int_eq(alloc(MIB, PV_MEM_DEVICE, &a), PV_ERR_DEVICE_MEMORY);
     ck_assert_int_eq(alloc(MIB, PV_MEM_HOST, &a), PV_ERR_DEVICE_MEMORY);
     ck_assert(pv_test_logged(&captured, "weights"));
-    ck_assert(pv_test_logged(&captured, "--devices"));
+    ck_assert(pv_test_logged(&captured, "several devices"));
     ck_assert_uint_eq(pv_memory_bytes_in_use(memory), 0);
     gpu.out_of_host = true;
     gpu.n_calls = 0;

@@ -70,6 +70,25 @@ static void drop_numbers(struct bytes *b)
     }
 }
 
+/* Says in the file who drew it, so that a later picture may take its place: behind the XML declaration, or as a text
+ * chunk behind the PNG's header chunk. */
+static bool add_mark(struct bytes *b, bool svg)
+{
+    static const unsigned char chunk[] = "\0\0\0\x0ftEXtSoftware\0Parvin\xf6\xbf\xe9\xd5";
+    static const char comment[] = "<!-- Parvin -->\n";
+    enum { PNG_HEADER = 8 + 25 };
+    const char *line_end = svg && b->data ? strchr(b->data, '\n') : NULL;
+    const size_t at = svg ? (line_end ? (size_t)(line_end - b->data) + 1 : SIZE_MAX) : PNG_HEADER;
+    const size_t n = (svg ? sizeof comment : sizeof chunk) - 1, n_before = b->n;
+
+    if (n_before < at ||
+        append(b, svg ? (const void *)comment : chunk, (unsigned int)n) != CAIRO_STATUS_SUCCESS)
+        return false;
+    memmove(b->data + at + n, b->data + at, n_before - at);
+    memcpy(b->data + at, svg ? (const void *)comment : chunk, n);
+    return true;
+}
+
 static double draw(struct picture *p, cairo_surface_t *surface, double scale, double height)
 {
     p->d.cr = pv_draw_context(surface, scale);
@@ -127,7 +146,7 @@ static enum pv_status to_surface(struct picture *p, bool svg, double scale, stru
         return PV_ERR_NOMEM;
     if (svg)
         drop_numbers(bytes);
-    return PV_OK;
+    return add_mark(bytes, svg) ? PV_OK : PV_ERR_NOMEM;
 }
 
 enum pv_status pv_picture_bytes(const struct pv_heat *heat, const struct pv_picture_params *params, bool svg,
@@ -173,7 +192,7 @@ static enum pv_status write_file(const char *path, const char *data, size_t n, c
 
     if (snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof temporary)
         return pv_say_fail(log, PV_ERR_ARG, "%s: the name is too long", path);
-    file = fopen(temporary, "wb");
+    file = fopen(temporary, "wbx");
     if (!file)
         return pv_say_fail(log, PV_ERR_IO, "%s: cannot be created: check the folder and its permissions",
                            path);
@@ -192,6 +211,13 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
+enum pv_status pv_picture_check_name(const char *path, const struct pv_log *log)
+{
+    if (ends_with(path, ".svg") || ends_with(path, ".png"))
+        return PV_OK;
+    return pv_say_fail(log, PV_ERR_ARG, "%s: a picture's name must end in .png or .svg", path);
+}
+
 enum pv_status pv_picture_write(const struct pv_heat *heat, const struct pv_picture_params *params,
                                 const char *path, const struct pv_log *log)
 {
@@ -200,8 +226,9 @@ enum pv_status pv_picture_write(const struct pv_heat *heat, const struct pv_pict
     char *data;
     size_t n;
 
-    if (!svg && !ends_with(path, ".png"))
-        return pv_say_fail(log, PV_ERR_ARG, "%s: a picture's name must end in .png or .svg", path);
+    status = pv_picture_check_name(path, log);
+    if (status != PV_OK)
+        return status;
     status = pv_picture_bytes(heat, params, svg, log, &data, &n);
     if (status != PV_OK)
         return status;

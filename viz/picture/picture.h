@@ -31,6 +31,8 @@ struct pv_picture_params {
 
 /* "layers", "waterfall", "neurons", "tokens"; -1 if it is none. */
 int pv_picture_find(const char *name);
+/* PV_ERR_ARG if a picture cannot have that name: it ends in .png or .svg. */
+PV_MUST_USE enum pv_status pv_picture_check_name(const char *path, const struct pv_log *log);
 /* Draws into a file, PNG or SVG by the end of its name; PV_ERR_ARG if it is neither. Written whole or not at
  * all. */
 PV_MUST_USE enum pv_status pv_picture_write(const struct pv_heat *heat,

@@ -52,7 +52,7 @@ static enum pv_status read_info(struct pv_clusters *c)
     if (!pv_gguf_str(&c->gguf, "general.architecture", &arch) ||
         arch.size_bytes != strlen(PV_CLUSTERS_ARCH) ||
         memcmp(arch.data, PV_CLUSTERS_ARCH, arch.size_bytes) != 0)
-        return pv_fail(&c->log, PV_ERR_FORMAT, "%s: not a cluster file; parvin fit makes one", c->gguf.path);
+        return pv_fail(&c->log, PV_ERR_FORMAT, "%s: not a cluster file", c->gguf.path);
     PV_TRY(read_u32(c, "parvin.version", UINT32_MAX, &version));
     if (version != PV_CLUSTERS_VERSION)
         return pv_fail(&c->log, PV_ERR_UNSUPPORTED,
@@ -267,14 +267,14 @@ enum pv_status pv_clusters_check(const struct pv_clusters *clusters, const struc
         return pv_fail(&clusters->log, PV_ERR_MISMATCH,
                        "%s: made for %" PRIu32 " layers of width %" PRIu32 " with %" PRIu32
                        " neurons, but %s has %" PRIu32 ", %" PRIu32 " and %" PRIu32
-                       ": use its own cluster file, or make one with parvin fit",
+                       ": use its own cluster file, or learn one",
                        path, info->n_layers, info->d_model, info->d_ffn, pv_model_path(model), hp->n_layers,
                        hp->d_model, hp->d_ffn);
     const uint64_t fingerprint = pv_model_fingerprint(model);
     if (info->fingerprint != fingerprint)
         return pv_fail(&clusters->log, PV_ERR_MISMATCH,
                        "%s: made for other weights (fingerprint %016" PRIx64 ") than %s (%016" PRIx64
-                       "): use its own cluster file, or make one with parvin fit",
+                       "): use its own cluster file, or learn one",
                        path, info->fingerprint, pv_model_path(model), fingerprint);
     return PV_OK;
 }

@@ -97,7 +97,8 @@ static enum pv_status read_arch(struct pv_model *m)
         copy_str(name, m->hp.name, sizeof m->hp.name);
     if (str_is(arch, "parvin-clusters"))
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
-                       "%s: this is a cluster file, not a model: give it with -c", m->gguf.path);
+                       "%s: this is a cluster file, not a model: give the model it was made for",
+                       m->gguf.path);
     const struct pv_arch *row = pv_arch_find(m->hp.arch);
     if (!row)
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED,

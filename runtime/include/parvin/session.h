@@ -52,6 +52,8 @@ uint64_t pv_engine_device_bytes(const struct pv_engine *engine);
 uint32_t pv_engine_n_stages(const struct pv_engine *engine);
 uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage);
 uint32_t pv_engine_n_ctx(const struct pv_engine *engine);
+/* Seconds that the drivers have spent on compiling shaders for it. */
+double pv_engine_compile_seconds(const struct pv_engine *engine);
 
 /* What one layer did with one batch of tokens, on the host, valid during the callback only.
  * Rows are tokens: z [n_tokens][d], contribution [n_tokens][F], bits [n_tokens][ceil(F/32)], cluster
@@ -82,6 +84,9 @@ struct pv_session_params {
     void *mask_user;
     const float *tau;     /* [n_layers] pattern thresholds; NULL: zeros */
     bool time_dispatches; /* in decode, for pv_session_dispatches; slows it a little */
+    /* Asked between the batches of a text that has several. Stopped, the call is PV_ERR_INTERRUPTED and nothing of its
+     * text counts as fed. */
+    struct pv_progress progress;
 };
 
 PV_MUST_USE enum pv_status pv_session_create(struct pv_engine *engine, const struct pv_session_params *params,

@@ -16,9 +16,9 @@ static enum pv_status transpose_centroids(struct pv_session *s, uint32_t layer, 
     const uint16_t *src = c->layers[layer].centroids;
     const size_t n_clusters = c->info.n_clusters, d_ffn = c->info.d_ffn;
     if (!src)
-        return pv_fail(s->engine->log, PV_ERR_UNSUPPORTED,
-                       "the cluster file has no centroids, so a pattern's own cluster is unknown; run "
-                       "`parvin fit` again");
+        return pv_fail(
+            s->engine->log, PV_ERR_UNSUPPORTED,
+            "the cluster file has no centroids, so a pattern's own cluster is unknown: learn a new one");
     float *t = pv_calloc(n_clusters * d_ffn, sizeof *t);
     if (!t)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for %zu x %zu centroids", n_clusters, d_ffn);

@@ -198,7 +198,7 @@ static enum pv_status check(const struct pv_engine *engine, size_t n_tokens,
     if (most == 0)
         return pv_fail(
             engine->log, PV_ERR_ARG,
-            "the text has %zu tokens, one window of %u needs %u: give a longer text or a smaller --ctx",
+            "the text has %zu tokens, one window of %u needs %u: give a longer text or a smaller n_ctx",
             n_tokens, out->n_ctx, out->n_ctx + 1);
     if (params->n_windows > most)
         pv_warn(engine->log, "the text has %zu windows of %u tokens, not %u: measuring those", most,

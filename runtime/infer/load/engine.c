@@ -7,6 +7,7 @@
 #include "infer/failover.h"
 #include "infer/load/place.h"
 #include "infer/load/weights.h"
+#include "vk/pipeline/pipeline_cache.h"
 
 static enum pv_status check_params(const struct pv_engine *e, const struct pv_engine_params *params)
 {
@@ -138,6 +139,17 @@ uint64_t pv_engine_device_bytes(const struct pv_engine *engine)
     for (uint32_t i = 0; i < engine->n_stages; i++)
         sum += pv_device_bytes_in_use(engine->stages[i].device);
     return sum;
+}
+
+double pv_engine_compile_seconds(const struct pv_engine *engine)
+{
+    double ms = 0;
+    for (uint32_t i = 0; i < engine->n_stages; i++) {
+        const struct pv_pipelines *pipelines = engine->stages[i].device->pipelines;
+        for (uint32_t j = 0; j < pv_pipelines_count(pipelines); j++)
+            ms += pv_pipelines_at(pipelines, j)->compile_ms;
+    }
+    return ms / 1e3;
 }
 
 uint32_t pv_engine_device_index(const struct pv_engine *engine, uint32_t stage)

@@ -98,8 +98,7 @@ static enum pv_status fail_room(const struct pv_engine *e, const struct pv_place
     return pv_fail(
         e->log, PV_ERR_DEVICE_MEMORY,
         "the chosen devices have room for %u layers of %.1f MB, each one for at least one; the model "
-        "has %u: add a device, lower --ctx, or use a model quantised to fewer bits ('parvin devices "
-        "--fit MODEL' shows what takes the memory)",
+        "has %u: add a device, lower n_ctx, or use a model quantised to fewer bits; see what takes the memory",
         room, (double)(p->layer_bytes + p->kv_layer_bytes) * 1e-6, p->n_layers);
 }
 

@@ -50,7 +50,7 @@ static enum pv_status fail_number(const struct collector *c, uint32_t layer)
 {
     return pv_fail(
         c->log, PV_ERR_CHECK,
-        "capture: layer %u produced values that are not finite; try another device, or --ffn-act if the file "
+        "capture: layer %u produced values that are not finite; try another device, or ffn_act if the file "
         "does not name its activation",
         layer);
 }

@@ -156,9 +156,8 @@ enum pv_status pv_capture_file_check(const struct pv_capture_file *file, const s
     for (uint32_t w = 0; w < n_windows && n_windows <= j->n_records; w++)
         n_missing += !pv_capture_find(j, file->key, w);
     if (n_missing > 0)
-        return pv_fail(&j->log, PV_ERR_ARG,
-                       "%s: lacks %s%u of %u windows%s: parvin merge puts all parts together", j->path,
-                       n_windows > j->n_records ? "at least " : "", n_missing, n_windows,
+        return pv_fail(&j->log, PV_ERR_ARG, "%s: lacks %s%u of %u windows%s: put all parts together first",
+                       j->path, n_windows > j->n_records ? "at least " : "", n_missing, n_windows,
                        h->n_shards > 1 ? " (it is one part of several)" : "");
     return PV_OK;
 }

@@ -275,8 +275,7 @@ static enum pv_status read_all(struct pv_journal *j)
     file_bytes = S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
     if (file_bytes < sizeof header || !read_at(j->fd, 0, &header, sizeof header) ||
         memcmp(header.magic, FINISHED_MAGIC, sizeof header.magic) != 0)
-        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is not a capture file: parvin capture makes one",
-                       j->path);
+        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: is not a capture file", j->path);
     j->key = header.key;
     j->end = sizeof header;
     while (scan_record(j, file_bytes, &record))

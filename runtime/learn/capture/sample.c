@@ -75,7 +75,7 @@ static enum pv_status draw_all(struct group *g)
         if (g->broken[i])
             return pv_fail(
                 &g->params->log, PV_ERR_CHECK,
-                "sampling: the model produced values that are not finite; try another device, or --ffn-act if "
+                "sampling: the model produced values that are not finite; try another device, or ffn_act if "
                 "the file does not name its activation");
     }
     return PV_OK;

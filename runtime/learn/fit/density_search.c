@@ -78,7 +78,7 @@ enum pv_status pv_density_check(const struct learner *ln)
         return pv_fail(
             &ln->log, PV_ERR_ARG,
             "fit: %zu tokens are one window of %u, and the search for a density needs another that was "
-            "not learned from; give a longer text, a smaller --ctx, or a density",
+            "not learned from; give a longer text, a smaller n_ctx, or a density",
             ln->windows.n_tokens, ln->windows.n_ctx);
     return PV_OK;
 }

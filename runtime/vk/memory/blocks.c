@@ -183,7 +183,7 @@ static void warn_fallback(struct pv_memory *memory, const char *name, uint64_t s
         pv_warn(memory->device->log,
                 "%s is out of device memory: %s (%.1f MiB) and what follows goes to the host's memory and "
                 "will be slow; "
-                "use a smaller model or context, or split it with --devices",
+                "use a smaller model or context, or split it over several devices",
                 memory->device->caps.name, name, (double)size_bytes / (1 << 20));
     memory->warned = true;
 }

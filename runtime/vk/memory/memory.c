@@ -68,7 +68,7 @@ enum pv_status pv_buffer_create(struct pv_device *device, uint64_t size_bytes, e
         status = pv_fail(
             device->log, PV_ERR_DEVICE_MEMORY,
             "%s: the buffer %s needs %.1f MiB, the largest allocation is %.1f MiB; use a smaller model or "
-            "context, or split it with --devices",
+            "context, or split it over several devices",
             device->caps.name, name, (double)rounded / (1 << 20), (double)max / (1 << 20));
         goto fail;
     }

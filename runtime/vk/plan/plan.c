@@ -136,7 +136,7 @@ static enum pv_status parse_item(const char *item, size_t n, const struct pv_log
         k++;
     if (!equals || k == N_KEYS)
         return pv_fail(log, PV_ERR_ARG, "plan override \"%.*s\": %s", (int)(n > 80 ? 80 : n), item,
-                       equals ? "no such key; `parvin devices --json` shows the keys" : "expected key=value");
+                       equals ? "no such key" : "expected key=value");
     if (out->set[k])
         return pv_fail(log, PV_ERR_ARG, "plan override: %s is given twice", keys[k].name);
     const size_t n_value = n - n_name - 1;
