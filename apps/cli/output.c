@@ -74,17 +74,17 @@ void json_put_parsed(json_t *object, const char *key, char *text)
     free(text);
 }
 
-int json_finish(struct console *console, json_t *object)
+/* One character of JSON text; returns its bytes. DEL and the controls U+0080 to U+009F, which JSON allows and a
+ * terminal obeys, are written as escapes. */
+static size_t print_json_char(const char *c, FILE *to)
 {
-    console_end_bar(console);
-    const int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
-    json_decref(object);
-    if (failed && !ferror(stdout)) {
-        console_error(console, "no memory for the JSON result");
-        return 1;
-    }
-    return 0;
+    const unsigned char first = (unsigned char)c[0], second = first ? (unsigned char)c[1] : 0;
+    const bool two = first == 0xc2 && second >= 0x80 && second < 0xa0;
+    if (two || first == 0x7f)
+        fprintf(to, "\\u%04x", two ? second : first);
+    else
+        fputc(first, to);
+    return two ? 2 : 1;
 }
 
 /* Where the array at `text` ends, if nothing in it has parts of its own; else NULL. */
@@ -124,14 +124,15 @@ static void print_flat(const char *text, FILE *to)
             first = false;
             continue;
         }
-        fputc(*c, to);
+        const size_t n = print_json_char(c, to);
         if (*c == '"' && !escaped)
             quoted = !quoted;
         escaped = *c == '\\' && !escaped;
+        c += n - 1;
     }
 }
 
-int json_finish_flat(struct console *console, json_t *object)
+static int finish(struct console *console, json_t *object, bool flat)
 {
     console_end_bar(console);
     char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
@@ -140,10 +141,24 @@ int json_finish_flat(struct console *console, json_t *object)
         console_error(console, "no memory for the JSON result");
         return 1;
     }
-    print_flat(text, stdout);
+    if (flat)
+        print_flat(text, stdout);
+    else
+        for (const char *c = text; *c; c += print_json_char(c, stdout))
+            ;
     putchar('\n');
     free(text);
     return 0;
+}
+
+int json_finish(struct console *console, json_t *object)
+{
+    return finish(console, object, false);
+}
+
+int json_finish_flat(struct console *console, json_t *object)
+{
+    return finish(console, object, true);
 }
 
 bool text_append(struct text *text, const char *bytes, size_t n)

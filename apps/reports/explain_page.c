@@ -58,16 +58,21 @@ static const char script[] =
 
 static void put_escaped(FILE *f, const char *text)
 {
-    for (; *text; text++) {
-        const char *entity = *text == '&'   ? "&amp;"
-                             : *text == '<' ? "&lt;"
-                             : *text == '>' ? "&gt;"
-                             : *text == '"' ? "&quot;"
-                                            : NULL;
+    for (const char *end = text + strlen(text); text < end;) {
+        uint32_t code = 0;
+        const size_t n = pv_text_char(text, (size_t)(end - text), &code);
+        const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+        const char *entity = *text == '&'        ? "&amp;"
+                             : *text == '<'      ? "&lt;"
+                             : *text == '>'      ? "&gt;"
+                             : *text == '"'      ? "&quot;"
+                             : n == 0 || control ? "\xef\xbf\xbd"
+                                                 : NULL;
         if (entity)
             fputs(entity, f);
         else
-            fputc(*text, f);
+            fwrite(text, 1, n, f);
+        text += n ? n : 1;
     }
 }
 

@@ -79,6 +79,36 @@ if command -v script >/dev/null; then
 	expect_in out 'parvin: prompt'
 fi
 
+# Controls in a file's name and in a prompt reach no terminal, JSON, trace, page or picture raw.
+evil=$(printf 'a\033[31m\302\2331mb.gguf')
+cp "$MODEL" "$evil"
+cp "$SOURCE/models/fables-5m.clusters.gguf" c.gguf
+# clean FILE: it has line ends and tabs, and no other control.
+clean() {
+	[ -s "$1" ] || wrong "$1 is empty"
+	if LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$1"; then wrong "a raw control is in $1"; fi
+}
+for command in info 'info --json' 'info -v' 'run -p a -n 1 --temp 0' 'run -p a -n 1 --temp 0 --json' 'run -c nothing -p a' \
+	'tokenize --json' 'eval --text nothing' 'explain -c c.gguf --tokens 40 -o page.html --trace page.jsonl' \
+	'heatmap -c c.gguf --tokens 40 -o page.svg' 'run -p a -n 2 --temp 0 --trace run.trace --trace-format perfetto'; do
+	# shellcheck disable=SC2086
+	set -- $command
+	first=$1
+	shift
+	printf 'x\033[31m\302\2331m' >prompt.txt
+	last="parvin $command"
+	code=0
+	"$PARVIN" "$first" "$evil" "$@" >out 2>err <prompt.txt || code=$?
+	cat out err >both
+	clean both
+done
+clean page.html
+clean page.jsonl
+clean page.svg
+clean run.trace
+"$PARVIN" run "$MODEL" -f prompt.txt -n 1 --temp 0 --json --dense >out 2>err
+expect_in out '"prompt": "x\u001B[31m\u009b1m"'
+
 cases=$SHARED/cases
 [ -d "$cases" ] || finish
 parvin run "$cases/eot.gguf" -p 'Once upon a time' -n 60 --temp 0

@@ -99,6 +99,8 @@ static bool put_text(struct pv_trace_writer *w, const char *text, size_t n)
             length = 1;
         } else if (c == '"' || c == '\\') {
             put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\%c", c));
+        } else if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) { /* a control, U+0080 to U+009F */
+            put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned char)text[i + 1]));
         } else if (c < 0x20 || c == 0x7f) {
             put(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", c));
         } else {
