@@ -8,10 +8,12 @@
 #endif
 #include "base/file.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,8 +207,8 @@ fail:
     return status;
 }
 
-/* Creates a temporary that nobody else has, PATH.<pid>-<n>.tmp, and gives it the name PATH.<inode>.tmp. Where a
- * file system has no links the first name stays. */
+/* Creates a temporary that nobody else has, PATH.<pid>-<n>.tmp, and gives it the name PATH.<inode>.tmp before anything
+ * is written: by a link, which replaces nothing, or by renaming where the file system has no links. */
 static int open_temp(const char *path, char *temp_path, size_t room)
 {
     char *own_name = pv_calloc(room, 1);
@@ -221,10 +223,11 @@ static int open_temp(const char *path, char *temp_path, size_t room)
     }
     if (fd >= 0 && fstat(fd, &info) == 0) {
         snprintf(own_name, room, "%s.%ju.tmp", path, (uintmax_t)info.st_ino);
-        if (link(temp_path, own_name) == 0) {
+        if (link(temp_path, own_name) == 0)
             unlink(temp_path);
-            snprintf(temp_path, room, "%s", own_name);
-        }
+        else if (access(own_name, F_OK) == 0 || rename(temp_path, own_name) != 0)
+            snprintf(own_name, room, "%s", temp_path);
+        snprintf(temp_path, room, "%s", own_name);
     }
     free(own_name);
     return fd;
@@ -366,18 +369,36 @@ void pv_writer_abort(struct pv_writer *w)
     *w = (struct pv_writer){0};
 }
 
-/* Is `name` in this folder a temporary of `stem` that this user's Parvin made: a regular file called `stem` +
- * ".<its own inode>.tmp"? */
+/* Is `ending` ".<pid>-<n>.tmp", and has no process this pid now? */
+static bool is_first_name_of_dead(const char *ending)
+{
+    const char *c = ending;
+    long pid = 0;
+
+    if (*c++ != '.')
+        return false;
+    for (; isdigit((unsigned char)*c) && pid < 100000000; c++)
+        pid = 10 * pid + (*c - '0');
+    if (pid == 0 || *c++ != '-' || !isdigit((unsigned char)*c))
+        return false;
+    c += strspn(c, "0123456789");
+    return strcmp(c, ".tmp") == 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Is `name` in this folder a temporary of `stem` that this user's Parvin made and left: a regular file called `stem` +
+ * ".<its own inode>.tmp", or one that died so early that it is empty and has its first name (see open_temp)? */
 static bool is_temp_of(int folder, const char *name, const char *stem)
 {
     const size_t n = strlen(stem);
     struct stat info;
     char ending[32];
 
-    if (strncmp(name, stem, n) != 0 || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+    if (strncmp(name, stem, n) != 0 || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(info.st_mode) || info.st_uid != geteuid())
         return false;
     snprintf(ending, sizeof ending, ".%ju.tmp", (uintmax_t)info.st_ino);
-    return S_ISREG(info.st_mode) && info.st_uid == geteuid() && strcmp(name + n, ending) == 0;
+    return strcmp(name + n, ending) == 0 ||
+           (info.st_size == 0 && (info.st_mode & 077) == 0 && is_first_name_of_dead(name + n));
 }
 
 void pv_writer_clean(const char *path)

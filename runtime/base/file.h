@@ -45,7 +45,7 @@ void pv_writer_abort(struct pv_writer *w); /* safe after commit and on a zeroed 
  * at the umask by setting it for a moment. */
 mode_t pv_file_final_mode(const char *path);
 /* Removes the temporaries that killed writers of `path` have left, and no other file: a temporary's name holds
- * its own inode. For a caller who knows (by a lock) that nobody else is writing it. */
+ * its own inode, or a dead process's number while it is empty. For a caller who knows (by a lock) that nobody else is writing it. */
 void pv_writer_clean(const char *path);
 
 #endif

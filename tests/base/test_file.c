@@ -3,11 +3,14 @@
 #endif
 #include "base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "harness.h"
 
@@ -202,6 +205,75 @@ static void leave_temporary(const char *path, char temp[PV_TEST_PATH_ROOM])
     ck_assert_int_eq(access(temp, F_OK), 0);
 }
 
+/* The number of a process that has ended. */
+static pid_t dead_pid(void)
+{
+    const pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    ck_assert_int_gt(pid, 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
+/* A file of this user alone, with `text`, as if process `pid` had made it for `path`. */
+static void first_name(const char *path, pid_t pid, const char *text, char name[PV_TEST_PATH_ROOM + 48])
+{
+    int fd;
+
+    snprintf(name, PV_TEST_PATH_ROOM + 48, "%s.%ld-0.tmp", path, (long)pid);
+    fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+START_TEST(clean_removes_what_writers_killed_at_once_left)
+{
+    char path[PV_TEST_PATH_ROOM], empty[PV_TEST_PATH_ROOM + 48], full[PV_TEST_PATH_ROOM + 48],
+        living[PV_TEST_PATH_ROOM + 48];
+
+    pv_test_temp("at-once", path);
+    first_name(path, dead_pid(), "", empty);
+    first_name(path, dead_pid(), "x", full);
+    first_name(path, getppid(), "", living);
+    pv_writer_clean(path);
+    ck_assert_int_ne(access(empty, F_OK), 0);
+    ck_assert_int_eq(remove(full), 0);
+    ck_assert_int_eq(remove(living), 0);
+}
+END_TEST
+
+/* This program's own link(), so that a test can have a file system without links. */
+static bool no_links;
+
+int link(const char *from, const char *to)
+{
+    if (no_links) {
+        errno = EPERM;
+        return -1;
+    }
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+START_TEST(without_links_a_temporary_is_known_by_its_name_too)
+{
+    char path[PV_TEST_PATH_ROOM], temp[PV_TEST_PATH_ROOM], ending[32];
+    struct stat info;
+
+    no_links = true;
+    pv_test_temp("no-links", path);
+    leave_temporary(path, temp);
+    ck_assert_int_eq(stat(temp, &info), 0);
+    snprintf(ending, sizeof ending, ".%ju.tmp", (uintmax_t)info.st_ino);
+    ck_assert_str_eq(temp + strlen(path), ending);
+    pv_writer_clean(path);
+    ck_assert_int_ne(access(temp, F_OK), 0);
+    no_links = false;
+}
+END_TEST
+
 START_TEST(clean_removes_what_killed_writers_left_and_nothing_else)
 {
     static const char *const foreign[] = {".12-0.tmp", ".7.tmp",     ".tmp", ".12.tmp",
@@ -310,6 +382,8 @@ int main(void)
     tcase_add_test(tcase, a_full_disk_is_reported_with_advice);
     tcase_add_test(tcase, what_is_no_file_is_refused);
     tcase_add_test(tcase, clean_removes_what_killed_writers_left_and_nothing_else);
+    tcase_add_test(tcase, clean_removes_what_writers_killed_at_once_left);
+    tcase_add_test(tcase, without_links_a_temporary_is_known_by_its_name_too);
     tcase_add_test(tcase, temporaries_are_private_and_the_file_gets_the_usual_permissions);
     tcase_add_test(tcase, a_symbolic_link_stays_one);
     tcase_add_test(tcase, an_address_leads_to_its_file);

@@ -147,11 +147,11 @@ START_TEST(small_ranges_share_a_block)
     ck_assert_int_eq(alloc(1000, PV_MEM_DEVICE, &a), PV_OK);
     ck_assert_int_eq(alloc(MIB, PV_MEM_DEVICE, &b), PV_OK);
     ck_assert_uint_eq(gpu.n_allocations, 1);
-    ck_assert_uint_eq(gpu.type_used[LOCAL], 64 * MIB);
+    ck_assert_uint_eq(gpu.type_used[LOCAL], 4 * MIB);
     ck_assert(a.memory == b.memory && a.offset != b.offset && b.offset % 256 == 0 && !a.mapped);
     ck_assert_uint_eq(pv_memory_bytes_in_use(memory), MIB + 1000);
     ck_assert_int_eq(alloc(40 * MIB, PV_MEM_DEVICE, &c), PV_OK); /* large: its own block, of its own size */
-    ck_assert_uint_eq(gpu.type_used[LOCAL], 104 * MIB);
+    ck_assert_uint_eq(gpu.type_used[LOCAL], 44 * MIB);
     pv_memory_free(memory, a.owner);
     ck_assert_uint_eq(gpu.n_allocations, 2);
     pv_memory_free(memory, b.owner); /* the block is empty: given back */
@@ -160,6 +160,27 @@ START_TEST(small_ranges_share_a_block)
     pv_memory_free(memory, NULL);
     ck_assert_uint_eq(pv_memory_bytes_in_use(memory), 0);
     ck_assert_uint_eq(pv_memory_n_blocks(memory), 0);
+}
+END_TEST
+
+START_TEST(shared_blocks_grow_to_64_mib)
+{
+    static const uint64_t sizes[] = {4, 12, 28, 60, 124, 188}; /* MiB in all, after each new block */
+    struct pv_memory_range r[400];
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        do
+            ck_assert_int_eq(alloc(MIB, PV_MEM_DEVICE, &r[n++]), PV_OK);
+        while (gpu.n_allocations <= i);
+        ck_assert_uint_eq(gpu.type_used[LOCAL], sizes[i] * MIB);
+        ck_assert_uint_eq(n, i == 0 ? 1 : sizes[i - 1] + 1); /* the others are full */
+    }
+    while (n > 0)
+        pv_memory_free(memory, r[--n].owner);
+    ck_assert_int_eq(alloc(20 * MIB, PV_MEM_DEVICE, &r[0]), PV_OK);
+    ck_assert_uint_eq(gpu.type_used[LOCAL], 64 * MIB); /* room for another of this size */
+    pv_memory_free(memory, r[0].owner);
 }
 END_TEST
 
@@ -207,7 +228,7 @@ END_TEST
 START_TEST(a_nearly_full_heap_still_serves_small_ones)
 {
     struct pv_memory_range a;
-    gpu.heap_limit[0] = 10 * MIB; /* no room for a block of 64 MiB */
+    gpu.heap_limit[0] = 3 * MIB; /* no room for a block to share */
     ck_assert_int_eq(alloc(MIB, PV_MEM_DEVICE, &a), PV_OK);
     ck_assert_uint_eq(gpu.type_used[LOCAL], MIB);
     pv_memory_free(memory, a.owner);
@@ -282,6 +303,7 @@ int main(void)
     TCase *tc = tcase_create("made-up GPU");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, small_ranges_share_a_block);
+    tcase_add_test(tc, shared_blocks_grow_to_64_mib);
     tcase_add_test(tc, host_memory_is_cached_and_mapped);
     tcase_add_test(tc, unified_devices_are_mapped);
     tcase_add_test(tc, a_full_device_falls_back_and_warns_once);

@@ -1,5 +1,5 @@
 /* Vulkan allows few allocations (4096 by the standard's minimum) and makes each dear, so memory is taken in
- * blocks of 64 MiB and cut into ranges; a large buffer gets a block of its own. The memory types are tried in
+ * blocks of up to 64 MiB and cut into ranges; a large buffer gets a block of its own. The memory types are tried in
  * order of how well they suit the kind, so that a full device falls back to the host's memory by going on
  * down the list. */
 #include "vk/memory/blocks.h"
@@ -10,7 +10,8 @@
 #include "base/mem.h"
 #include "vk/memory/ranges.h"
 
-#define BLOCK_BYTES ((uint64_t)64 << 20)
+#define MIN_BLOCK_BYTES ((uint64_t)4 << 20)
+#define MAX_BLOCK_BYTES ((uint64_t)64 << 20)
 
 struct block {
     struct block *next;
@@ -134,10 +135,23 @@ fail:
     return result;
 }
 
+/* The size of a new block for small buffers: twice as large for each block of the type there is, so that a small model
+ * takes little memory; `size_bytes` fills half of it at most. */
+static uint64_t block_bytes(const struct pv_memory *memory, uint32_t type, uint64_t size_bytes)
+{
+    uint64_t bytes = MIN_BLOCK_BYTES;
+
+    for (const struct block *b = memory->blocks; b && bytes < MAX_BLOCK_BYTES; b = b->next)
+        bytes *= b->type == type ? 2 : 1;
+    while (bytes < 2 * size_bytes && bytes < MAX_BLOCK_BYTES)
+        bytes *= 2;
+    return bytes;
+}
+
 static VkResult take(struct pv_memory *memory, uint32_t type, const VkMemoryRequirements *need,
                      struct owner *out)
 {
-    const bool dedicated = need->size > BLOCK_BYTES / 2;
+    const bool dedicated = need->size > MAX_BLOCK_BYTES / 2;
     for (struct block *b = memory->blocks; b && !dedicated; b = b->next) {
         if (b->type != type)
             continue;
@@ -148,8 +162,9 @@ static VkResult take(struct pv_memory *memory, uint32_t type, const VkMemoryRequ
     }
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     const uint64_t heap = memory->props.memoryHeaps[memory->props.memoryTypes[type].heapIndex].size;
-    if (!dedicated && heap >= 8 * BLOCK_BYTES)
-        result = block_create(memory, type, BLOCK_BYTES, &out->block);
+    const uint64_t shared = block_bytes(memory, type, need->size);
+    if (!dedicated && heap >= 8 * shared)
+        result = block_create(memory, type, shared, &out->block);
     if (result != VK_SUCCESS)
         result = block_create(memory, type, need->size, &out->block);
     if (result != VK_SUCCESS)
