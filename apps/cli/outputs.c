@@ -30,6 +30,9 @@ static const struct {
     {BYTES("<?xml"), BYTES("<testsuites name=\"parvin conform\">")},
     {BYTES("<!DOCTYPE html>"), BYTES("<meta name=\"generator\" content=\"Parvin\">")},
     {BYTES("# parvin conform ("), BYTES("")},
+    {BYTES("<!-- parvin-lab -->"), BYTES("")},
+    {BYTES("<svg "), BYTES("<!-- Parvin -->")}, /* a chart of parvin-lab */
+    {BYTES("model,device,method,label,"), BYTES("")},
 #undef BYTES
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/calibration.h"
+#include "cli/outputs.h"
 #include "infer/load/engine.h"
 #include "lab/commands/commands.h"
 #include "lab/methods/baseline_kmodes.h"
@@ -19,8 +20,8 @@ struct fit_options {
 
 #define AT(field) offsetof(struct fit_options, field)
 static const struct option fit_rows[] = {
-    {'o', "out", OPTION_TEXT, AT(out), "FILE", "clusters.gguf", 0, 0, "the cluster file to write"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", "written by the model", 0, 0,
+    {'o', "out", OPTION_OUTPUT, AT(out), "FILE", "clusters.gguf", 0, 0, "the cluster file to write"},
+    {0, "text", OPTION_INPUT, AT(text), "FILE", "written by the model", 0, 0,
      "text to learn from ('-': standard input)"},
     {0, "method", OPTION_TEXT, AT(method), "NAME", "k-modes", 0, 0,
      "k-modes or k-means: clusters of bit patterns, the neurons most often active"},
@@ -43,6 +44,7 @@ static const struct option_group fit_groups[] = {
     OPTION_GROUP(ffn_act_rows, struct fit_options, model),
     OPTION_GROUP(device_rows, struct fit_options, device),
     OPTION_GROUP(driver_rows, struct fit_options, device),
+    OPTION_GROUP(force_rows, struct fit_options, common),
     OPTION_GROUP(json_rows, struct fit_options, common),
     OPTION_GROUP(common_rows, struct fit_options, common),
 };
@@ -95,7 +97,9 @@ static int cmd_fit(struct app *app)
     if (!method)
         return app_fail(app, PV_ERR_ARG);
     console_watch_interrupt();
-    enum pv_status status = calibration_open(app, o->text, false, &from);
+    enum pv_status status = o->out ? PV_OK : outputs_check_path(app, out_path);
+    if (!status)
+        status = calibration_open(app, o->text, false, &from);
     if (!status)
         status = pv_fit_by(from.setup.engine,
                            (struct pv_learn_job){.tokens = from.tokens,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "cli/output.h"
+#include "cli/outputs.h"
 #include "cli/setup.h"
 #include "lab/commands/commands.h"
 #include "lab/sweep/sweep_csv.h"
@@ -31,8 +32,8 @@ static const struct option sweep_rows[] = {
      "numbers of clusters to try"},
     {0, "density", OPTION_TEXT, AT(densities), "A,B,...", "0.05,0.1,0.2", 0, 0,
      "shares of neurons to compute"},
-    {0, "fit-text", OPTION_TEXT, AT(fit_text), "FILE", NULL, 0, 0, "text to learn from; needed"},
-    {0, "text", OPTION_TEXT, AT(text), "FILE", NULL, 0, 0, "text to measure on; needed"},
+    {0, "fit-text", OPTION_INPUT, AT(fit_text), "FILE", NULL, 0, 0, "text to learn from; needed"},
+    {0, "text", OPTION_INPUT, AT(text), "FILE", NULL, 0, 0, "text to measure on; needed"},
     {0, "methods", OPTION_TEXT, AT(methods), "A,B,...", "all", 0, 0, "only these methods"},
     {0, "clustering-only", OPTION_FLAG, AT(clustering_only), NULL, NULL, 0, 0,
      "only how precise the clusterings are; no routers, no perplexities"},
@@ -53,6 +54,7 @@ static const struct option_group sweep_groups[] = {
     OPTION_GROUP(device_rows, struct sweep_options, device),
     OPTION_GROUP(split_rows, struct sweep_options, device),
     OPTION_GROUP(driver_rows, struct sweep_options, device),
+    OPTION_GROUP(force_rows, struct sweep_options, common),
     OPTION_GROUP(json_rows, struct sweep_options, common),
     OPTION_GROUP(common_rows, struct sweep_options, common),
 };
@@ -65,6 +67,7 @@ static const struct option report_rows[] = {{'o', "out", OPTION_TEXT, offsetof(s
                                              "FOLDER", "report", 0, 0, "where report and charts go"}};
 static const struct option_group report_groups[] = {
     OPTION_OWN(report_rows),
+    OPTION_GROUP(force_rows, struct report_options, common),
     OPTION_GROUP(json_rows, struct report_options, common),
     OPTION_GROUP(common_rows, struct report_options, common),
 };
@@ -147,6 +150,19 @@ static enum pv_status make_folder(struct sweep *sweep, const char *out)
     snprintf(sweep->table_path, sizeof sweep->table_path, "%s/sweep.csv", sweep->folder);
     snprintf(sweep->work_path, sizeof sweep->work_path, "%s/capture", sweep->folder);
     return PV_OK;
+}
+
+/* Report and charts, which are written into the folder, against what is read and what is there. */
+static enum pv_status check_outputs(struct app *app, const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/sweep.md", folder);
+    enum pv_status status = outputs_check_path(app, path);
+    for (uint32_t i = 0; !status && sweep_chart_name(i); i++) {
+        snprintf(path, sizeof path, "%s/%s.svg", folder, sweep_chart_name(i));
+        status = outputs_check_path(app, path);
+    }
+    return status;
 }
 
 static enum pv_status encode(struct sweep *sweep, const char *path, struct text *text, uint32_t **tokens,
@@ -247,6 +263,10 @@ static int cmd_sweep(struct app *app)
     if (!status)
         status = make_folder(&sweep, o->out);
     if (!status)
+        status = outputs_check_path(app, sweep.table_path);
+    if (!status)
+        status = check_outputs(app, sweep.folder);
+    if (!status)
         status = measure(&sweep);
     if (!status || (status == PV_ERR_INTERRUPTED && sweep.n_rows > 0))
         reported = report(&sweep, sweep.table_path);
@@ -265,6 +285,8 @@ static int cmd_report(struct app *app)
     const struct report_options *o = app->options;
     struct sweep sweep = {.app = app};
     enum pv_status status = make_folder(&sweep, o->out);
+    if (!status)
+        status = check_outputs(app, sweep.folder);
     if (!status)
         status = report(&sweep, o->common.argument);
     return app_fail(app, status);

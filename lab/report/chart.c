@@ -242,11 +242,12 @@ enum pv_status chart_write(struct console *console, const struct chart *chart, c
     else
         find_ticks(&x);
     find_ticks(&y);
-    fprintf(out.file,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-            "font-family=\"DejaVu Sans, Arial, sans-serif\" font-size=\"12\" fill=\"#222222\">\n"
-            "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n",
-            WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
+    fprintf(
+        out.file,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+        "font-family=\"DejaVu Sans, Arial, sans-serif\" font-size=\"12\" fill=\"#222222\">\n<!-- Parvin -->\n"
+        "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n",
+        WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH, HEIGHT);
     write_text(out.file, LEFT, 28, " font-size=\"15\" font-weight=\"bold\"", chart->title);
     write_axes(out.file, &x, &y);
     write_text(out.file, (LEFT + RIGHT) / 2.0, HEIGHT - 16, " text-anchor=\"middle\"", chart->x_label);

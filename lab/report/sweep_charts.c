@@ -11,9 +11,7 @@
 enum { KS = 32, DENSITIES = 32 };
 
 struct charting {
-    struct console *console;
     const struct sweep_table *table;
-    const char *folder;
     uint32_t k[KS], n_k;
     double density[DENSITIES];
     uint32_t n_density;
@@ -37,15 +35,6 @@ static struct chart_series *add_method(const struct charting *c, const char *met
         return NULL;
     snprintf(label, sizeof label, "%s%s", row->label, suffix);
     return chart_add(c->chart, label, colour_of(method), dashed || row->knows_truth);
-}
-
-static enum pv_status finish(const struct charting *c, const char *name)
-{
-    char path[4096];
-    const int n = snprintf(path, sizeof path, "%s/%s.svg", c->folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return PV_ERR_ARG;
-    return chart_write(c->console, c->chart, path);
 }
 
 static void start(const struct charting *c, struct chart chart)
@@ -79,7 +68,7 @@ static enum pv_status draw_density(const struct charting *c)
                 chart_point(series, c->density[i], fmax(row->rise, 0));
         }
     }
-    return finish(c, "rise-density");
+    return PV_OK;
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -118,7 +107,7 @@ static enum pv_status draw_bytes(const struct charting *c)
             }
     }
     free(rows);
-    return finish(c, "rise-bytes");
+    return PV_OK;
 }
 
 /* Rise over K, one line a density. */
@@ -147,7 +136,7 @@ static enum pv_status draw_clusters(const struct charting *c)
                     chart_point(series, c->k[k], row->rise);
             }
         }
-    return finish(c, "rise-clusters");
+    return PV_OK;
 }
 
 /* Precision and recall of the clusterings at masks as large as the mean pattern. */
@@ -171,7 +160,7 @@ static enum pv_status draw_precision(const struct charting *c)
                     chart_point(series, c->k[k], recall ? row->own_recall : row->own_precision);
             }
         }
-    return finish(c, "precision-recall");
+    return PV_OK;
 }
 
 static enum pv_status draw_accuracy(const struct charting *c)
@@ -191,7 +180,7 @@ static enum pv_status draw_accuracy(const struct charting *c)
                 chart_point(series, c->k[k], row->router_accuracy);
         }
     }
-    return finish(c, "router-accuracy");
+    return PV_OK;
 }
 
 /* Energy that masks leave out, layer by layer. */
@@ -212,22 +201,41 @@ static enum pv_status draw_energy(const struct charting *c)
         for (uint32_t l = 0; row && l < c->table->info.n_layers; l++)
             chart_point(series, l, row->layer_energy[l]);
     }
-    return finish(c, "energy-layers");
+    return PV_OK;
+}
+
+static const struct {
+    const char *name;
+    enum pv_status (*draw)(const struct charting *);
+    bool without_rises; /* drawn of a table that has clusterings alone, too */
+} charts[] = {
+    {"rise-density", draw_density, false},     {"rise-bytes", draw_bytes, false},
+    {"rise-clusters", draw_clusters, false},   {"precision-recall", draw_precision, true},
+    {"router-accuracy", draw_accuracy, false}, {"energy-layers", draw_energy, false},
+};
+enum { CHARTS = sizeof charts / sizeof charts[0] };
+
+const char *sweep_chart_name(uint32_t i)
+{
+    return i < CHARTS ? charts[i].name : NULL;
 }
 
 enum pv_status sweep_write_charts(struct console *console, const struct sweep_table *table,
                                   const char *folder)
 {
-    struct charting c = {
-        .console = console, .table = table, .folder = folder, .chart = malloc(sizeof *c.chart)};
-    enum pv_status (*const draw[])(const struct charting *) = {draw_density,   draw_bytes,    draw_clusters,
-                                                               draw_precision, draw_accuracy, draw_energy};
+    struct charting c = {.table = table, .chart = malloc(sizeof *c.chart)};
     enum pv_status status = c.chart ? PV_OK : PV_ERR_NOMEM;
     c.n_k = sweep_clusters(table, c.k, KS);
     c.n_density = sweep_densities(table, c.density, DENSITIES);
-    for (uint32_t i = 0; !status && i < sizeof draw / sizeof draw[0]; i++)
-        if (c.n_density || draw[i] == draw_precision)
-            status = draw[i](&c);
+    for (uint32_t i = 0; !status && i < CHARTS; i++) {
+        char path[4096];
+        const int n = snprintf(path, sizeof path, "%s/%s.svg", folder, charts[i].name);
+        if (!c.n_density && !charts[i].without_rises)
+            continue;
+        status = n < 0 || (size_t)n >= sizeof path ? PV_ERR_ARG : charts[i].draw(&c);
+        if (!status)
+            status = chart_write(console, c.chart, path);
+    }
     free(c.chart);
     return status;
 }

@@ -52,15 +52,16 @@ static void write_rise(FILE *out, double rise, bool beyond)
 static void write_intro(const struct report *r)
 {
     const struct pv_sweep_info *info = &r->table->info;
-    fprintf(r->out,
-            "%s, %u layers of %u neurons, width %u. Learned from %llu tokens, measured on %llu tokens of "
-            "other text in "
-            "windows of %u, on %s.\nDense perplexity %.3f. A token reads %.2f MB of feed-forward weights "
-            "when dense; "
-            "%.1f %% of the neurons are active.\n\n",
-            r->table->model, info->n_layers, info->d_ffn, info->d_model,
-            (unsigned long long)info->n_fit_tokens, (unsigned long long)info->n_test_tokens, info->n_ctx,
-            r->table->device, info->ppl_dense, info->dense_bytes / 1e6, 100 * info->active);
+    fprintf(
+        r->out,
+        "<!-- parvin-lab -->\n%s, %u layers of %u neurons, width %u. Learned from %llu tokens, measured on %llu tokens of "
+        "other text in "
+        "windows of %u, on %s.\nDense perplexity %.3f. A token reads %.2f MB of feed-forward weights "
+        "when dense; "
+        "%.1f %% of the neurons are active.\n\n",
+        r->table->model, info->n_layers, info->d_ffn, info->d_model, (unsigned long long)info->n_fit_tokens,
+        (unsigned long long)info->n_test_tokens, info->n_ctx, r->table->device, info->ppl_dense,
+        info->dense_bytes / 1e6, 100 * info->active);
 }
 
 static void write_densities(const struct report *r, const char *what)

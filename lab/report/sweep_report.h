@@ -10,5 +10,7 @@ PV_MUST_USE enum pv_status sweep_write_report(struct console *console, const str
                                               const char *folder);
 PV_MUST_USE enum pv_status sweep_write_charts(struct console *console, const struct sweep_table *table,
                                               const char *folder);
+/* Names of the charts without folder and ".svg"; NULL past the last. */
+const char *sweep_chart_name(uint32_t i);
 
 #endif

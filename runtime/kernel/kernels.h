@@ -92,7 +92,7 @@ PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const stru
 /* The masks and router of one layer on the device. */
 struct pv_masks {
     struct pv_tensor router;          /* [K][d] F16; of low rank [K][rank] */
-    struct pv_tensor narrow;          /* [rank][d] F16 before a low-rank router; zeroed if there is none */
+    struct pv_tensor down_projection; /* [rank][d] F16 before a low-rank router; zeroed if there is none */
     struct pv_buffer *router_bias;    /* [K] float */
     struct pv_buffer *entries;        /* struct pv_cluster_entry [K] of shaders/iface.h */
     struct pv_buffer *neurons;        /* uint32, each list starts on a multiple of 4 */
@@ -106,9 +106,9 @@ PV_MUST_USE enum pv_status pv_masks_create_lists(struct pv_device *device, uint3
                                                  const uint32_t *counts, struct pv_masks *out);
 /* A router's weights on the host: scores = W z + bias, of low rank W (B z) + bias. */
 struct pv_router_weights {
-    const uint16_t *weight; /* W, float16 [K][d], of low rank [K][rank] */
-    const uint16_t *narrow; /* B, float16 [rank][d]; NULL: not of low rank */
-    const float *bias;      /* [K] */
+    const uint16_t *weight;          /* W, float16 [K][d], of low rank [K][rank] */
+    const uint16_t *down_projection; /* B, float16 [rank][d]; NULL: not of low rank */
+    const float *bias;               /* [K] */
     uint32_t d_model, rank;
 };
 /* Uploads them beside the lists. */

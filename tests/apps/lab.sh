@@ -25,6 +25,28 @@ expect_failure 'cut.csv:4: is cut'
 parvin report missing.csv -o again
 expect_failure missing.csv
 
+# What is read, and what the lab did not write, stays; its own files are written again.
+cp "$SOURCE/docs/results/sweep.csv" sweep.csv
+cp "$MODEL" m.gguf
+echo precious >text
+mkdir mine
+echo precious >mine/rise-bytes.svg
+cksum sweep.csv m.gguf text mine/* >before
+for case in 'report sweep.csv -o mine|give --force' 'fit m.gguf --text text -o ./m.gguf|which is read' \
+	'fit m.gguf --text text -o text --force|which is read' 'fit m.gguf -o mine/rise-bytes.svg|give --force' \
+	'sweep m.gguf --fit-text text --text sweep.csv -o .|which is read' \
+	'sweep m.gguf --fit-text text --text text -o mine|give --force'; do
+	# shellcheck disable=SC2086
+	parvin ${case%|*}
+	expect_usage "${case#*|}"
+done
+cksum sweep.csv m.gguf text mine/* >after
+cmp -s before after || wrong 'a file was changed'
+parvin report sweep.csv -o mine --force
+expect_code 0
+parvin report sweep.csv -o mine
+expect_code 0
+
 parvin sweep "$MODEL"
 expect_usage '--fit-text FILE to learn from, --text FILE to measure on'
 parvin sweep "$MODEL" --fit-text a --text b -k 0

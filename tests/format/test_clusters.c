@@ -14,7 +14,7 @@
 /* A cluster file in memory: 2 layers, 3 clusters, width 4, 6 neurons. Tests spoil one thing in it. */
 struct small {
     uint32_t offset[2][4];
-    uint16_t neurons[2][8], hot[2][2], router[2][12], narrow[16], centroids[2][18];
+    uint16_t neurons[2][8], hot[2][2], router[2][12], down_projection[16], centroids[2][18];
     float bias[2][3];
     struct pv_cluster_layer layers[2];
     struct pv_clusters c;
@@ -129,8 +129,8 @@ static void make_low_rank(struct small *s, uint32_t rank)
 {
     make_small(s);
     for (int i = 0; i < 16; i++)
-        s->narrow[i] = (uint16_t)(0xbc00 + i);
-    s->layers[0].narrow = s->narrow;
+        s->down_projection[i] = (uint16_t)(0xbc00 + i);
+    s->layers[0].down_projection = s->down_projection;
     s->layers[0].rank = rank;
 }
 
@@ -142,16 +142,16 @@ START_TEST(a_low_rank_router_is_read)
 
     for (uint32_t rank = 1; rank <= 3; rank++) {
         make_low_rank(&s, rank);
-        pv_test_temp("narrow.gguf", path);
+        pv_test_temp("low_rank.gguf", path);
         ck_assert_int_eq(pv_clusters_write(&s.c, path, NULL), PV_OK);
         ck_assert_int_eq(pv_clusters_open(path, NULL, &c), PV_OK);
         remove(path);
         ck_assert_uint_eq(c->layers[0].rank, rank);
-        ck_assert_mem_eq(c->layers[0].narrow, s.narrow, rank * 4 * 2);
+        ck_assert_mem_eq(c->layers[0].down_projection, s.down_projection, rank * 4 * 2);
         ck_assert_mem_eq(c->layers[0].router, s.router[0], 3 * rank * 2);
         ck_assert_uint_eq(pv_cluster_router_width(c, 0), rank);
         ck_assert_uint_eq(c->layers[1].rank, 0);
-        ck_assert_ptr_null(c->layers[1].narrow);
+        ck_assert_ptr_null(c->layers[1].down_projection);
         ck_assert_mem_eq(c->layers[1].router, s.router[1], sizeof s.router[1]);
         ck_assert_uint_eq(c->info.router_bytes, 3 * (rank * 2 + 4) + rank * 4 * 2 + 3 * (4 * 2 + 4));
         ck_assert(c->info.min_rank == 0 && c->info.max_rank == rank);
@@ -162,7 +162,7 @@ END_TEST
 
 /* Changes a number in the file's description of the first layer's matrix before its router: 0 dimensions, 1
  * columns, 2 rows, 3 type. */
-static void patch_narrow(char *file, size_t n, int what, uint64_t value)
+static void patch_down_projection(char *file, size_t n, int what, uint64_t value)
 {
     static const char name[] = "blk.0.router.narrow";
     const size_t at[] = {0, 4, 12, 20};
@@ -201,11 +201,11 @@ START_TEST(wrong_shapes_of_a_low_rank_router_are_refused)
         size_t n;
 
         make_low_rank(&s, 2);
-        pv_test_temp("narrow.gguf", path);
+        pv_test_temp("low_rank.gguf", path);
         ck_assert_int_eq(pv_clusters_write(&s.c, path, NULL), PV_OK);
         ck_assert_int_eq(pv_file_read(path, NULL, &file, &n), PV_OK);
         remove(path);
-        patch_narrow(file, n, cases[i].what, cases[i].value);
+        patch_down_projection(file, n, cases[i].what, cases[i].value);
         ck_assert_int_eq(pv_clusters_parse(file, n, &log, &c), PV_ERR_FORMAT);
         ck_assert_ptr_null(c);
         ck_assert_msg(pv_test_logged(&captured, cases[i].part), "case %zu: \"%s\" is not in \"%s\"", i,
@@ -269,10 +269,10 @@ static void spoil_no_rank(struct small *s)
 {
     make_low_rank(s, 0);
 }
-static void spoil_narrow(struct small *s)
+static void spoil_down_projection(struct small *s)
 {
     make_low_rank(s, 2);
-    s->narrow[7] = 0x7c00;
+    s->down_projection[7] = 0x7c00;
 }
 static void spoil_centroid(struct small *s)
 {
@@ -311,7 +311,7 @@ START_TEST(every_rule_is_held)
         {spoil_router, PV_ERR_FORMAT, "layer 1: a router weight is not finite"},
         {spoil_rank, PV_ERR_FORMAT, "layer 0: a low-rank router of rank 4"},
         {spoil_no_rank, PV_ERR_FORMAT, "layer 0: a low-rank router of rank 0"},
-        {spoil_narrow, PV_ERR_FORMAT, "layer 0: a weight before the low-rank router is not finite"},
+        {spoil_down_projection, PV_ERR_FORMAT, "layer 0: a weight before the low-rank router is not finite"},
         {spoil_centroid, PV_ERR_FORMAT, "layer 0: a centroid is not finite"},
         {spoil_share, PV_ERR_ARG, "out of range"},
         {spoil_method, PV_ERR_ARG, "out of range"},

@@ -141,7 +141,7 @@ static enum pv_status copy_indices(struct pv_clusters *c, uint32_t layer, const 
 }
 
 /* What comes before a low-rank router, if the file has it; its rows are the rank. */
-static enum pv_status read_narrow(struct pv_clusters *c, uint32_t layer)
+static enum pv_status read_down_projection(struct pv_clusters *c, uint32_t layer)
 {
     struct pv_cluster_layer *l = &c->layers[layer];
     char full_name[64];
@@ -152,7 +152,7 @@ static enum pv_status read_narrow(struct pv_clusters *c, uint32_t layer)
         return PV_OK;
     PV_TRY(pv_clusters_check_rank(c, layer, t->dims[1], c->gguf.path, &c->log));
     PV_TRY(find_tensor(c, layer, "router.narrow", PV_F16, t->dims[1], c->info.d_model, false, &data));
-    l->narrow = data;
+    l->down_projection = data;
     l->rank = (uint32_t)t->dims[1];
     return PV_OK;
 }
@@ -169,7 +169,7 @@ static enum pv_status read_layer(struct pv_clusters *c, uint32_t layer)
     n_listed = l->offset[n_clusters] != 0 ? l->offset[n_clusters] : 1;
     PV_TRY(copy_indices(c, layer, "cluster.neurons", PV_I16, n_listed, &data));
     l->neurons = data;
-    PV_TRY(read_narrow(c, layer));
+    PV_TRY(read_down_projection(c, layer));
     PV_TRY(find_tensor(c, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer),
                        false, &data));
     l->router = data;

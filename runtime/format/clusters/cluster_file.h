@@ -14,8 +14,8 @@ struct pv_cluster_layer {
     const float *router_bias;  /* [K] */
     const uint16_t *centroids; /* [K][F] float16, unit length, in the space of `feature`; NULL if left out */
     const uint16_t *hot;       /* [n_hot] the static hot set: neurons of highest mean energy, ascending */
-    const uint16_t *narrow;    /* [rank][d] float16, what comes before a low-rank router; else NULL */
-    uint32_t rank;             /* 1 to d - 1; 0: the router is not of low rank */
+    const uint16_t *down_projection; /* [rank][d] float16, what comes before a low-rank router; else NULL */
+    uint32_t rank;                   /* 1 to d - 1; 0: the router is not of low rank */
     uint32_t n_hot;
     float tau;     /* pattern threshold on c_j */
     float density; /* expected on calibration text */

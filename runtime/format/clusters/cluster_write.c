@@ -92,9 +92,9 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
         if (!isfinite(l->router_bias[k]))
             return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": router bias %" PRIu32 " is not finite",
                            what, layer, k);
-    if (l->narrow) {
+    if (l->down_projection) {
         PV_TRY(pv_clusters_check_rank(c, layer, l->rank, what, log));
-        if (!all_finite_f16(l->narrow, (uint64_t)l->rank * c->info.d_model))
+        if (!all_finite_f16(l->down_projection, (uint64_t)l->rank * c->info.d_model))
             return pv_fail(log, PV_ERR_FORMAT,
                            "%s: layer %" PRIu32 ": a weight before the low-rank router is not finite", what,
                            layer);
@@ -175,8 +175,8 @@ static void add_layer(struct pv_gguf_writer *w, const struct pv_clusters *c, uin
     add_list(w, layer, "cluster.hot", l->hot, l->n_hot);
     add_tensor(w, layer, "router.weight", PV_F16, n_clusters, pv_cluster_router_width(c, layer), l->router);
     add_tensor(w, layer, "router.bias", PV_F32, 0, n_clusters, l->router_bias);
-    if (l->narrow)
-        add_tensor(w, layer, "router.narrow", PV_F16, l->rank, c->info.d_model, l->narrow);
+    if (l->down_projection)
+        add_tensor(w, layer, "router.narrow", PV_F16, l->rank, c->info.d_model, l->down_projection);
     if (l->centroids)
         add_tensor(w, layer, "cluster.centroids", PV_F16, n_clusters, c->info.d_ffn, l->centroids);
 }

@@ -277,14 +277,15 @@ static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, const struct p
     uint32_t *offset = pv_arena_alloc(&c->arena, n_clusters + 1, sizeof *offset);
     uint16_t *neurons = pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof *neurons);
     uint16_t *router = pv_arena_alloc(&c->arena, (size_t)n_clusters * width, sizeof *router);
-    uint16_t *narrow =
-        params->rank != 0 ? pv_arena_alloc(&c->arena, (size_t)params->rank * d, sizeof *narrow) : NULL;
+    uint16_t *down_projection =
+        params->rank != 0 ? pv_arena_alloc(&c->arena, (size_t)params->rank * d, sizeof *down_projection)
+                          : NULL;
     float *bias = pv_arena_alloc(&c->arena, n_clusters, sizeof *bias);
     uint16_t *centers =
         centroids ? pv_arena_alloc(&c->arena, (size_t)n_clusters * d_ffn, sizeof *centers) : NULL;
     uint16_t *hot = pv_arena_alloc(&c->arena, d_ffn, sizeof *hot);
 
-    if (!offset || !neurons || !router || !bias || !hot || (params->rank != 0 && !narrow) ||
+    if (!offset || !neurons || !router || !bias || !hot || (params->rank != 0 && !down_projection) ||
         (centroids && !centers))
         return false;
     for (uint32_t k = 0; k < n_clusters; k++) {
@@ -292,15 +293,15 @@ static bool make_layer(struct pv_clusters *c, struct pv_rng *rng, const struct p
         bias[k] = 0.1f * pv_rng_normal(rng);
     }
     random_rows(rng, n_clusters, width, false, router);
-    if (narrow)
-        random_rows(rng, params->rank, d, false, narrow);
+    if (down_projection)
+        random_rows(rng, params->rank, d, false, down_projection);
     if (centers)
         random_rows(rng, n_clusters, d_ffn, true, centers);
     *layer = (struct pv_cluster_layer){.offset = offset,
                                        .neurons = neurons,
                                        .router = router,
                                        .router_bias = bias,
-                                       .narrow = narrow,
+                                       .down_projection = down_projection,
                                        .rank = params->rank,
                                        .centroids = centers,
                                        .hot = hot,

@@ -8,21 +8,33 @@
 PV_API_BEGIN
 
 struct pv_bench_params {
-    uint32_t d_model, d_ffn; /* synthetic FFN shape; 0: 1024, 8192 */
-    uint32_t n_clusters;     /* 0: 256 */
-    double density;          /* 0: 0.2 */
-    const char *type;        /* weight type, NULL: "f16" */
-    uint32_t n_reps;         /* 0: 9 */
-    const char *filter;      /* substring of the row names; NULL: all */
+    /* synthetic FFN shape; 0: 1024, 8192 */
+    uint32_t d_model, d_ffn;
+    /* 0: 256 */
+    uint32_t n_clusters;
+    /* 0: 0.2 */
+    double density;
+    /* weight type, NULL: "f16" */
+    const char *type;
+    /* 0: 9 */
+    uint32_t n_reps;
+    /* substring of the row names; NULL: all */
+    const char *filter;
 };
 struct pv_bench_row {
-    char name[64]; /* e.g. "matvec", "ffn dense", "ffn masked" */
+    /* e.g. "matvec", "ffn dense", "ffn masked" */
+    char name[64];
     char shape[64];
-    char variant[48];   /* e.g. "f16 texel" */
-    double ms;          /* median */
-    double bytes;       /* read per run */
-    double gb_s, share; /* share of the measured copy, 0..1 */
-    double gflop_s;     /* 0 where it says nothing */
+    /* e.g. "f16 texel" */
+    char variant[48];
+    /* median */
+    double ms;
+    /* read per run */
+    double bytes;
+    /* share of the measured copy, 0..1 */
+    double gb_s, share;
+    /* 0 where it says nothing */
+    double gflop_s;
 };
 /* Rows go to `row` as they are measured. The first is the copy. */
 PV_MUST_USE enum pv_status pv_bench_kernels(struct pv_context *context, uint32_t device,

@@ -11,15 +11,23 @@ struct pv_clusters;
 
 struct pv_clusters_info {
     uint32_t n_layers, n_clusters, d_model, d_ffn;
-    uint64_t fingerprint;        /* of the model it belongs to */
-    double density;              /* expected share of neurons computed, on the calibration text */
-    double density_target;       /* as asked for */
-    double router_accuracy;      /* on held-out calibration tokens */
-    uint64_t n_tokens;           /* calibration tokens */
-    uint64_t router_bytes;       /* all layers, as stored */
-    uint32_t min_rank, max_rank; /* of the layers' routers, if they are of low rank; else 0 */
+    /* of the model it belongs to */
+    uint64_t fingerprint;
+    /* expected share of neurons computed, on the calibration text */
+    double density;
+    /* as asked for */
+    double density_target;
+    /* on held-out calibration tokens */
+    double router_accuracy;
+    /* calibration tokens */
+    uint64_t n_tokens;
+    /* all layers, as stored */
+    uint64_t router_bytes;
+    /* of the layers' routers, if they are of low rank; else 0 */
+    uint32_t min_rank, max_rank;
     uint64_t seed;
-    const char *method; /* how masks were chosen, e.g. "energy" */
+    /* how masks were chosen, e.g. "energy" */
+    const char *method;
 };
 
 PV_MUST_USE enum pv_status pv_clusters_open(const char *path, const struct pv_log *log,

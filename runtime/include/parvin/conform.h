@@ -8,19 +8,26 @@
 PV_API_BEGIN
 
 struct pv_conform_params {
-    const char *filter;  /* substring of "kernel/case [variant]"; NULL: all */
-    const char *variant; /* only this one (see pv_conform_variants); NULL: all that run */
-    uint64_t seed;       /* 0: 1 */
-    bool quick;          /* only the small cases, and two weight types in variants other than the plan */
+    /* substring of "kernel/case [variant]"; NULL: all */
+    const char *filter;
+    /* only this one (see pv_conform_variants); NULL: all that run */
+    const char *variant;
+    /* 0: 1 */
+    uint64_t seed;
+    /* only the small cases, and two weight types in variants other than the plan */
+    bool quick;
 };
 struct pv_conform_row {
     char kernel[32];
-    char name[96]; /* the case: "shape, type [variant]" */
+    /* the case: "shape, type [variant]" */
+    char name[96];
     char variant[32];
     bool passed, skipped;
-    double error; /* normalised mean squared error, or count of differing words for exact cases */
+    /* normalised mean squared error, or count of differing words for exact cases */
+    double error;
     double tolerance;
-    char detail[256]; /* why it failed or was skipped */
+    /* why it failed or was skipped */
+    char detail[256];
 };
 struct pv_conform_result {
     uint32_t n_passed, n_failed, n_skipped;
@@ -44,18 +51,28 @@ PV_MUST_USE enum pv_status pv_conform_models(struct pv_context *context, uint32_
 /* One pipeline that the kernel cases need, built and not run. */
 enum { PV_COMPILE_STATISTICS = 32 };
 struct pv_compile_row {
-    const char *shader;     /* "matvec.f16.storage.sg": kernel, types, access */
-    char kernel[32];        /* its first word */
-    char constants[160];    /* specialization, defaults left out: "WG=128 LANES=64" */
-    char variant[32];       /* the first of the variants that need it */
-    uint32_t subgroup_size; /* asked of the driver; 0: its own choice */
-    bool compiled;          /* false: `constants` may be empty, `detail` says why */
-    double ms;              /* that the driver took */
+    /* "matvec.f16.storage.sg": kernel, types, access */
+    const char *shader;
+    /* its first word */
+    char kernel[32];
+    /* specialization, defaults left out: "WG=128 LANES=64" */
+    char constants[160];
+    /* the first of the variants that need it */
+    char variant[32];
+    /* asked of the driver; 0: its own choice */
+    uint32_t subgroup_size;
+    /* false: `constants` may be empty, `detail` says why */
+    bool compiled;
+    /* time that the driver took */
+    double ms;
     char detail[256];
-    uint32_t n_statistics; /* 0: the driver gives none */
+    /* 0: the driver gives none */
+    uint32_t n_statistics;
     struct {
-        char name[64]; /* the driver's own words, such as "VGPRs" or "Spill Count" */
-        double value;  /* of several executables in a pipeline, the greatest */
+        /* the driver's own words, such as "VGPRs" or "Spill Count" */
+        char name[64];
+        /* of several executables in a pipeline, the greatest */
+        double value;
     } statistics[PV_COMPILE_STATISTICS];
 };
 struct pv_compile_result {
@@ -73,7 +90,8 @@ PV_MUST_USE enum pv_status pv_conform_compile(struct pv_context *context, uint32
 struct pv_conform_variant {
     const char *name, *about;
     bool runs;
-    const char *why_not; /* if it does not */
+    /* if it does not */
+    const char *why_not;
 };
 PV_MUST_USE enum pv_status
 pv_conform_variants(struct pv_context *context, uint32_t device,

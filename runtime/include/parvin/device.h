@@ -15,22 +15,29 @@ struct pv_context;
 
 struct pv_context_params {
     struct pv_log log;
-    bool validation;       /* load VK_LAYER_KHRONOS_validation; its messages go to the log and are counted */
-    const char *cache_dir; /* existing or creatable folder for pipeline caches; NULL: no cache on disk */
-    const char
-        *plan_overrides; /* NULL, or "key=value,..." applied to every plan (see docs/architecture.md) */
+    /* load VK_LAYER_KHRONOS_validation; its messages go to the log and are counted */
+    bool validation;
+    /* existing or creatable folder for pipeline caches; NULL: no cache on disk */
+    const char *cache_dir;
+    /* "key=value,...", applied to every plan (docs/architecture.md); NULL: none */
+    const char *plan_overrides;
 };
 
 struct pv_device_info {
     char name[256];
-    char driver[256]; /* driver name and its version text */
+    /* driver name and its version text */
+    char driver[256];
     char uuid[37];
-    char type[16]; /* "discrete", "integrated", "virtual", "cpu", "other" */
+    /* "discrete", "integrated", "virtual", "cpu", "other" */
+    char type[16];
     uint32_t api_major, api_minor, api_patch;
-    uint64_t memory_bytes; /* largest device-local heap */
+    /* largest device-local heap */
+    uint64_t memory_bytes;
     bool usable;
-    bool compiles;     /* pipelines can be built for it, even where it cannot run them (pv_conform_compile) */
-    char why_not[128]; /* reason, if not usable */
+    /* pipelines can be built for it, even where it cannot run them (pv_conform_compile) */
+    bool compiles;
+    /* reason, if not usable */
+    char why_not[128];
 };
 
 PV_MUST_USE enum pv_status pv_context_create(const struct pv_context_params *params, struct pv_context **out);
@@ -39,9 +46,8 @@ void pv_context_destroy(struct pv_context *context);
 uint32_t pv_context_n_devices(const struct pv_context *context);
 const struct pv_device_info *pv_context_device_info(const struct pv_context *context, uint32_t index);
 /* Index of the device that `spec` names: a number, a UUID, or a case-insensitive part of the name or driver;
- * NULL or
- * "" picks the best usable one (discrete, then integrated, virtual, cpu). PV_ERR_NO_DEVICE with the list
- * logged. */
+ * NULL or "" picks the best usable one (discrete, then integrated, virtual, cpu). PV_ERR_NO_DEVICE with the
+ * list logged. */
 PV_MUST_USE enum pv_status pv_context_find_device(const struct pv_context *context, const char *spec,
                                                   uint32_t *out);
 /* The same among devices that pipelines can be built for. */

@@ -1,5 +1,5 @@
 /* Perplexity of a text under several FFN modes, and how good masks and router are on it.
- * Perplexity follows design: no BOS, windows of n_ctx tokens, stride n_ctx; window w feeds tokens [wT, wT+T)
+ * No BOS, windows of n_ctx tokens, stride n_ctx; window w feeds tokens [wT, wT+T)
  * at positions 0..T-1 and scores [wT+1, wT+T+1); a tail too short for that is dropped. */
 #ifndef PARVIN_EVAL_H
 #define PARVIN_EVAL_H
@@ -9,33 +9,42 @@
 PV_API_BEGIN
 
 struct pv_eval_params {
-    uint32_t n_ctx;     /* window T; 0: the model's context length */
-    uint32_t n_windows; /* 0: as many as the text has */
+    /* window T; 0: the model's context length */
+    uint32_t n_ctx;
+    /* 0: as many as the text has */
+    uint32_t n_windows;
     const enum pv_ffn_mode *modes;
     uint32_t n_modes;
-    pv_mask_fn mask; /* for PV_FFN_CALLBACK */
+    /* for PV_FFN_CALLBACK */
+    pv_mask_fn mask;
     void *mask_user;
     struct pv_progress progress;
 };
 
 struct pv_eval_layer {
-    double density;                            /* mean share of neurons in the routed mask */
-    double active;                             /* mean share of neurons in the true pattern */
-    double precision, recall, weighted_recall; /* of the routed mask against the true pattern */
-    double router_accuracy; /* router's cluster == pattern's own; NAN if the file has no centroids */
+    /* mean share of neurons in the routed mask */
+    double density;
+    /* mean share of neurons in the true pattern */
+    double active;
+    /* of the routed mask against the true pattern */
+    double precision, recall, weighted_recall;
+    /* router's cluster == pattern's own; NAN if the file has no centroids */
+    double router_accuracy;
 };
 struct pv_eval_mode_result {
     enum pv_ffn_mode mode;
     double ppl, density;
-    double precision, recall,
-        weighted_recall; /* NAN for dense, static hot set and oracle mask: not measured */
+    /* NAN for dense, static hot set and oracle mask: not measured */
+    double precision, recall, weighted_recall;
 };
 struct pv_eval_result {
-    uint64_t n_tokens; /* scored */
+    /* scored */
+    uint64_t n_tokens;
     uint32_t n_ctx, n_windows, n_layers, n_modes;
     struct pv_eval_mode_result modes[8];
     struct pv_eval_layer mean;
-    struct pv_eval_layer *layers; /* [n_layers], owned by the result; NULL without clusters */
+    /* [n_layers], owned by the result; NULL without clusters */
+    struct pv_eval_layer *layers;
 };
 PV_MUST_USE enum pv_status pv_eval(struct pv_engine *engine, const uint32_t *tokens, size_t n_tokens,
                                    const struct pv_eval_params *params, struct pv_eval_result *out);

@@ -14,23 +14,34 @@ PV_API_BEGIN
 enum { PV_PLACEMENT_MAX = 16 };
 
 struct pv_placement_device {
-    uint32_t device;        /* index into the context */
-    uint32_t first_layer;   /* its layers; n_layers is 0 where the model does not fit */
-    uint32_t n_layers;      /* of the split */
-    uint32_t room;          /* layers that would fit, beside what it holds anyway */
-    uint64_t layer_bytes;   /* weights of its layers, clusters included */
-    uint64_t other_bytes;   /* embedding and output matrix, if they are here */
-    uint64_t kv_bytes;      /* cache of its layers, one session */
-    uint64_t scratch_bytes; /* activations, one session */
-    uint64_t free_bytes;    /* at the moment of asking */
-    bool free_is_budget;    /* the driver said so; else it is the size of the heap or of the host */
-    double bytes_per_s;     /* weights read in a matrix-vector product; 0: not measured (one device) */
+    /* index into the context */
+    uint32_t device;
+    /* its layers in the split; n_layers is 0 where the model does not fit */
+    uint32_t first_layer, n_layers;
+    /* layers that would fit, beside what it holds anyway */
+    uint32_t room;
+    /* weights of its layers, clusters included */
+    uint64_t layer_bytes;
+    /* embedding and output matrix, if they are here */
+    uint64_t other_bytes;
+    /* cache of its layers, one session */
+    uint64_t kv_bytes;
+    /* activations, one session */
+    uint64_t scratch_bytes;
+    /* at the moment of asking */
+    uint64_t free_bytes;
+    /* the driver said so; else it is the size of the heap or of the host */
+    bool free_is_budget;
+    /* weights read in a matrix-vector product; 0: not measured (one device) */
+    double bytes_per_s;
 };
 struct pv_placement {
     bool fits;
     uint32_t n_layers, n_ctx, n_batch;
-    uint64_t layer_bytes;    /* weights of the largest layer, clusters included */
-    uint64_t kv_layer_bytes; /* cache of one layer at n_ctx, on the first device */
+    /* weights of the largest layer, clusters included */
+    uint64_t layer_bytes;
+    /* cache of one layer at n_ctx, on the first device */
+    uint64_t kv_layer_bytes;
     uint32_t n_devices;
     struct pv_placement_device devices[PV_PLACEMENT_MAX];
 };

@@ -17,25 +17,35 @@ struct pv_session;
 
 /* Which neurons a feed-forward layer computes. */
 enum pv_ffn_mode {
-    PV_FFN_DENSE,  /* all of them */
-    PV_FFN_ROUTED, /* the mask of the cluster (n_best 2: clusters) the router names (decode and prefill) */
-    PV_FFN_ORACLE_CLUSTER, /* the mask of the true pattern's own cluster (evaluation only) */
-    PV_FFN_STATIC,         /* one hot set for all tokens, as large as the masks (evaluation only) */
-    PV_FFN_ORACLE_MASK,    /* the token's own top neurons by contribution, same count (evaluation only) */
-    PV_FFN_CALLBACK,       /* masks from the session's `mask` callback (evaluation only; needs no clusters) */
+    /* all of them */
+    PV_FFN_DENSE,
+    /* the mask of the cluster (n_best 2: clusters) the router names (decode and prefill) */
+    PV_FFN_ROUTED,
+    /* the mask of the true pattern's own cluster (evaluation only) */
+    PV_FFN_ORACLE_CLUSTER,
+    /* one hot set for all tokens, as large as the masks (evaluation only) */
+    PV_FFN_STATIC,
+    /* the token's own top neurons by contribution, same count (evaluation only) */
+    PV_FFN_ORACLE_MASK,
+    /* masks from the session's `mask` callback (evaluation only; needs no clusters) */
+    PV_FFN_CALLBACK,
 };
 
 struct pv_engine_params {
-    const uint32_t *devices; /* indices into the context, layers are split over them; NULL: the best device */
+    /* indices into the context, layers are split over them; NULL: the best device */
+    const uint32_t *devices;
     uint32_t n_devices;
-    const double
-        *split; /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
-    const struct pv_clusters *clusters; /* NULL: dense only; must outlive the engine */
+    /* [n_devices] shares of the layers, > 0; NULL: by measured speed (one device: all) */
+    const double *split;
+    /* NULL: dense only; must outlive the engine */
+    const struct pv_clusters *clusters;
     /* A token computes the neurons of this many of the clusters that its router puts first, in every layer
      * and session: 1, or 2 for the union of the best two, which loses less and computes more. 0: 1. */
     uint32_t n_best;
-    uint32_t n_ctx;   /* 0: the model's own context length */
-    uint32_t n_batch; /* tokens per prefill submit; 0: from the plan */
+    /* 0: the model's own context length */
+    uint32_t n_ctx;
+    /* tokens per prefill submit; 0: from the plan */
+    uint32_t n_batch;
     /* Go on without a device on which a call fails (lost, out of memory): its layers are loaded on the others
      * as far as they have room, and sessions feed their tokens again, all within the call that met the
      * failure. Warnings say so. Not in sessions with a capture or an evaluation mode. The last device's
@@ -60,13 +70,18 @@ double pv_engine_compile_seconds(const struct pv_engine *engine);
  * [n_tokens]. */
 struct pv_capture {
     uint32_t layer, n_tokens, first_pos;
-    const float *z;            /* normalised feed-forward input */
-    const float *contribution; /* c_j = |a_j| * ||W_down[:, j]||; true (dense) activations */
-    const uint32_t *bits;      /* c_j > tau of the layer */
-    const uint32_t *cluster;   /* the router's choice; NULL without clusters */
-    const float *margin;       /* best minus second best router score; NULL without clusters */
-    const uint32_t
-        *mask; /* neurons computed [n_tokens][ceil(F/32)], if not those of `cluster` alone; else NULL */
+    /* normalised feed-forward input */
+    const float *z;
+    /* c_j = |a_j| * ||W_down[:, j]||; true (dense) activations */
+    const float *contribution;
+    /* c_j > tau of the layer */
+    const uint32_t *bits;
+    /* the router's choice; NULL without clusters */
+    const uint32_t *cluster;
+    /* best minus second best router score; NULL without clusters */
+    const float *margin;
+    /* neurons computed [n_tokens][ceil(F/32)], if not those of `cluster` alone; else NULL */
+    const uint32_t *mask;
 };
 /* A failure ends the call that was running with that status. */
 typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *capture);
@@ -76,16 +91,22 @@ typedef enum pv_status (*pv_capture_fn)(void *user, const struct pv_capture *cap
 typedef enum pv_status (*pv_mask_fn)(void *user, const struct pv_capture *capture, uint32_t *bits);
 
 struct pv_session_params {
-    enum pv_ffn_mode ffn;  /* of both prefill and decode */
-    bool prefill_dense;    /* use dense FFNs for prompts even if ffn is PV_FFN_ROUTED */
-    pv_capture_fn capture; /* called per layer and batch during prefill; NULL: off */
+    /* of both prefill and decode */
+    enum pv_ffn_mode ffn;
+    /* use dense FFNs for prompts even if ffn is PV_FFN_ROUTED */
+    bool prefill_dense;
+    /* called per layer and batch during prefill; NULL: off */
+    pv_capture_fn capture;
     void *capture_user;
-    pv_mask_fn mask; /* for PV_FFN_CALLBACK */
+    /* for PV_FFN_CALLBACK */
+    pv_mask_fn mask;
     void *mask_user;
-    const float *tau;     /* [n_layers] pattern thresholds; NULL: zeros */
-    bool time_dispatches; /* in decode, for pv_session_dispatches; slows it a little */
-    /* Asked between the batches of a text that has several. Stopped, the call is PV_ERR_INTERRUPTED and nothing of its
-     * text counts as fed. */
+    /* [n_layers] pattern thresholds; NULL: zeros */
+    const float *tau;
+    /* time every dispatch of decode, for pv_session_dispatches; slows it a little */
+    bool time_dispatches;
+    /* Asked between the batches of a text that has several. Stopped, the call is PV_ERR_INTERRUPTED and nothing
+     * of its text counts as fed. */
     struct pv_progress progress;
 };
 
@@ -115,20 +136,28 @@ uint32_t pv_session_argmax(const struct pv_session *session);
 /* Statistics of the last decoded token, per layer. */
 struct pv_token_stats {
     uint32_t n_layers;
-    const uint32_t *cluster;   /* [n_layers]; UINT32_MAX when dense */
-    const uint32_t *n_neurons; /* [n_layers] neurons computed */
-    const float *margin;       /* [n_layers] */
-    double density;            /* mean over layers */
-    double device_ms;          /* GPU time by timestamps, 0 if the device has none */
+    /* [n_layers]; UINT32_MAX when dense */
+    const uint32_t *cluster;
+    /* [n_layers] neurons computed */
+    const uint32_t *n_neurons;
+    /* [n_layers] */
+    const float *margin;
+    /* mean over layers */
+    double density;
+    /* GPU time by timestamps, 0 if the device has none */
+    double device_ms;
 };
 PV_MUST_USE enum pv_status pv_session_token_stats(const struct pv_session *session,
                                                   struct pv_token_stats *out);
 
 /* A dispatch of the last decoded token on its device's clock. */
 struct pv_dispatch_time {
-    const char *shader;           /* lives as long as the library */
-    uint32_t stage;               /* see pv_engine_device_index */
-    double start_us, duration_us; /* from the token's start; what passes between submits is not counted */
+    /* lives as long as the library */
+    const char *shader;
+    /* see pv_engine_device_index */
+    uint32_t stage;
+    /* from the token's start; what passes between submits is not counted */
+    double start_us, duration_us;
 };
 /* Fills out [n] in the order of the token's way through the stages; returns how many there are. 0 without
  * time_dispatches, before the first decode, and on devices without timestamps. */
@@ -139,8 +168,10 @@ struct pv_sampler_params {
     float temperature;
     uint32_t top_k;
     float top_p, min_p;
-    float repeat_penalty; /* 0 or 1: off */
-    uint32_t repeat_last; /* window of the penalty in tokens; 0: 64 */
+    /* 0 or 1: off */
+    float repeat_penalty;
+    /* window of the penalty in tokens; 0: 64 */
+    uint32_t repeat_last;
     uint64_t seed;
 };
 struct pv_sampler;

@@ -41,18 +41,30 @@ PV_API_BEGIN
 
 enum pv_status {
     PV_OK = 0,
-    PV_ERR_ARG,           /* the caller's arguments are off (wrong usage) */
-    PV_ERR_NOMEM,         /* the host ran out of memory */
-    PV_ERR_IO,            /* a file could not be opened, read, written or renamed */
-    PV_ERR_FORMAT,        /* a file's content is malformed */
-    PV_ERR_UNSUPPORTED,   /* well-formed, but nothing Parvin can run */
-    PV_ERR_MISMATCH,      /* two files that do not belong together */
-    PV_ERR_NO_DEVICE,     /* no Vulkan device, or none of that name */
-    PV_ERR_DEVICE,        /* a Vulkan call failed */
-    PV_ERR_DEVICE_MEMORY, /* a device ran out of memory */
-    PV_ERR_DEVICE_LOST,   /* a device stopped answering */
-    PV_ERR_INTERRUPTED,   /* the caller's cancel flag was raised */
-    PV_ERR_CHECK,         /* a conformance check found a wrong result */
+    /* the caller's arguments are off (wrong usage) */
+    PV_ERR_ARG,
+    /* the host ran out of memory */
+    PV_ERR_NOMEM,
+    /* a file could not be opened, read, written or renamed */
+    PV_ERR_IO,
+    /* a file's content is malformed */
+    PV_ERR_FORMAT,
+    /* well-formed, but nothing Parvin can run */
+    PV_ERR_UNSUPPORTED,
+    /* two files that do not belong together */
+    PV_ERR_MISMATCH,
+    /* no Vulkan device, or none of that name */
+    PV_ERR_NO_DEVICE,
+    /* a Vulkan call failed */
+    PV_ERR_DEVICE,
+    /* a device ran out of memory */
+    PV_ERR_DEVICE_MEMORY,
+    /* a device stopped answering */
+    PV_ERR_DEVICE_LOST,
+    /* the caller's cancel flag was raised */
+    PV_ERR_INTERRUPTED,
+    /* a conformance check found a wrong result */
+    PV_ERR_CHECK,
 };
 
 /* A constant lower-case phrase for `status` ("malformed file"). Never NULL. */
@@ -62,15 +74,18 @@ enum pv_log_level { PV_LOG_ERROR, PV_LOG_WARN, PV_LOG_INFO, PV_LOG_DEBUG };
 
 /* Copied by value wherever it is given. `fn` may be called from any thread, one call at a time per object. */
 struct pv_log {
-    void (*fn)(void *user, enum pv_log_level level, const char *message); /* NULL: silence */
+    /* NULL: silence */
+    void (*fn)(void *user, enum pv_log_level level, const char *message);
     void *user;
-    enum pv_log_level max_level; /* messages above it are dropped; 0 = errors only */
+    /* messages above it are dropped; 0 = errors only */
+    enum pv_log_level max_level;
 };
 
 /* Progress of a long task. Return false to stop it: the task ends with PV_ERR_INTERRUPTED and keeps what it
  * can. */
 struct pv_progress {
-    bool (*fn)(void *user, const char *stage, double done, double total); /* NULL: no reports */
+    /* NULL: no reports */
+    bool (*fn)(void *user, const char *stage, double done, double total);
     void *user;
 };
 

@@ -15,38 +15,58 @@ PV_API_BEGIN
 #define PV_TRACE_NO_CLUSTER UINT32_MAX /* the layer ran dense */
 
 enum pv_trace_format {
-    PV_TRACE_JSONL,    /* docs/trace.md; the only one that can be read back */
-    PV_TRACE_PERFETTO, /* Chrome's trace event JSON, for ui.perfetto.dev and chrome://tracing */
+    /* docs/trace.md; the only one that can be read back */
+    PV_TRACE_JSONL,
+    /* Chrome's trace event JSON, for ui.perfetto.dev and chrome://tracing */
+    PV_TRACE_PERFETTO,
 };
 
 /* What does not change during a run. Strings are UTF-8. */
 struct pv_trace_header {
-    const char *model;    /* file name, without folders */
-    const char *device;   /* device and driver in words; NULL or "": unknown */
-    uint64_t fingerprint; /* of the feed-forward weights, see pv_model_fingerprint */
-    uint32_t n_layers;    /* L, 1..1024 */
-    uint32_t n_clusters;  /* K, 0: dense; L * K is at most 2^22 */
-    uint32_t d_ffn;       /* F, neurons a layer, 1..2^20 */
+    /* file name, without folders */
+    const char *model;
+    /* device and driver in words; NULL or "": unknown */
+    const char *device;
+    /* of the feed-forward weights, see pv_model_fingerprint */
+    uint64_t fingerprint;
+    /* L, 1..1024 */
+    uint32_t n_layers;
+    /* K, 0: dense; L * K is at most 2^22 */
+    uint32_t n_clusters;
+    /* F, neurons a layer, 1..2^20 */
+    uint32_t d_ffn;
 };
 
 /* One token. Arrays are [n_layers]; those marked optional may be NULL. */
 struct pv_trace_token {
-    uint64_t index; /* position in the run, strictly increasing */
-    uint32_t token; /* id in the model's vocabulary */
+    /* position in the run, strictly increasing */
+    uint64_t index;
+    /* id in the model's vocabulary */
+    uint32_t token;
     const char *text;
-    size_t text_bytes;         /* the token's own bytes: need not be valid UTF-8, at most 4096 */
-    const uint32_t *cluster;   /* chosen by the router; PV_TRACE_NO_CLUSTER: dense */
-    const uint32_t *n_neurons; /* neurons computed */
-    const float *margin;       /* optional: best minus second best router score; NAN: unknown */
-    const float *energy_kept;  /* optional: share of the contributions' squares that the mask keeps, 0..1 */
-    const uint32_t *n_active;  /* optional: neurons of the true pattern */
-    const uint32_t *n_hit;     /* optional: those of them that the mask holds */
+    /* the token's own bytes: need not be valid UTF-8, at most 4096 */
+    size_t text_bytes;
+    /* chosen by the router; PV_TRACE_NO_CLUSTER: dense */
+    const uint32_t *cluster;
+    /* neurons computed */
+    const uint32_t *n_neurons;
+    /* optional: best minus second best router score; NAN: unknown */
+    const float *margin;
+    /* optional: share of the contributions' squares that the mask keeps, 0..1 */
+    const float *energy_kept;
+    /* optional: neurons of the true pattern */
+    const uint32_t *n_active;
+    /* optional: those of them that the mask holds */
+    const uint32_t *n_hit;
     /* Optional, true patterns: [n_layers] rows of ceil(F / 32) words, bit j of a row set where neuron j was
      * truly active (see base/bits.h). Rows may be NULL. */
     const uint32_t *const *active;
-    double density;   /* share of neurons computed, mean over layers */
-    double ms;        /* wall time of the token; 0: unknown */
-    double device_ms; /* device time of the token; 0: unknown */
+    /* share of neurons computed, mean over layers */
+    double density;
+    /* wall time of the token; 0: unknown */
+    double ms;
+    /* device time of the token; 0: unknown */
+    double device_ms;
 };
 
 /* Writer. A line goes out whole in one write, so a killed run leaves a file that reads to its last token. */

@@ -15,7 +15,7 @@ struct pass {
     uint32_t n, n_best;
     double *x, *h, *q, *k, *v, *attn; /* [n][...] */
     double *a, *gate;                 /* [F] */
-    double *narrow;                   /* [d] input of a low-rank router */
+    double *projected;                /* [d] input of a low-rank router */
     float *row;                       /* one dequantised weight row */
     size_t widest;
 };
@@ -127,11 +127,11 @@ static size_t route(const struct pass *p, uint32_t layer, const double *z, size_
 {
     const struct pv_cluster_layer *c = &p->clusters->layers[layer];
     const size_t d = p->model->hp.d_model, width = pv_cluster_router_width(p->clusters, layer);
-    const double *in = c->rank ? p->narrow : z;
+    const double *in = c->rank ? p->projected : z;
     size_t best = but;
     double best_score = -INFINITY;
     for (size_t i = 0; i < c->rank; i++)
-        p->narrow[i] = dot_half(c->narrow + i * d, z, d);
+        p->projected[i] = dot_half(c->down_projection + i * d, z, d);
     for (size_t k = 0; k < p->clusters->info.n_clusters; k++) {
         const double score = (double)c->router_bias[k] + dot_half(c->router + k * width, in, width);
         if (k != but && score > best_score) {
@@ -238,8 +238,8 @@ enum pv_status pv_reference_forward(const struct pv_model *model, const struct p
     p.v = p.k + n * kv;
     p.a = p.v + n * kv;
     p.gate = p.a + hp->d_ffn;
-    p.narrow = p.gate + hp->d_ffn;
-    run(&p, tokens, p.narrow + d, logits);
+    p.projected = p.gate + hp->d_ffn;
+    run(&p, tokens, p.projected + d, logits);
     free(block);
     free(p.row);
     return PV_OK;

@@ -180,9 +180,9 @@ static enum pv_status router_scores(const struct pv_layer_pass *p)
 {
     const struct pv_masks *m = &p->weights->masks;
     const struct pv_work *b = p->work;
-    const bool low_rank = m->narrow.n_parts > 0;
+    const bool low_rank = m->down_projection.n_parts > 0;
     struct pv_buffer *input = ffn_input(p);
-    const struct pv_linear down = linear(&m->narrow, NULL, input, b->down_projection, p->n);
+    const struct pv_linear down = linear(&m->down_projection, NULL, input, b->down_projection, p->n);
     const struct pv_linear scores =
         linear(&m->router, m->router_bias, low_rank ? b->down_projection : input, b->scores, p->n);
     if (low_rank)

@@ -104,7 +104,7 @@ static enum pv_status upload_masks(struct pv_stage *stage, const struct pv_clust
     PV_TRY_GOTO(
         pv_masks_create_lists(stage->device, info->n_clusters, info->d_ffn, lists, counts, &layer->masks));
     const struct pv_router_weights router = {.weight = c->router,
-                                             .narrow = c->narrow,
+                                             .down_projection = c->down_projection,
                                              .bias = c->router_bias,
                                              .d_model = info->d_model,
                                              .rank = c->rank};

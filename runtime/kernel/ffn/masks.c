@@ -82,10 +82,10 @@ fail:
 enum pv_status pv_masks_create_router(struct pv_device *device, const struct pv_router_weights *weights,
                                       struct pv_masks *masks)
 {
-    const uint32_t d = weights->d_model, width = weights->narrow ? weights->rank : d;
-    if (weights->narrow) {
-        PV_TRY(pv_tensor_create(device, PV_F16, width, d, "router's first matrix", &masks->narrow));
-        PV_TRY(pv_tensor_upload(&masks->narrow, weights->narrow));
+    const uint32_t d = weights->d_model, width = weights->down_projection ? weights->rank : d;
+    if (weights->down_projection) {
+        PV_TRY(pv_tensor_create(device, PV_F16, width, d, "router's first matrix", &masks->down_projection));
+        PV_TRY(pv_tensor_upload(&masks->down_projection, weights->down_projection));
     }
     PV_TRY(pv_tensor_create(device, PV_F16, masks->n_clusters, width, "router", &masks->router));
     PV_TRY(pv_tensor_upload(&masks->router, weights->weight));
@@ -96,7 +96,7 @@ enum pv_status pv_masks_create_router(struct pv_device *device, const struct pv_
 void pv_masks_destroy(struct pv_masks *masks)
 {
     pv_tensor_destroy(&masks->router);
-    pv_tensor_destroy(&masks->narrow);
+    pv_tensor_destroy(&masks->down_projection);
     pv_buffer_destroy(masks->router_bias);
     pv_buffer_destroy(masks->entries);
     pv_buffer_destroy(masks->neurons);

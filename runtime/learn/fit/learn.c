@@ -299,7 +299,7 @@ static enum pv_status write_file(const struct learner *ln, const struct pv_fit_r
                                               .neurons = ln->masks[l].neurons,
                                               .router = router->weight,
                                               .router_bias = router->bias,
-                                              .narrow = router->down.weight,
+                                              .down_projection = router->down.weight,
                                               .rank = router->down.rank,
                                               .centroids = ln->centroids[l],
                                               .hot = ln->hot[l].neurons,
