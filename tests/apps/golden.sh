@@ -37,6 +37,14 @@ measure --plan max_binding_bytes=65536
 expect_number 'x > 1 && x < 1.00001 * y && y < 1.00001 * x' x "$dense" y "$(json_number ppl_dense)"
 expect_number 'x > 1 && x < 1.00001 * y && y < 1.00001 * x' x "$routed" y "$(json_number ppl_routed)"
 
+# How sparse the model is: the perplexity is the dense one, and about a tenth of the neurons are active.
+parvin density "$MODEL" --text "$SOURCE/models/tales.txt" --ctx 128 --windows 2 --json
+expect_code 0
+expect_number 'x > 1 && x < 1.00001 * y && y < 1.00001 * x' x "$dense" y "$(json_number ppl)"
+expect_number 'x > 0.05 && x < 0.15' x "$(json_number active)"
+parvin density "$MODEL" --text "$SOURCE/models/tales.txt" --ctx 128 --windows 2 --thresholds
+expect_in out 'exact zeros' '90.0 % of the energy'
+
 # A seed gives a text back; text arrives on a pipe as UTF-8.
 parvin run "$MODEL" -p 'The fox' -n 40 --seed 5
 cp out first

@@ -97,7 +97,7 @@ expect_in err 'no pre-tokenizer' 'hint: --pre NAME: '
 for kind in man bash zsh fish; do
 	"$PARVIN" --generate $kind >documents.$kind || wrong "--generate $kind failed"
 done
-for command in devices info tokenize fit capture merge run eval bench conform view heatmap explain demo; do
+for command in $("$PARVIN" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
 	"$PARVIN" $command --help | sed -n "/^Options:/,/^Examples:/s/^  [- ][a-z ][, ] --\\([a-z0-9-]*\\).*/$command \\1/p"
 done | sort >names.help
 sed 's/\\-/-/g' documents.man | awk '/^\.SS/ { command = $3 } /^\.B .*--/ { sub(/^.*--/, ""); sub(/ .*/, ""); print command, $0 }' |

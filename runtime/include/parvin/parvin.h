@@ -9,6 +9,7 @@
 #include "parvin/session.h"
 #include "parvin/placement.h"
 #include "parvin/eval.h"
+#include "parvin/density.h"
 #include "parvin/fit.h"
 #include "parvin/bench.h"
 #include "parvin/conform.h"

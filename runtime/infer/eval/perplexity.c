@@ -142,8 +142,8 @@ static enum pv_status summarise(const struct eval *ev, struct pv_eval_result *ou
 static enum pv_status run_mode(struct eval *ev, const uint32_t *tokens, uint32_t index,
                                struct pv_eval_result *out)
 {
-    static const char *const stages[] = {"dense", "routed", "oracle cluster", "static hot set",
-                                         "oracle mask"};
+    static const char *const stages[] = {"dense",          "routed",      "oracle cluster",
+                                         "static hot set", "oracle mask", "masks"};
     const enum pv_ffn_mode mode = ev->params->modes[index];
     const struct pv_progress *progress = &ev->params->progress;
     const bool counts = mode == PV_FFN_ROUTED || mode == PV_FFN_ORACLE_CLUSTER;
