@@ -98,7 +98,7 @@ for kind in man bash zsh fish; do
 	"$PARVIN" --generate $kind >documents.$kind || wrong "--generate $kind failed"
 done
 for command in $("$PARVIN" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
-	"$PARVIN" $command --help | sed -n "/^Options:/,/^Examples:/s/^  [- ][a-z ][, ] --\\([a-z0-9-]*\\).*/$command \\1/p"
+	"$PARVIN" "$command" --help | sed -n "/^Options:/,/^Examples:/s/^  [- ][a-z ][, ] --\\([a-z0-9-]*\\).*/$command \\1/p"
 done | sort >names.help
 sed 's/\\-/-/g' documents.man | awk '/^\.SS/ { command = $3 } /^\.B .*--/ { sub(/^.*--/, ""); sub(/ .*/, ""); print command, $0 }' |
 	sort >names.man
