@@ -122,6 +122,17 @@ uint32_t pv_session_n_past(const struct pv_session *session)
     return session->n_past;
 }
 
+/* Positions behind n are written again before they are read. */
+enum pv_status pv_session_rewind(struct pv_session *session, uint32_t n)
+{
+    if (n > session->n_past)
+        return pv_fail(session->engine->log, PV_ERR_ARG, "cannot go back to token %u: only %u were fed", n,
+                       session->n_past);
+    session->n_past = n;
+    session->decoded = false;
+    return PV_OK;
+}
+
 static enum pv_status check_tokens(const struct pv_session *s, const uint32_t *tokens, uint32_t n)
 {
     const struct pv_engine *e = s->engine;

@@ -73,6 +73,17 @@ static void compare(const struct form *form, uint32_t device, uint32_t n_stages,
                 best = i;
         ck_assert_uint_eq(pv_session_argmax(rig.session), best);
     }
+
+    for (uint32_t t = 3; t > 0; t--) { /* back, to another text; back once more, to this one */
+        ck_assert_int_eq(pv_session_rewind(rig.session, 9), PV_OK);
+        ck_assert_uint_eq(pv_session_n_past(rig.session), 9);
+        ck_assert_int_eq(pv_session_prefill(rig.session, tokens, t), PV_OK);
+    }
+    ck_assert_int_eq(pv_session_rewind(rig.session, 11), PV_ERR_ARG);
+    ck_assert_int_eq(pv_session_rewind(rig.session, 9), PV_OK);
+    ck_assert_int_eq(pv_session_prefill(rig.session, tokens + 9, n_text - 9), PV_OK);
+    check_row("after going back", form, device, pv_session_logits(rig.session),
+              expected + (n_text - 1) * n_vocab, n_vocab);
     free(expected);
     free(got);
     rig_close(&rig);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "format/tokenizer/bpe.h"
 #include "format/tokenizer/specials.h"
@@ -161,9 +162,9 @@ static size_t count_space(const char *text, size_t n_bytes)
 }
 
 static enum pv_status encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
-                             const struct pv_special_match *matches, size_t n_matches, struct pv_ids *out)
+                             const struct pv_special_match *matches, size_t n_matches, bool first,
+                             struct pv_ids *out)
 {
-    bool first = true;
     size_t pos = 0;
 
     for (size_t i = 0; i < n_matches; i++) {
@@ -182,24 +183,95 @@ static enum pv_status encode(const struct pv_tokenizer *t, const char *text, siz
     return encode_plain(t, text + pos, n_bytes - pos, first, out);
 }
 
-enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
-                                   bool add_bos, bool parse_special, uint32_t **out, size_t *n_out)
+enum { MOST_MARKERS = 32 };
+
+/* Tokens spelled <...> or [...] that stand in the special spans: marks of turns, say. Elsewhere their names are text,
+ * even if the file calls them user-defined. */
+struct markers {
+    uint32_t ids[MOST_MARKERS];
+    size_t n;
+};
+
+static bool is_marker(const struct markers *markers, uint32_t id)
+{
+    for (size_t i = 0; i < markers->n; i++)
+        if (markers->ids[i] == id)
+            return true;
+    return false;
+}
+
+static void note_marker(const struct pv_tokenizer *t, uint32_t id, struct markers *markers)
+{
+    const struct pv_str text = pv_special_text(&t->vocab, id);
+
+    if (markers->n < MOST_MARKERS && text.size_bytes > 2 && (text.data[0] == '<' || text.data[0] == '[') &&
+        !is_marker(markers, id))
+        markers->ids[markers->n++] = id;
+}
+
+/* What is found in one span, `at` bytes into the text, is appended to `*matches`, but for `markers`. */
+static enum pv_status find_in_span(const struct pv_tokenizer *t, const char *text, size_t at,
+                                   const struct pv_text_span *span, const struct markers *markers,
+                                   struct pv_special_match **matches, size_t *n_matches)
+{
+    struct pv_special_match *found;
+    void *grown = *matches;
+    size_t n;
+
+    PV_TRY(pv_specials_find(t->specials, text + at, span->n_bytes, span->special, &found, &n));
+    if (n > 0 && !pv_grow(&grown, *n_matches + n, sizeof **matches)) {
+        free(found);
+        return PV_ERR_NOMEM;
+    }
+    *matches = grown;
+    for (size_t i = 0; i < n; i++)
+        if (span->special || !is_marker(markers, found[i].id))
+            (*matches)[(*n_matches)++] = (struct pv_special_match){found[i].start + at, found[i].id};
+    free(found);
+    return PV_OK;
+}
+
+/* Special tokens of all spans; `*matches` is malloc'ed. */
+static enum pv_status find_specials(const struct pv_tokenizer *t, const char *text,
+                                    const struct pv_text_span *spans, size_t n_spans,
+                                    struct pv_special_match **matches, size_t *n_matches)
+{
+    struct markers markers = {.n = 0};
+
+    for (size_t pass = 0; pass < 2; pass++) {
+        free(pass == 1 ? *matches : NULL);
+        *matches = NULL;
+        *n_matches = 0;
+        for (size_t i = 0, at = 0; i < n_spans; at += spans[i++].n_bytes)
+            if (pass == 1 || (spans[i].special && n_spans > 1))
+                PV_TRY(find_in_span(t, text, at, &spans[i], &markers, matches, n_matches));
+        for (size_t i = 0; pass == 0 && i < *n_matches; i++)
+            note_marker(t, (*matches)[i].id, &markers);
+    }
+    return PV_OK;
+}
+
+enum pv_status pv_tokenizer_encode_spans(const struct pv_tokenizer *t, const char *text,
+                                         const struct pv_text_span *spans, size_t n_spans, bool begins,
+                                         bool add_bos, uint32_t **out, size_t *n_out)
 {
     struct pv_special_match *matches;
     struct pv_ids ids = {0};
     enum pv_status status;
-    size_t n_matches;
+    size_t n_matches, n_bytes = 0;
 
     *out = NULL;
     *n_out = 0;
+    for (size_t i = 0; i < n_spans; i++)
+        n_bytes += spans[i].n_bytes;
     if (n_bytes >= max_text_bytes)
         return pv_fail(&t->vocab.log, PV_ERR_ARG,
                        "a text of %zu bytes is too long to encode at once: split it", n_bytes);
-    status = pv_specials_find(t->specials, text, n_bytes, parse_special, &matches, &n_matches);
+    status = find_specials(t, text, spans, n_spans, &matches, &n_matches);
     if (add_bos && t->vocab.bos != PV_NO_TOKEN)
         pv_ids_add(&ids, t->vocab.bos);
     if (status == PV_OK)
-        status = encode(t, text, n_bytes, matches, n_matches, &ids);
+        status = encode(t, text, n_bytes, matches, n_matches, begins, &ids);
     free(matches);
     if (!ids.ids && !ids.no_memory) { /* no tokens: still something to free */
         ids.ids = pv_calloc(1, sizeof ids.ids[0]);
@@ -212,6 +284,14 @@ enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *tex
     *out = ids.ids;
     *n_out = ids.n;
     return PV_OK;
+}
+
+enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
+                                   bool add_bos, bool parse_special, uint32_t **out, size_t *n_out)
+{
+    const struct pv_text_span whole = {.n_bytes = n_bytes, .special = parse_special};
+
+    return pv_tokenizer_encode_spans(t, text, &whole, 1, true, add_bos, out, n_out);
 }
 
 size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool special, const char **out)

@@ -17,6 +17,16 @@ uint32_t pv_tokenizer_n_vocab(const struct pv_tokenizer *t);
 PV_MUST_USE enum pv_status pv_tokenizer_encode(const struct pv_tokenizer *t, const char *text, size_t n_bytes,
                                                bool add_bos, bool parse_special, uint32_t **out,
                                                size_t *n_out);
+/* The same for a text made of spans that follow one another: control tokens are found in those alone that are
+ * `special`, and no special token across two. `begins`: nothing stands before the text. */
+struct pv_text_span {
+    size_t n_bytes;
+    bool special;
+};
+PV_MUST_USE enum pv_status pv_tokenizer_encode_spans(const struct pv_tokenizer *t, const char *text,
+                                                     const struct pv_text_span *spans, size_t n_spans,
+                                                     bool begins, bool add_bos, uint32_t **out,
+                                                     size_t *n_out);
 size_t pv_tokenizer_bytes(const struct pv_tokenizer *t, uint32_t token, bool special, const char **out);
 /* As pv_decode: the exact inverse of encoding without BOS and without parse_special (whose tokens are left
  * out), but for U+2581 from SentencePiece vocabularies, which is a space there. */

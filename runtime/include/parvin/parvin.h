@@ -4,6 +4,7 @@
 
 #include "parvin/status.h"
 #include "parvin/model.h"
+#include "parvin/chat.h"
 #include "parvin/device.h"
 #include "parvin/clusters.h"
 #include "parvin/session.h"

@@ -117,6 +117,8 @@ void pv_session_destroy(struct pv_session *session);
 void pv_session_reset(struct pv_session *session);
 PV_MUST_USE enum pv_status pv_session_set_ffn(struct pv_session *session, enum pv_ffn_mode ffn);
 uint32_t pv_session_n_past(const struct pv_session *session);
+/* Forget what was fed behind the first n tokens, so that another text may follow them. PV_ERR_ARG if there are fewer. */
+PV_MUST_USE enum pv_status pv_session_rewind(struct pv_session *session, uint32_t n);
 
 /* Feeds n >= 1 tokens; afterwards pv_session_logits is the last token's. PV_ERR_ARG if they do not fit the
  * context; PV_ERR_CHECK if the output is not a number, here, in scoring and in decode. */
