@@ -101,6 +101,44 @@ START_TEST(the_activation_can_be_overridden)
 }
 END_TEST
 
+static void add_activation(struct pv_gguf_writer *w)
+{
+    pv_gguf_add_str(w, "llama.hidden_activation", "silu");
+}
+
+/* Where a file says nothing, a name that is known for ReLU is heard, aloud. */
+START_TEST(relu_models_are_known_by_name)
+{
+    static const struct {
+        const char *arch, *name, *ffn_act;
+        bool says;
+        enum pv_act act;
+    } rows[] = {{"llama", "ProSparse-LLaMA-2-7B", NULL, false, PV_ACT_RELU},
+                {"llama", "Prosparse llama 2 13b", NULL, false, PV_ACT_RELU},
+                {"llama", "ReluLLaMA 70B", NULL, false, PV_ACT_RELU},
+                {"llama", "Prosperous llama", NULL, false, PV_ACT_SILU},
+                {"llama", "ProSparse", "silu", false, PV_ACT_SILU},
+                {"llama", "ProSparse", NULL, true, PV_ACT_SILU},
+                {"arcee", "ProSparse", NULL, false, PV_ACT_RELU2}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pv_test_log captured;
+        const struct pv_model_params params = {.ffn_act = rows[i].ffn_act, .log = pv_test_log(&captured)};
+        struct pv_model *m;
+
+        ck_assert_int_eq(open_tiny(&(struct pv_tiny_params){.arch = rows[i].arch,
+                                                            .name = rows[i].name,
+                                                            .extend = rows[i].says ? add_activation : NULL},
+                                   &params, &m),
+                         PV_OK);
+        ck_assert_msg(pv_model_hparams(m)->act == rows[i].act, "%s", rows[i].name);
+        ck_assert_int_eq(pv_test_logged(&captured, "does not say its activation"),
+                         rows[i].act == PV_ACT_RELU);
+        pv_model_close(m);
+    }
+}
+END_TEST
+
 static uint64_t fingerprint_of(const struct pv_tiny_params *tiny)
 {
     struct pv_model *m;
@@ -364,6 +402,7 @@ int main(void)
     tcase_add_test(tcase, a_gated_model_opens);
     tcase_add_test(tcase, every_weight_type_opens);
     tcase_add_test(tcase, the_activation_can_be_overridden);
+    tcase_add_test(tcase, relu_models_are_known_by_name);
     tcase_add_test(tcase, the_fingerprint_follows_the_weights);
     tcase_add_test(tcase, what_would_come_out_wrong_is_refused);
     tcase_add_test(tcase, missing_and_misshapen_tensors_are_named);

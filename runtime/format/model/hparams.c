@@ -3,6 +3,7 @@
  * compute wrongly is refused by name. */
 #include "format/model/model_impl.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -130,13 +131,41 @@ static const struct act_name {
     {"gelu_new", PV_ACT_GELU}, {"gelu_fast", PV_ACT_GELU},     {"gelu_pytorch_tanh", PV_ACT_GELU},
 };
 
-/* The caller's word on the activation, else the file's own. */
+/* Families of models that were trained with ReLU, whose files say nothing of it and whose architecture takes SiLU
+ * otherwise: what their names have in them, in small letters without anything between. */
+static const char *const relu_names[] = {"prosparse", "relullama", "sparsellm", "sparsellama"};
+
+static bool is_relu_by_name(const char *name)
+{
+    char plain[128] = "";
+    size_t n = 0;
+
+    for (; *name != '\0' && n < sizeof plain - 1; name++) {
+        if (isalnum((unsigned char)*name))
+            plain[n++] = (char)tolower((unsigned char)*name);
+    }
+    for (size_t i = 0; i < sizeof relu_names / sizeof relu_names[0]; i++) {
+        if (strstr(plain, relu_names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The caller's word on the activation, else the file's own, else what the model's name says. */
 static enum pv_status read_act(struct pv_model *m, const char *ffn_act)
 {
     char key[96];
     struct pv_str name = {.data = ffn_act, .size_bytes = ffn_act ? strlen(ffn_act) : 0};
-    if (!ffn_act && !pv_gguf_str(&m->gguf, make_key(m, "hidden_activation", key), &name))
+    if (!ffn_act && !pv_gguf_str(&m->gguf, make_key(m, "hidden_activation", key), &name)) {
+        if (m->hp.act == PV_ACT_SILU && is_relu_by_name(m->hp.name)) {
+            m->hp.act = PV_ACT_RELU;
+            pv_warn(
+                &m->log,
+                "%s: the file does not say its activation; \"%s\" is known for ReLU, which is used (ffn_act overrides it)",
+                m->gguf.path, m->hp.name);
+        }
         return PV_OK;
+    }
     for (size_t i = 0; i < (ffn_act ? N_OWN_ACTS : sizeof act_names / sizeof act_names[0]); i++) {
         if (str_is(name, act_names[i].name)) {
             m->hp.act = act_names[i].act;

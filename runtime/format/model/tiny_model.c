@@ -137,7 +137,7 @@ static void add_hparams(struct tiny *t, uint32_t n_vocab)
     char key[96];
 
     pv_gguf_add_str(t->w, "general.architecture", t->p.arch);
-    pv_gguf_add_str(t->w, "general.name", "Tiny");
+    pv_gguf_add_str(t->w, "general.name", t->p.name ? t->p.name : "Tiny");
     add_u32(t, "vocab_size", n_vocab);
     add_u32(t, "context_length", t->p.n_ctx);
     add_u32(t, "embedding_length", t->p.d_model);

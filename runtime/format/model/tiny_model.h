@@ -9,6 +9,7 @@
 /* Zero in a field means the default. Sizes are odd by default, so that kernels meet remainders. */
 struct pv_tiny_params {
     const char *arch;      /* "arcee" (default) or "llama" */
+    const char *name;      /* general.name; "Tiny" */
     const char *tokenizer; /* "bpe" (default) or "spm" */
     enum pv_type
         type; /* of all matrices; PV_F32 by default; quantised ones need d_model and d_ffn in blocks */
