@@ -15,7 +15,7 @@
 
 struct watch {
     const struct watch_params *asked;
-    struct generate_params *params;
+    struct generate_params params;
     struct generate_result *result;
     struct pv_trace_writer *writer;
     struct pv_live *live;
@@ -75,7 +75,7 @@ static void *run_model(void *user)
 {
     struct watch *w = user;
     w->status =
-        generate(w->asked->setup->engine, w->asked->setup->model, w->asked->session, w->params, w->result);
+        generate(w->asked->setup->engine, w->asked->setup->model, w->asked->session, &w->params, w->result);
     pv_live_end(w->live);
     return NULL;
 }
@@ -149,9 +149,9 @@ static enum pv_status open_trace(struct app *app, struct watch *w)
 }
 
 enum pv_status watch_generate(struct app *app, const struct watch_params *asked,
-                              struct generate_params *params, struct generate_result *out)
+                              const struct generate_params *params, struct generate_result *out)
 {
-    struct watch w = {.asked = asked, .params = params, .result = out};
+    struct watch w = {.asked = asked, .params = *params, .result = out};
     enum view_kind kind = VIEW_NONE;
     enum pv_status status = view_choose(app, asked->view->view, VIEW_NONE, &kind), finished;
     if (!status)
@@ -160,17 +160,17 @@ enum pv_status watch_generate(struct app *app, const struct watch_params *asked,
         return status;
     atomic_init(&w.closed, false);
     if (asked->oracle) {
-        params->stats = oracle_stats;
-        params->stats_user = asked->oracle;
+        w.params.stats = oracle_stats;
+        w.params.stats_user = asked->oracle;
     }
     if (w.writer || kind != VIEW_NONE) {
-        params->token = on_token;
-        params->token_user = &w;
+        w.params.token = on_token;
+        w.params.token_user = &w;
     }
     if (kind == VIEW_NONE) {
-        status = generate(asked->setup->engine, asked->setup->model, asked->session, params, out);
+        status = generate(asked->setup->engine, asked->setup->model, asked->session, &w.params, out);
     } else {
-        params->stream = false;
+        w.params.stream = false;
         status = run_with_view(app, &w, kind);
         if (!app->common->json && out->text.n)
             text_print(stdout, out->text.bytes, out->text.n);

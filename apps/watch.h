@@ -19,6 +19,6 @@ PV_MUST_USE enum pv_status watch_check(struct app *app, const struct view_option
                                        const char *trace_format);
 /* As generate(), with the trace and the view that are asked for. */
 PV_MUST_USE enum pv_status watch_generate(struct app *app, const struct watch_params *watch,
-                                          struct generate_params *params, struct generate_result *out);
+                                          const struct generate_params *params, struct generate_result *out);
 
 #endif

@@ -202,7 +202,7 @@ static void on_bench_row(void *user, const struct pv_bench_row *row)
 /* Dense and masked decode of the second half's first tokens. */
 static enum pv_status time_decode(struct demo *demo)
 {
-    struct decode_bench d;
+    struct decode_bench d = {0};
     uint32_t *tokens = NULL;
     size_t n = 0;
     enum pv_status status = encode(demo, middle_paragraph(&demo->tales), demo->tales.n, &tokens, &n);

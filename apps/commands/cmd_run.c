@@ -282,13 +282,14 @@ static enum pv_status start(struct app *app, struct run *run)
         status = oracle_create(app, &run->setup, &run->oracle);
     if (status)
         return status;
+    const struct pv_progress quiet = {.fn = go_on};
     const struct pv_session_params params = {
         .ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
         .prefill_dense = o->prefill_dense,
         .capture = o->oracle ? oracle_capture : NULL,
         .time_dispatches = o->trace && o->trace_format && !strcmp(o->trace_format, "perfetto"),
         .capture_user = run->oracle,
-        .progress = o->view.view ? (struct pv_progress){.fn = go_on} : console_progress(&app->console)};
+        .progress = o->view.view ? quiet : console_progress(&app->console)};
     set_params(app, run);
     return pv_session_create(run->setup.engine, &params, &run->session);
 }

@@ -53,4 +53,16 @@ extern const uint32_t pv_n_cases_linear, pv_n_cases_attention, pv_n_cases_ffn, p
 /* Neither do parts of a matrix: the same types. */
 #define PV_CASE_PARTS(t) (PV_CASE_TILES_##t ? PV_AXIS_PARTS : 0)
 
+/* A row of a table: run_KERNEL on t tokens of n values; `text` ends its name. */
+#define PV_CASE_ROWS(kernel_, t_, n_, k_, flags_, text, axes_, tolerance_)                                   \
+    {.kernel = #kernel_,                                                                                     \
+     .name = #n_ " T=" #t_ text,                                                                             \
+     .run = run_##kernel_,                                                                                   \
+     .axes = axes_,                                                                                          \
+     .tolerance = tolerance_,                                                                                \
+     .t = t_,                                                                                                \
+     .n = n_,                                                                                                \
+     .k = k_,                                                                                                \
+     .flags = flags_},
+
 #endif

@@ -117,8 +117,8 @@ static enum pv_status check_route(struct pv_case_run *run, const struct ffn *f)
     pv_case_expect(run, route.cluster == CHOSEN, "route: another cluster than the greatest score's");
     pv_case_expect(run, route.n_neurons == f->n_list && route.list_offset == offset && offset % 4 == 0,
                    "route: not the chosen cluster's list");
-    pv_case_expect(run, memcmp(&route.margin, &(float){0.5f}, sizeof route.margin) == 0,
-                   "route: wrong margin");
+    const float margin = 0.5f;
+    pv_case_expect(run, memcmp(&route.margin, &margin, sizeof margin) == 0, "route: wrong margin");
     pv_case_expect(run, route.up_x == pv_ceil_div(f->n_list, per_group) && route.up_y == 1 && route.up_z == 1,
                    "route: wrong indirect arguments for ffn_up");
     pv_case_expect(run, words[sizeof route / 4] == 0xffffffffu, "route: written past the end");

@@ -125,22 +125,13 @@ static enum pv_status run_adam(struct pv_case_run *run, const struct pv_case *c)
     return pv_case_check_rows(run, "square", a.square, v, 1, c->n);
 }
 
-#define ROW(kernel_, t_, n_, k_, flags_, text, axes_, tolerance_)                                            \
-    {.kernel = #kernel_,                                                                                     \
-     .name = #n_ " T=" #t_ text,                                                                             \
-     .run = run_##kernel_,                                                                                   \
-     .axes = axes_,                                                                                          \
-     .tolerance = tolerance_,                                                                                \
-     .t = t_,                                                                                                \
-     .n = n_,                                                                                                \
-     .k = k_,                                                                                                \
-     .flags = flags_},
-#define SPARSE(t, n, k)        ROW(sparse_rows, t, n, k, 0, " " #k " %", PV_AXIS_TILES, 0.0)
-#define SPARSE_ENERGY(t, n, k) ROW(sparse_rows, t, n, k, ENERGY, " " #k " % energies", PV_AXIS_TILES, 1e-12)
-#define SUM(t, n, k)           ROW(cluster_sum, t, n, k, 0, " K=" #k, PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-12)
+#define SPARSE(t, n, k) PV_CASE_ROWS(sparse_rows, t, n, k, 0, " " #k " %", PV_AXIS_TILES, 0.0)
+#define SPARSE_ENERGY(t, n, k)                                                                               \
+    PV_CASE_ROWS(sparse_rows, t, n, k, ENERGY, " " #k " % energies", PV_AXIS_TILES, 1e-12)
+#define SUM(t, n, k) PV_CASE_ROWS(cluster_sum, t, n, k, 0, " K=" #k, PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-12)
 #define GRAD(t, n, flags, text)                                                                              \
-    ROW(softmax_grad, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
-#define ADAM(n) ROW(adam, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-11)
+    PV_CASE_ROWS(softmax_grad, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
+#define ADAM(n) PV_CASE_ROWS(adam, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 1e-11)
 
 const struct pv_case pv_cases_learn[] = {
     SPARSE(1, 1, 100) SPARSE(3, 31, 30) SPARSE(33, 33, 50) SPARSE(5, 64, 10) SPARSE(4, 1030, 9) SUM(1, 1, 1)

@@ -176,7 +176,8 @@ static enum pv_status run_argmax(struct pv_case_run *run, const struct pv_case *
     PV_TRY(pv_case_begin(run));
     PV_TRY(pv_kernel_argmax(run->recorder, xb, out, c->n));
     PV_TRY(pv_case_submit(run));
-    return pv_case_check_words(run, "out", out, &(uint32_t){pv_ref_argmax(x, c->n)}, 1);
+    const uint32_t expected = pv_ref_argmax(x, c->n);
+    return pv_case_check_words(run, "out", out, &expected, 1);
 }
 
 static enum pv_status run_route_rows(struct pv_case_run *run, const struct pv_case *c)
@@ -237,6 +238,7 @@ static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_ca
     enum { D = 64 };
     const size_t bit_words = pv_bit_words(c->n);
     const float margin = 0.75f;
+    const uint32_t cluster = 5;
     uint32_t *masks = NULL, *list = NULL, *words = NULL;
     struct pv_union_args args = {.n_tokens = 1, .d_ffn = c->n};
     struct pv_buffer *route = NULL, *out = NULL;
@@ -244,7 +246,7 @@ static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_ca
     PV_TRY(make_bits(run, 3, c->n, &masks));
     PV_TRY(pv_case_words(run, c->n, &list));
     PV_TRY(pv_case_buffer(run, masks + c->k * bit_words, bit_words, &args.bits));
-    PV_TRY(pv_case_buffer(run, &(uint32_t){5}, 1, &args.cluster));
+    PV_TRY(pv_case_buffer(run, &cluster, 1, &args.cluster));
     PV_TRY(pv_case_buffer(run, &margin, 1, &args.margin));
     PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &route));
     PV_TRY(pv_case_buffer(run, NULL, pv_row_stride(c->n), &out));
@@ -254,7 +256,7 @@ static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_ca
     const uint32_t n = pv_ref_union_list(masks + c->k * bit_words, c->n, list);
     PV_TRY(pv_case_read(run, route, &words));
     memcpy(&slot, words, sizeof slot);
-    pv_case_expect(run, slot.cluster == 5 && slot.n_neurons == n && slot.list_offset == 0,
+    pv_case_expect(run, slot.cluster == cluster && slot.n_neurons == n && slot.list_offset == 0,
                    "route: not the cluster or the length of the list");
     pv_case_expect(run, memcmp(&slot.margin, &margin, sizeof margin) == 0, "route: wrong margin");
     pv_case_expect(run,
@@ -295,19 +297,9 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
     return PV_OK;
 }
 
-#define ROWS(kernel_, t_, n_, k_, flags_, text, axes_, tolerance_)                                           \
-    {.kernel = #kernel_,                                                                                     \
-     .name = #n_ " T=" #t_ text,                                                                             \
-     .run = run_##kernel_,                                                                                   \
-     .axes = axes_,                                                                                          \
-     .tolerance = tolerance_,                                                                                \
-     .t = t_,                                                                                                \
-     .n = n_,                                                                                                \
-     .k = k_,                                                                                                \
-     .flags = flags_},
 #define NORM(t, n, flags, text)                                                                              \
-    ROWS(rmsnorm, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-11)
-#define CAP(t, n, flags, text) ROWS(soft_cap, t, n, 0, flags, text, PV_AXIS_TILES, 1e-10)
+    PV_CASE_ROWS(rmsnorm, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-11)
+#define CAP(t, n, flags, text) PV_CASE_ROWS(soft_cap, t, n, 0, flags, text, PV_AXIS_TILES, 1e-10)
 #define ACT(act_, t_, n_, flags_, text)                                                                      \
     {.kernel = "act_rows",                                                                                   \
      .name = #n_ " T=" #t_ " " #act_ text,                                                                   \
@@ -324,17 +316,18 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
     ACT(act, 2, 172, 0, "")                                                                                  \
     ACT(act, 33, 33, WIDE, " wide")                                                                          \
     ACT(act, 2, 130, GATED | WIDE, " gated wide")
-#define MASK(t, n, k)          ROWS(mask_rows, t, n, k, 0, " K=" #k, PV_AXIS_TILES, 0.0)
-#define CAPTURE(t, n, tau)     ROWS(capture, t, n, 0, tau, " tau=" #tau, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
-#define ADD(n)                 ROWS(add, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
-#define ARGMAX(n, flags, text) ROWS(argmax, 1, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
+#define MASK(t, n, k) PV_CASE_ROWS(mask_rows, t, n, k, 0, " K=" #k, PV_AXIS_TILES, 0.0)
+#define CAPTURE(t, n, tau)                                                                                   \
+    PV_CASE_ROWS(capture, t, n, 0, tau, " tau=" #tau, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
+#define ADD(n)                 PV_CASE_ROWS(add, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
+#define ARGMAX(n, flags, text) PV_CASE_ROWS(argmax, 1, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
 #define ROUTE(t, n, flags, text)                                                                             \
-    ROWS(route_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 0.0)
+    PV_CASE_ROWS(route_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 0.0)
 #define UNION(t, n, k, flags, text)                                                                          \
-    ROWS(union_rows, t, n, k, flags, " F=" #k text, PV_AXIS_ACCESS | PV_AXIS_REDUCE, 0.0)
-#define LIST(n, k, text) ROWS(union_list, 1, n, k, 0, text, PV_AXIS_REDUCE, 0.0)
+    PV_CASE_ROWS(union_rows, t, n, k, flags, " F=" #k text, PV_AXIS_ACCESS | PV_AXIS_REDUCE, 0.0)
+#define LIST(n, k, text) PV_CASE_ROWS(union_list, 1, n, k, 0, text, PV_AXIS_REDUCE, 0.0)
 #define NLL(t, n, flags, text)                                                                               \
-    ROWS(nll_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
+    PV_CASE_ROWS(nll_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 1e-10)
 
 const struct pv_case pv_cases_rows[] = {
     NORM(1, 1, 0, "") NORM(2, 31, 0, "") NORM(33, 33, 0, "") NORM(3, 172, WIDE, " wide") NORM(1, 1024, 0, "")

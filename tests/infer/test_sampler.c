@@ -60,11 +60,11 @@ START_TEST(top_k_selects_what_a_sort_would)
             state = state * 1664525u + 1013904223u;
             logits[i] = (float)(state >> 24) / 16.0f; /* many ties */
         }
-        for (uint32_t i = 0; i < N;
-             i++) { /* all but the k best, by a count of those before it, leave the draw */
+        /* All but the k best, by a count of those before it, leave the draw. */
+        for (uint32_t i = 0; i < N; i++) {
             uint32_t before = 0;
             for (uint32_t j = 0; j < N; j++)
-                before += logits[j] > logits[i] || (logits[j] >= logits[i] && j < i);
+                before += logits[j] > logits[i] || (j < i && logits[j] >= logits[i]);
             cut[i] = before < k ? logits[i] : -1e30f;
         }
         for (uint64_t seed = 0; seed < 8; seed++) {

@@ -105,7 +105,7 @@ static void to_chunks(enum pv_type type, const float *src, int n_chunks, struct 
     const struct grain g = grain_of(type);
     const int8_t *table = pv_chunk_table(pv_type_layout(type));
     const int n_groups = n_chunks * PV_CHUNK / g.group;
-    float scale[16], min[16], d = 0, dmin = 0;
+    float scale[16] = {0}, min[16] = {0}, d = 0, dmin = 0;
     for (int i = 0; i < n_groups; i++) {
         measure(&g, type, src + i * g.group, g.group, &scale[i], &min[i]);
         d = fmaxf(d, scale[i]);

@@ -118,13 +118,19 @@ static void put_quoted(struct pv_trace_writer *w, const char *text)
     put_str(w, "\"");
 }
 
+/* ,"name":[ */
+static void begin_list(struct pv_trace_writer *w, const char *name)
+{
+    put_str(w, ",\"");
+    put_str(w, name);
+    put_str(w, "\":[");
+}
+
 static void put_u32s(struct pv_trace_writer *w, const char *name, const uint32_t *values, bool cluster)
 {
     if (!values)
         return;
-    put_str(w, ",\"");
-    put_str(w, name);
-    put_str(w, "\":[");
+    begin_list(w, name);
     for (uint32_t i = 0; i < w->header.n_layers; i++) {
         if (i > 0)
             put_str(w, ",");
@@ -140,9 +146,7 @@ static void put_floats(struct pv_trace_writer *w, const char *name, const float 
 {
     if (!values)
         return;
-    put_str(w, ",\"");
-    put_str(w, name);
-    put_str(w, "\":[");
+    begin_list(w, name);
     for (uint32_t i = 0; i < w->header.n_layers; i++) {
         if (i > 0)
             put_str(w, ",");

@@ -8,6 +8,7 @@
 
 #include "base/half.h"
 #include "base/log.h"
+#include "kernel/reference.h"
 
 struct pass {
     const struct pv_model *model;
@@ -99,21 +100,6 @@ static void attend(const struct pass *p, size_t t, size_t head, double *score)
     }
 }
 
-static double activate(double x, enum pv_act act)
-{
-    switch (act) {
-    case PV_ACT_RELU2:
-        return x > 0.0 ? x * x : 0.0;
-    case PV_ACT_RELU:
-        return x > 0.0 ? x : 0.0;
-    case PV_ACT_SILU:
-        return x / (1.0 + exp(-x));
-    case PV_ACT_GELU: /* tanh form, as ggml and the original BERT code */
-        return 0.5 * x * (1.0 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
-    }
-    return x;
-}
-
 static double dot_half(const uint16_t *row, const double *x, size_t n)
 {
     double sum = 0.0;
@@ -169,7 +155,7 @@ static void feed_forward(struct pass *p, uint32_t layer)
         if (hp->gated)
             multiply(p, w->ffn_gate, z, p->gate, 1, false);
         for (size_t j = 0; j < hp->d_ffn; j++)
-            p->a[j] = hp->gated ? activate(p->gate[j], hp->act) * p->a[j] : activate(p->a[j], hp->act);
+            p->a[j] = hp->gated ? pv_ref_act(hp->act, p->gate[j]) * p->a[j] : pv_ref_act(hp->act, p->a[j]);
         if (p->clusters)
             apply_masks(p, layer, z, p->a);
         multiply(p, w->ffn_down, p->a, p->x + t * hp->d_model, 1, true);
