@@ -9,6 +9,7 @@
 
 struct stream {
     bool on;
+    const struct generate_params *params;
     size_t n_shown; /* bytes of the text already on stdout */
 };
 
@@ -45,15 +46,19 @@ static bool cut_at_stop(const struct option_texts *stop, size_t from, struct tex
     return true;
 }
 
-static void show(struct stream *stream, const struct text *text, const struct option_texts *stop, bool all)
+static void show(struct stream *stream, const struct text *text, bool all)
 {
+    const struct generate_params *params = stream->params;
     if (!stream->on || !text->n)
         return;
-    const size_t ready = all ? text->n : text->n - stop_begun(stop, text);
+    const size_t ready = all ? text->n : text->n - stop_begun(params->stop, text);
     const size_t end = text_whole_utf8(text->bytes, ready);
     if (end <= stream->n_shown)
         return;
-    text_print(stdout, text->bytes + stream->n_shown, end - stream->n_shown);
+    if (params->print)
+        params->print(params->print_user, text->bytes + stream->n_shown, end - stream->n_shown);
+    else
+        text_print(stdout, text->bytes + stream->n_shown, end - stream->n_shown);
     fflush(stdout);
     stream->n_shown = end;
 }
@@ -102,7 +107,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
                            struct pv_sampler *sampler, const struct generate_params *params,
                            struct generate_result *out)
 {
-    struct stream stream = {.on = params->stream};
+    struct stream stream = {.on = params->stream, .params = params};
     const bool greedy = is_greedy(&params->sampler);
     enum pv_status status = PV_OK;
     out->stopped = "length";
@@ -128,7 +133,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
             out->stopped = "stop text";
             break;
         }
-        show(&stream, &out->text, params->stop, false);
+        show(&stream, &out->text, false);
         if (status || out->n_tokens == params->n_predict)
             break;
         if (pv_session_n_past(session) >= pv_engine_n_ctx(engine)) {
@@ -139,7 +144,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
         if (status == PV_ERR_INTERRUPTED)
             out->stopped = "interrupted";
     }
-    show(&stream, &out->text, params->stop, true);
+    show(&stream, &out->text, true);
     out->density = out->n_decoded ? out->density / out->n_decoded : NAN;
     return status;
 }
@@ -178,7 +183,7 @@ enum pv_status generate(struct pv_engine *engine, const struct pv_model *model, 
     for (uint32_t i = 0; i < params->n_prompt; i++)
         pv_sampler_accept(sampler, params->prompt[i]);
     struct lap lap = start_lap(engine);
-    status = pv_session_prefill(session, params->prompt, params->n_prompt);
+    status = pv_session_prefill(session, params->prompt + params->n_fed, params->n_prompt - params->n_fed);
     out->prefill_s = end_lap(engine, &lap, out);
     if (params->console)
         console_end_bar(params->console);

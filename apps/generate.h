@@ -6,13 +6,17 @@
 #include "cli/output.h"
 
 struct generate_params {
-    const uint32_t *prompt; /* [n_prompt], n_prompt >= 1 */
+    const uint32_t *prompt; /* [n_prompt], n_prompt > n_fed */
     uint32_t n_prompt, n_predict;
+    uint32_t n_fed; /* of the prompt, the tokens that the session holds already */
     struct pv_sampler_params sampler;
     bool ignore_end;                 /* go on after a token that ends a text or a turn */
     const struct option_texts *stop; /* texts that end the run and are left out; NULL: none */
     bool stream;                     /* write the text to stdout as it comes */
-    const struct text *echo;         /* printed once the prompt is read; NULL: nothing */
+    /* Prints what is streamed, whole characters; NULL: text_print. */
+    void (*print)(void *user, const char *bytes, size_t n);
+    void *print_user;
+    const struct text *echo; /* printed once the prompt is read; NULL: nothing */
     struct console *console; /* its bar, which shows how much of the prompt is read, ends then; or NULL */
     /* Told of every decoded token; a failure ends the run. NULL: nobody asks. */
     enum pv_status (*token)(void *user, uint32_t token, const struct pv_token_stats *stats, double ms);

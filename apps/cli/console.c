@@ -22,14 +22,25 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-void console_watch_interrupt(void)
+static void watch_interrupt(int flags)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_interrupt;
-    action.sa_flags = (int)SA_RESETHAND; /* the second one ends the program */
+    action.sa_flags = flags;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
+}
+
+void console_watch_interrupt(void)
+{
+    watch_interrupt((int)SA_RESETHAND); /* the second one ends the program */
+}
+
+void console_take_interrupts(void)
+{
+    watch_interrupt(0);
+    interrupted = 0;
 }
 
 bool console_interrupted(void)

@@ -33,6 +33,8 @@ void console_note(struct console *console, const char *format, ...) PV_PRINTF(2,
 
 /* From here on the first SIGINT only raises the flag; the second ends the program as usual. */
 void console_watch_interrupt(void);
+/* From here on every SIGINT raises the flag and does nothing else; the flag is lowered. */
+void console_take_interrupts(void);
 bool console_interrupted(void);
 
 double console_seconds(void); /* monotonic clock */

@@ -13,6 +13,7 @@ static const struct {
     {"n_best", "best", NULL},
     {"ffn_act", "ffn-act", NULL},
     {"choose relu", "ffn-act", NULL},
+    {"chat template", "chat-template", NULL},
     {"pre-tokenizer", "pre", NULL},
     {"another device", "device", NULL},
     {"several devices", "devices", NULL},

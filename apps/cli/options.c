@@ -155,6 +155,22 @@ static bool is_text(const struct option *option)
            option->type == OPTION_STREAM;
 }
 
+const char *options_set(const struct command *command, void *options, const char *name, const char *value,
+                        char room[128])
+{
+    uint32_t group = 0, row = 0;
+    const struct option *option;
+    while ((option = options_next(command, &group, &row)) && strcmp(option->name, name) != 0)
+        ;
+    if (!option || !is_number(option))
+        return "unknown";
+    if (parse_number(option, value, (char *)options + command->groups[group].offset + option->offset))
+        return NULL;
+    snprintf(room, 128, "%s%.15g to %.15g", option->type == OPTION_UNTIL ? "-1, or " : "", option->min,
+             option->max);
+    return room;
+}
+
 static void set_defaults(const struct parser *p)
 {
     memset(p->out, 0, p->command->options_bytes);

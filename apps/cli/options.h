@@ -121,6 +121,10 @@ struct program {
  * message is on stderr. */
 bool options_parse(const struct program *program, const struct command *command, int argc, char **argv,
                    void *out);
+/* Sets the number that the command's option `name` has, among `options`, its struct. NULL where it is done, else what is
+ * wrong: "unknown", or the values that it takes, in `room`. */
+const char *options_set(const struct command *command, void *options, const char *name, const char *value,
+                        char room[128]);
 void options_help(const struct program *program, const struct command *command, FILE *to);
 /* The candidate nearest to `word` by edit distance, or NULL if none is near. */
 const char *options_nearest(const char *word, const char *const *candidates, uint32_t n);

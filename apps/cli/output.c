@@ -132,23 +132,35 @@ static void print_flat(const char *text, FILE *to)
     }
 }
 
+static bool print_json(const json_t *object, bool flat, FILE *to)
+{
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    if (!text)
+        return false;
+    if (flat)
+        print_flat(text, to);
+    else
+        for (const char *c = text; *c; c += print_json_char(c, to))
+            ;
+    fputc('\n', to);
+    free(text);
+    return true;
+}
+
+bool json_print(const json_t *object, FILE *to)
+{
+    return print_json(object, false, to);
+}
+
 static int finish(struct console *console, json_t *object, bool flat)
 {
     console_end_bar(console);
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    const bool good = print_json(object, flat, stdout);
     json_decref(object);
-    if (!text) {
-        console_error(console, "no memory for the JSON result");
-        return 1;
-    }
-    if (flat)
-        print_flat(text, stdout);
-    else
-        for (const char *c = text; *c; c += print_json_char(c, stdout))
-            ;
-    putchar('\n');
-    free(text);
-    return 0;
+    if (good)
+        return 0;
+    console_error(console, "no memory for the JSON result");
+    return 1;
 }
 
 int json_finish(struct console *console, json_t *object)

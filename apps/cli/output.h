@@ -19,6 +19,8 @@ void json_put_string(json_t *object, const char *key, const char *text);
 void json_put_parsed(json_t *object, const char *key, char *text);
 /* Prints the object to stdout and releases it. An exit code. */
 int json_finish(struct console *console, json_t *object);
+/* Prints it to `to` and keeps it; false: no memory. */
+bool json_print(const json_t *object, FILE *to);
 /* The same with arrays of plain values on one line each. */
 int json_finish_flat(struct console *console, json_t *object);
 

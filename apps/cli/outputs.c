@@ -23,6 +23,7 @@ static const struct {
 #define BYTES(text) text, sizeof(text) - 1
     {BYTES("GGUF"), BYTES("parvin-clusters")},
     {BYTES("PVRESUM1"), BYTES("")}, /* a capture file */
+    {BYTES("{\n  \"format\": \"parvin-chat\""), BYTES("")},
     {BYTES("{\"format\":\"parvin-trace\""), BYTES("")},
     {BYTES("[{\"ph\":\"M\",\"pid\":1,\"tid\":0,\"name\":\"process_name\""), BYTES("")},
     {BYTES("\x89PNG"), BYTES("Software\0Parvin")},

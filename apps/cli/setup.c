@@ -5,15 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-const char *setup_cache_dir(char *buffer, size_t size)
+#include "cli/outputs.h"
+
+/* $VARIABLE/parvin, or parvin in the home's `folder`. */
+static const char *make_dir(const char *variable, const char *folder, char *buffer, size_t size)
 {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *base = getenv(variable), *home = getenv("HOME");
     int n = -1;
     if (base && base[0] == '/')
         n = snprintf(buffer, size, "%s/parvin", base);
     else if (home && home[0] == '/')
-        n = snprintf(buffer, size, "%s/.cache/parvin", home);
+        n = snprintf(buffer, size, "%s/%s/parvin", home, folder);
     if (n < 0 || (size_t)n >= size)
         return NULL;
     for (char *slash = strchr(buffer + 1, '/');; slash = strchr(slash + 1, '/')) {
@@ -25,6 +29,16 @@ const char *setup_cache_dir(char *buffer, size_t size)
             return buffer;
         *slash = '/';
     }
+}
+
+const char *setup_cache_dir(char *buffer, size_t size)
+{
+    return make_dir("XDG_CACHE_HOME", ".cache", buffer, size);
+}
+
+const char *setup_state_dir(char *buffer, size_t size)
+{
+    return make_dir("XDG_STATE_HOME", ".local/state", buffer, size);
 }
 
 bool setup_clusters_path(const char *model, char *out, size_t size)
@@ -187,17 +201,40 @@ enum pv_status setup_engine(struct app *app, struct setup *setup)
     return pv_engine_create(setup->context, setup->model, &params, &setup->engine);
 }
 
-/* Files first: their mistakes are the likeliest and the cheapest to find. */
-enum pv_status setup_all(struct app *app, struct setup *setup)
+enum pv_status setup_rest(struct app *app, struct setup *setup)
 {
-    enum pv_status status = setup_model(app, app->common->argument, setup);
-    if (!status)
-        status = setup_clusters(app, setup->model_options->clusters_path, setup);
+    enum pv_status status = setup_clusters(app, setup->model_options->clusters_path, setup);
     if (!status)
         status = setup_context(app, setup);
     if (!status)
         status = setup_devices(app, setup);
     return status ? status : setup_engine(app, setup);
+}
+
+/* Files first: their mistakes are the likeliest and the cheapest to find. */
+enum pv_status setup_all(struct app *app, struct setup *setup)
+{
+    const enum pv_status status = setup_model(app, app->common->argument, setup);
+    return status ? status : setup_rest(app, setup);
+}
+
+enum pv_status setup_find_clusters(struct app *app, bool dense, struct setup_choice *choice)
+{
+    struct model_options *o = &choice->model;
+    if (dense && o->clusters_path) {
+        console_error(&app->console, "give -c FILE or --dense, not both");
+        return PV_ERR_ARG;
+    }
+    if (dense || o->clusters_path ||
+        !setup_clusters_path(app->common->argument, choice->path, sizeof choice->path) ||
+        access(choice->path, F_OK) != 0)
+        return PV_OK;
+    const enum pv_status status = outputs_check_input(app, choice->path);
+    if (status)
+        return status;
+    o->clusters_path = choice->path;
+    console_note(&app->console, "using the clusters of %s; --dense computes every neuron", choice->path);
+    return PV_OK;
 }
 
 enum pv_status setup_close(struct app *app, struct setup *setup)

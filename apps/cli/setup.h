@@ -31,6 +31,8 @@ void setup_name_devices(struct setup *setup);
 /* What the options say about the engine; the model must be open. */
 struct pv_engine_params setup_engine_params(const struct setup *setup);
 PV_MUST_USE enum pv_status setup_engine(struct app *app, struct setup *setup);
+/* All but the model, which is open. */
+PV_MUST_USE enum pv_status setup_rest(struct app *app, struct setup *setup);
 /* All of them: the model that is the command's argument, the options' cluster file and devices. */
 PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
 /* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
@@ -39,8 +41,18 @@ enum pv_status setup_close(struct app *app, struct setup *setup);
 /* MODEL.gguf -> MODEL.clusters.gguf, beside it. False if that is too long. */
 bool setup_clusters_path(const char *model, char *out, size_t size);
 
+/* The options of the model (set before), and, where they name no clusters and `dense` is not set, those that `fit` has
+ * left beside it. */
+struct setup_choice {
+    struct model_options model;
+    char path[4096];
+};
+PV_MUST_USE enum pv_status setup_find_clusters(struct app *app, bool dense, struct setup_choice *choice);
+
 /* The folder for caches ($XDG_CACHE_HOME/parvin or ~/.cache/parvin), made if missing; NULL if there is none.
  */
 const char *setup_cache_dir(char *buffer, size_t size);
+/* The same for what a program remembers of its user ($XDG_STATE_HOME/parvin or ~/.local/state/parvin). */
+const char *setup_state_dir(char *buffer, size_t size);
 
 #endif

@@ -1,14 +1,13 @@
 /* parvin run: continue a prompt. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "generate.h"
 #include "cli/text_print.h"
 #include "observe.h"
-#include "cli/outputs.h"
 #include "cli/setup.h"
+#include "sampling.h"
 #include "watch.h"
 #include "commands/commands.h"
 
@@ -18,9 +17,8 @@ struct run_options {
     struct model_options model;
     struct view_options view;
     const char *prompt, *prompt_file, *trace, *trace_format;
-    uint32_t n_predict, top_k, repeat_last;
-    double temp, top_p, min_p, repeat_penalty;
-    uint64_t seed;
+    struct sampling_options sampling;
+    uint32_t n_predict;
     bool prefill_dense, ignore_eos, oracle, dense;
     struct option_texts stop;
 };
@@ -32,19 +30,6 @@ static const struct option run_rows[] = {
      "read the prompt from a file ('-': standard input), without a byte order mark and its last line end"},
     {'n', "n-predict", OPTION_UNTIL, AT(n_predict), "N", "128", 0, OPTION_U32_MAX,
      "tokens to generate at most; -1: until the text ends or the context is full"},
-    {0, "temp", OPTION_REAL, AT(temp), "T", "0.8", 0, 100, "temperature; 0: always the likeliest token"},
-    {0, "top-k", OPTION_U32, AT(top_k), "K", "40", 0, OPTION_U32_MAX,
-     "choose among the K likeliest tokens; 0: off"},
-    {0, "top-p", OPTION_REAL, AT(top_p), "P", "0.95", 0, 1,
-     "choose among the likeliest tokens of total probability P; 0: off"},
-    {0, "min-p", OPTION_REAL, AT(min_p), "P", "0.05", 0, 1,
-     "drop tokens less likely than P times the likeliest; 0: off"},
-    {0, "repeat-penalty", OPTION_REAL, AT(repeat_penalty), "R", "1", 0, 100,
-     "divide the odds of recently used tokens by R; 1: off"},
-    {0, "repeat-last", OPTION_U32, AT(repeat_last), "N", "64", 1, OPTION_U32_MAX,
-     "how many tokens count as recent"},
-    {0, "seed", OPTION_U64, AT(seed), "N", "0", 0, OPTION_U64_MAX,
-     "seed of the sampler; 0: a new one each time"},
     {0, "ignore-eos", OPTION_FLAG, AT(ignore_eos), NULL, NULL, 0, 0,
      "go on after a token that ends the text or the turn"},
     {0, "stop", OPTION_TEXTS, AT(stop), "TEXT", NULL, 0, 0,
@@ -66,6 +51,7 @@ static const struct option run_rows[] = {
 
 static const struct option_group run_groups[] = {
     OPTION_OWN(run_rows),
+    OPTION_GROUP(sampling_rows, struct run_options, sampling),
     OPTION_GROUP(view_rows, struct run_options, view),
     OPTION_GROUP(view_device_rows, struct run_options, view),
     OPTION_GROUP(half_life_rows, struct run_options, view),
@@ -90,8 +76,7 @@ static const struct run_options *options_of(const struct app *app)
 
 struct run {
     struct setup setup;
-    struct model_options model; /* the options', and the clusters beside the model */
-    char clusters_path[4096];
+    struct setup_choice choice;
     struct pv_session *session;
     struct oracle *oracle; /* with --oracle */
     struct text prompt;
@@ -169,16 +154,6 @@ static enum pv_status check_fit(struct app *app, const struct run *run)
     return PV_ERR_ARG;
 }
 
-static uint64_t choose_seed(uint64_t wanted)
-{
-    struct timespec now;
-    if (wanted)
-        return wanted;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return 1 + ((uint64_t)now.tv_nsec * 2654435761u ^ (uint64_t)now.tv_sec ^ (uint64_t)getpid() << 20) %
-                   1000000000u;
-}
-
 static void set_params(struct app *app, struct run *run)
 {
     const struct run_options *o = options_of(app);
@@ -186,13 +161,7 @@ static void set_params(struct app *app, struct run *run)
         .prompt = run->tokens,
         .n_prompt = (uint32_t)run->n_tokens,
         .n_predict = o->n_predict,
-        .sampler = {.temperature = (float)o->temp,
-                    .top_k = o->top_k,
-                    .top_p = (float)o->top_p,
-                    .min_p = (float)o->min_p,
-                    .repeat_penalty = (float)o->repeat_penalty,
-                    .repeat_last = o->repeat_last,
-                    .seed = choose_seed(o->seed)},
+        .sampler = sampling_params(&o->sampling),
         .ignore_end = o->ignore_eos,
         .stop = &o->stop,
         .console = o->view.view ? NULL : &app->console,
@@ -206,7 +175,7 @@ static enum pv_status check_oracle(struct app *app, const struct run *run)
     const struct run_options *o = options_of(app);
     if (!o->oracle)
         return PV_OK;
-    if (!run->model.clusters_path)
+    if (!run->choice.model.clusters_path)
         console_error(&app->console, "--oracle says what the masks miss: give the cluster file with -c");
     else if (!o->trace && !o->view.view)
         console_error(&app->console, "--oracle goes with --trace FILE or --view, which show what it finds");
@@ -229,29 +198,6 @@ static enum pv_status check_on_lost(struct app *app)
     return PV_ERR_ARG;
 }
 
-/* Without -c, the cluster file that `fit` has left beside the model. */
-static enum pv_status find_clusters(struct app *app, struct run *run)
-{
-    const struct run_options *o = options_of(app);
-    run->model = o->model;
-    run->setup.model_options = &run->model;
-    if (o->dense && o->model.clusters_path) {
-        console_error(&app->console, "give -c FILE or --dense, not both");
-        return PV_ERR_ARG;
-    }
-    if (o->dense || o->model.clusters_path ||
-        !setup_clusters_path(o->common.argument, run->clusters_path, sizeof run->clusters_path) ||
-        access(run->clusters_path, F_OK) != 0)
-        return PV_OK;
-    const enum pv_status status = outputs_check_input(app, run->clusters_path);
-    if (status)
-        return status;
-    run->model.clusters_path = run->clusters_path;
-    console_note(&app->console, "using the clusters of %s; --dense computes every neuron",
-                 run->clusters_path);
-    return PV_OK;
-}
-
 /* Progress of a prompt while a view has the screen. */
 static bool go_on(void *user, const char *stage, double done, double total)
 {
@@ -267,7 +213,7 @@ static enum pv_status start(struct app *app, struct run *run)
     if (!status)
         status = watch_check(app, &o->view, o->trace_format);
     if (!status)
-        status = find_clusters(app, run);
+        status = setup_find_clusters(app, o->dense, &run->choice);
     if (!status)
         status = check_oracle(app, run);
     if (!status)
@@ -344,8 +290,9 @@ static void print_summary(struct app *app, const struct run *run)
 
 static int cmd_run(struct app *app)
 {
-    struct run run = {
-        .setup = {.device_options = &options_of(app)->device, .model_options = &options_of(app)->model}};
+    struct run run = {.choice = {.model = options_of(app)->model},
+                      .setup = {.device_options = &options_of(app)->device}};
+    run.setup.model_options = &run.choice.model;
     enum pv_status status = start(app, &run);
     int code;
     if (!status) {
