@@ -45,7 +45,7 @@
 	X(attn_decode_reg, "XCCBB", pv_pc_attn)        \
 	X(attn_prefill, "XCCBB", pv_pc_attn)           \
 	X(ffn_up, "WWXBBBBBSS", pv_pc_ffn_up)          \
-	X(ffn_down, "WXBBWS", pv_pc_ffn_down)          \
+	X(ffn_down, "WXBBWBS", pv_pc_ffn_down)         \
 	X(ffn_reduce, "XBB", pv_pc_ffn_reduce)         \
 	X(route, "XBB", pv_pc_route)                   \
 	X(route_rows, "XBB", pv_pc_route_rows)         \
@@ -76,6 +76,7 @@
 #define PV_SPEC_NORM 9     /* rmsnorm: PV_NORM_* [0] */
 #define PV_SPEC_PARTS 10   /* ffn_up, ffn_down: 1: W holds rows part_first..part_first + part_rows only [0] */
 #define PV_SPEC_CAPPED 11  /* attention: 1: scores are soft-capped [0] */
+#define PV_SPEC_GROUPS 12  /* ffn_down: fours of neurons that an invocation packs at a time; 0: rows of zeros are read too [0] */
 
 /* enum pv_act of parvin/model.h plus one, so that 0 means none. */
 #define PV_PHI_NONE 0
@@ -98,6 +99,7 @@
 #define PV_FLAG_ENERGY 128   /* sparse_rows: the fourth power of each entry */
 #define PV_FLAG_GAINS 256    /* softmax_grad: minus the expected gain besides */
 #define PV_FLAG_GATE_BIAS 512 /* ffn_up: add the gate's bias */
+#define PV_FLAG_COUNT 1024   /* ffn_down: count the rows that are read */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -193,11 +195,13 @@ struct pv_pc_ffn_up {
 
 /* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
    Slice s holds r in [s * c, (s + 1) * c), c = ceil(n / n_splits) rounded up to 4. A dense call and an all-neurons list give
-   the same bits.   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 S.   Spec WG MASKED ROWS PARTS.
+   the same bits, and so does GROUPS, with which rows whose a[r] is zero are not read; it takes WG * (GROUPS * 32 + 4) bytes of
+   shared memory. With COUNT rows_read[s] is how many rows slice s reads.
+   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 rows_read uint  6 S.   Spec WG MASKED ROWS PARTS GROUPS.
    With PARTS a call adds the neurons of its own rows; the one with part_first 0 sets the partials, the others add to them.
    Dispatch (ceil(w_stride / WG), n_splits); masked indirect at PV_ROUTE_DOWN_OFFSET. */
 struct pv_pc_ffn_down {
-	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index, part_first, part_rows; /* p_stride = w_stride * W_E floats */
+	PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index, part_first, part_rows, flags; /* p_stride = w_stride * W_E floats */
 };
 
 /* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order, + bias[i].   0 partials  1 y  2 bias.   Spec WG.

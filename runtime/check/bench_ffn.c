@@ -160,7 +160,7 @@ static enum pv_status record(struct ffn_bench *f, struct pv_recorder *r, uint32_
                                 .partial = f->partial,
                                 .y = f->y,
                                 .accumulate = true,
-                                .act = PV_ACT_RELU2};
+                                .act = PV_ACT_SILU}; /* without zeros: every row is read */
         if (masked) {
             a.masks = &l->masks;
             a.route = l->route;

@@ -10,6 +10,8 @@
 
 enum { N_CLUSTERS = 5, CHOSEN = 3 };
 enum { GATED = 1, ACCUMULATE = 2, BIASES = 4 };
+/* How many activations of a ReLU are zero; half of them with none of these. */
+enum { NO_ZEROS = 8, MOST_ZEROS = 16, ALL_ZEROS = 32 };
 enum { DENSE = UINT16_MAX, ALL = UINT16_MAX - 1 }; /* list lengths */
 
 /* Everything of one feed-forward network; F = c->n neurons, d = c->k. */
@@ -76,6 +78,24 @@ static enum pv_status make_bias(struct pv_case_run *run, uint32_t n, float **val
     return pv_case_rows(run, *values, 1, n, out);
 }
 
+/* Of what a ReLU is taken: a product of variance 1, and a bias of variance 1 about this. */
+static float relu_shift(const struct pv_case *c)
+{
+    return c->flags & NO_ZEROS     ? 16.0f
+           : c->flags & ALL_ZEROS  ? -16.0f
+           : c->flags & MOST_ZEROS ? -1.81f
+                                   : 0.0f;
+}
+
+static enum pv_status make_shifted_bias(struct pv_case_run *run, const struct pv_case *c, float **values,
+                                        struct pv_buffer **out)
+{
+    PV_TRY(pv_case_random(run, c->n, 1.0f, values));
+    for (uint32_t i = 0; i < c->n; i++)
+        (*values)[i] += relu_shift(c);
+    return pv_case_rows(run, *values, 1, c->n, out);
+}
+
 static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
 {
     const size_t partial_words = (size_t)pv_ffn_partial_bytes(&run->device->plan, c->k) / 4;
@@ -88,11 +108,12 @@ static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c,
     PV_TRY(pv_case_rows(run, f->z, 1, c->k, &f->args.z));
     PV_TRY(pv_case_rows(run, NULL, 1, c->n, &f->args.a));
     if (c->flags & BIASES) {
-        PV_TRY(make_bias(run, c->n, &f->up_bias, &f->args.up_bias));
+        PV_TRY(f->gate ? make_bias(run, c->n, &f->up_bias, &f->args.up_bias)
+                       : make_shifted_bias(run, c, &f->up_bias, &f->args.up_bias));
         PV_TRY(make_bias(run, c->k, &f->down_bias, &f->args.down_bias));
     }
     if (c->flags & BIASES && f->gate)
-        PV_TRY(make_bias(run, c->n, &f->gate_bias, &f->args.gate_bias));
+        PV_TRY(make_shifted_bias(run, c, &f->gate_bias, &f->args.gate_bias));
     return pv_case_buffer(run, NULL, partial_words, &f->args.partial);
 }
 
@@ -200,6 +221,63 @@ static enum pv_status run_all_is_dense(struct pv_case_run *run, const struct pv_
     return pv_case_check_words(run, "y", masked.y, y, c->k);
 }
 
+static uint32_t sum_words(const uint32_t *words, uint32_t n)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += words[i];
+    return sum;
+}
+
+/* Rows of zeros left out against all rows read, of the same activations: the same bits, and as many rows as are
+ * counted. A call whose activation makes no zeros reads all. */
+static enum pv_status run_zeros(struct pv_case_run *run, const struct pv_case *c)
+{
+    const uint32_t n_splits = run->device->plan.ffn_down_splits;
+    struct ffn f = {0};
+    struct pv_buffer *scores = NULL, *all_y = NULL, *counts = NULL, *all_counts = NULL;
+    uint32_t *a = NULL, *y = NULL, *read = NULL, *all_read = NULL, n_nonzero = 0;
+    PV_TRY(make_ffn(run, c, &f));
+    PV_TRY(make_scores(run, &scores));
+    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->k, &f.args.y));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->k, &all_y));
+    PV_TRY(pv_case_buffer(run, NULL, n_splits, &counts));
+    PV_TRY(pv_case_buffer(run, NULL, n_splits, &all_counts));
+    if (c->list != DENSE) {
+        PV_TRY(make_masks(run, c, c->list, &f));
+        f.args.masks = &run->masks;
+        f.args.route = f.route;
+    }
+    struct pv_ffn_args all = f.args;
+    f.args.rows_read = counts;
+    all.rows_read = all_counts;
+    all.act = PV_ACT_SILU;
+    all.y = all_y;
+    PV_TRY(pv_case_begin(run));
+    if (f.args.masks)
+        PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
+    PV_TRY(pv_kernel_ffn_up(run->recorder, &f.args));
+    PV_TRY(pv_kernel_ffn_down(run->recorder, &f.args));
+    PV_TRY(pv_kernel_ffn_down(run->recorder, &all));
+    PV_TRY(pv_case_submit(run));
+    const uint32_t n = f.args.masks ? f.n_list : c->n;
+    PV_TRY(pv_case_read(run, f.args.a, &a));
+    PV_TRY(pv_case_read(run, all_y, &y));
+    PV_TRY(pv_case_read(run, counts, &read));
+    PV_TRY(pv_case_read(run, all_counts, &all_read));
+    for (uint32_t i = 0; i < n; i++)
+        n_nonzero += (a[i] & 0x7fffffffu) != 0;
+    const bool skips = run->device->plan.ffn_down_groups > 0;
+    const uint32_t n_all = f.args.masks ? n * f.down_t->n_parts : n; /* each part walks a whole list */
+    pv_case_expect(run, sum_words(all_read, n_splits) == n_all, "not all rows were read where all must be");
+    pv_case_expect(run, sum_words(read, n_splits) == (skips ? n_nonzero : n_all),
+                   "another number of rows was read than there are activations that are not zero");
+    pv_case_expect(run, !(c->flags & NO_ZEROS) || n_nonzero == n, "an activation is zero");
+    pv_case_expect(run, !(c->flags & ALL_ZEROS) || n_nonzero == 0, "an activation is not zero");
+    return pv_case_check_words(run, "y", f.args.y, y, c->k);
+}
+
 /* The route kernel alone, over tables of c->n clusters. */
 static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c)
 {
@@ -253,6 +331,8 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     FFN_("ffn", run_ffn, ty, n, k, act, flags, list, text, 1e-10, false)
 #define SAME(ty, n, k, act, flags, text)                                                                     \
     FFN_("ffn", run_all_is_dense, ty, n, k, act, flags, ALL, text " all equals dense", 0.0, false)
+#define ZEROS(ty, n, k, act, flags, list, text, large)                                                       \
+    FFN_("ffn", run_zeros, ty, n, k, act, BIASES | flags, list, text " zeros left out", 0.0, large)
 #define ROUTE(n_)                                                                                            \
     {.kernel = "route", .name = "K=" #n_, .run = run_route, .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE, .n = n_},
 
@@ -273,6 +353,15 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     SAME(ty, 1, k1, SILU, 0, "")                                                                             \
     SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
     SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
+    ZEROS(ty, 1, k1, RELU, NO_ZEROS, DENSE, " no", false)                                                    \
+    ZEROS(ty, 33, k2, RELU2, NO_ZEROS, DENSE, " no", false)                                                  \
+    ZEROS(ty, 33, k2, RELU2, ALL_ZEROS, DENSE, " all", false)                                                \
+    ZEROS(ty, 172, k3, RELU2, 0, DENSE, " half dense", false)                                                \
+    ZEROS(ty, 172, k3, RELU, GATED | MOST_ZEROS, DENSE, " gated most dense", false)                          \
+    ZEROS(ty, 172, k3, RELU2, MOST_ZEROS, 101, " most list=101", false)                                      \
+    ZEROS(ty, 172, k3, RELU, GATED, 0, " gated list=0", false)                                               \
+    ZEROS(ty, 1500, 256, RELU2, MOST_ZEROS, DENSE, " most dense", true)                                      \
+    ZEROS(ty, 1500, 256, RELU, 0, 1100, " half list=1100", true)                                             \
     FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
 
 /* Layouts of chunks, the first of them with the kernels of ffn_down too. */
@@ -280,7 +369,9 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     FFN(ty, 33, k1, RELU2, 0, DENSE, " dense")                                                               \
     FFN(ty, 31, k1, SILU, GATED, ALL, " gated list=all")                                                     \
     FFN(ty, 172, k2, RELU2, ACCUMULATE, 33, " accumulate list=33")                                           \
-    SAME(ty, 33, k1, RELU2, 0, "")
+    SAME(ty, 33, k1, RELU2, 0, "")                                                                           \
+    ZEROS(ty, 172, k1, RELU2, MOST_ZEROS, DENSE, " most dense", false)                                       \
+    ZEROS(ty, 172, k2, RELU, GATED, 101, " gated half list=101", false)
 #define UPS(ty, k)                                                                                           \
     FFN(ty, 31, k, SILU, GATED, DENSE, " gated dense")                                                       \
     FFN(ty, 33, k, RELU2, 0, 17, " list=17")

@@ -61,7 +61,8 @@ static void write_constants(const struct pv_pipeline *p, char *out, size_t size_
         [PV_SPEC_WG] = "WG",         [PV_SPEC_LANES] = "LANES", [PV_SPEC_ROWS] = "ROWS",
         [PV_SPEC_ACT] = "ACT",       [PV_SPEC_GATED] = "GATED", [PV_SPEC_MASKED] = "MASKED",
         [PV_SPEC_TOKENS] = "TOKENS", [PV_SPEC_NEOX] = "NEOX",   [PV_SPEC_HEAD_DIM] = "HEAD_DIM",
-        [PV_SPEC_NORM] = "NORM",     [PV_SPEC_PARTS] = "PARTS"};
+        [PV_SPEC_NORM] = "NORM",     [PV_SPEC_PARTS] = "PARTS", [PV_SPEC_CAPPED] = "CAPPED",
+        [PV_SPEC_GROUPS] = "GROUPS"};
     size_t n = 0;
     for (uint32_t i = 0; i < p->n_spec && i < PV_CALL_N_SPEC && n < size_bytes; i++) {
         if (i != PV_SPEC_WG && p->spec[i] == pv_call_default(i))

@@ -47,16 +47,18 @@ static const struct row rows[] = {
     {"texel-kv-f16", "texel buffers, KV cache in float16, few values of a head in registers", NOTHING,
      SMALL "kv_f16=1,access=texel,reduce=invocation,attn_values=16", PV_AXIS_KV | PV_AXIS_ACCESS},
     {"storage-small", "storage buffers, workgroups of 16, the smallest tiles", NOTHING,
-     BASE "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,"
-          "ffn_down_words=1,ffn_down_splits=3,matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_"
-          "tile_cols=2,"
-          "attn_workgroup=16,attn_tokens=1,elementwise_workgroup=16",
+     BASE
+     "storage,reduce=invocation,matvec_workgroup=16,matvec_rows=1,ffn_down_workgroup=16,"
+     "ffn_down_words=1,ffn_down_groups=1,ffn_down_splits=3,matmul_workgroup=16,matmul_lanes=16,matmul_tile_rows=1,matmul_"
+     "tile_cols=2,"
+     "attn_workgroup=16,attn_tokens=1,elementwise_workgroup=16",
      PV_AXIS_TILES},
     {"texel-odd", "texel buffers, tiles and slices that divide nothing evenly", NOTHING,
-     BASE "texel,reduce=invocation,matvec_workgroup=128,matvec_rows=3,ffn_down_workgroup=8,"
-          "ffn_down_words=3,ffn_down_splits=7,matmul_workgroup=32,matmul_lanes=2,matmul_tile_rows=3,matmul_"
-          "tile_cols=1,"
-          "attn_workgroup=4,attn_tokens=3,elementwise_workgroup=128",
+     BASE
+     "texel,reduce=invocation,matvec_workgroup=128,matvec_rows=3,ffn_down_workgroup=8,"
+     "ffn_down_words=3,ffn_down_groups=3,ffn_down_splits=7,matmul_workgroup=32,matmul_lanes=2,matmul_tile_rows=3,matmul_"
+     "tile_cols=1,"
+     "attn_workgroup=4,attn_tokens=3,elementwise_workgroup=128",
      PV_AXIS_TILES | PV_AXIS_ACCESS},
     {"storage-parts", "storage buffers of at most 8 KiB: weights lie in several", NOTHING,
      SMALL BASE "storage,reduce=invocation,max_binding_bytes=8192", PV_AXIS_PARTS},

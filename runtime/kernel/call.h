@@ -6,7 +6,7 @@
 #include "iface.h"
 #include "kernel/kernels.h"
 
-enum { PV_CALL_MAX_BUFFERS = 10, PV_CALL_N_SPEC = 12 };
+enum { PV_CALL_MAX_BUFFERS = 10, PV_CALL_N_SPEC = 13 };
 
 /* Zero in spec means the default of shaders/iface.h; buffers go in the order of the kernel's binding letters.
  */

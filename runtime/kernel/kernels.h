@@ -134,7 +134,10 @@ struct pv_ffn_args {
     struct pv_buffer *a;       /* [F] scratch: activations in list order */
     struct pv_buffer *partial; /* pv_ffn_partial_bytes scratch */
     struct pv_buffer *y;       /* [d] */
-    bool accumulate;           /* y += */
+    /* uint32 [plan.ffn_down_splits]: how many rows of down_t each slice has read; NULL: not counted */
+    struct pv_buffer *rows_read;
+    bool accumulate; /* y += */
+    /* Where it makes zeros (the ReLU family), ffn_down reads no row whose activation is zero; same bits. */
     enum pv_act act;
 };
 uint64_t pv_ffn_partial_bytes(const struct pv_plan *plan, uint32_t d_model);

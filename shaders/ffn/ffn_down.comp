@@ -4,6 +4,8 @@
 // A masked row lies anywhere, so what it costs is waiting for memory: WG * WORDS uvec4 of it are read in a run, and a CPU
 // driver's eight rows are loaded before any is used. lavapipe, d 1024, F 8192, f16 texel, WG 8, 8 slices, density 0.2: WORDS 1
 // 0.43 ms, 8 0.28 ms; dense 1.1 and 0.93 ms (dense rows follow each other, and load by load is twice as fast there).
+// With GROUPS the rows of activations that are zero are not read: a workgroup packs the others of WG * GROUPS * 4 neurons, in their
+// order, into shared memory and walks those. What a zero would have added is zero, so the sums have the same bits.
 // Wt [F][w_stride] uvec4, a [n], partials [n_splits][p_stride].
 #version 450
 #include "access.glsl"
@@ -11,18 +13,24 @@
 layout(constant_id = PV_SPEC_MASKED) const uint MASKED = 0;
 layout(constant_id = PV_SPEC_ROWS) const uint WORDS = 1;
 layout(constant_id = PV_SPEC_PARTS) const uint PARTS = 0;
+layout(constant_id = PV_SPEC_GROUPS) const uint GROUPS = 0;
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(5, s);
+IN_SCALES(6, s);
 #endif
 IN_VEC4(1, a);
 BUF(2, vec4, partials);
 BUF_IN(3, pv_route, routes);
 IN_UVEC4(4, list);
+BUF(5, uint, rows_read);
 PUSH(pv_pc_ffn_down);
 
 #define SUMS (WORDS * W_NV)
 vec4 acc[SUMS]; // this invocation's uvec4 lie a workgroup apart
+const uint TILE = GROUPS == 0 ? 1 : WG * GROUPS * 4;
+shared uint kept_row[TILE];
+shared float kept[TILE];
+shared uint n_kept[GROUPS == 0 ? 1 : WG]; // of each invocation's GROUPS
 
 // The last run may reach past the row: what is there is read from its end, and never stored.
 uint word(uint first, uint c) {
@@ -52,6 +60,7 @@ void add_eight(uvec4 row, uvec4 next, uint first, vec4 av, vec4 next_av) {
 	}
 }
 
+uint n_read = 0; // rows
 uvec4 listed(uint at) {
 	return min(LOADU4(list, at), uvec4(pc.n_rows - 1));
 }
@@ -64,14 +73,83 @@ uvec4 row_of(uvec4 neuron) {
 	return PARTS != 0 ? min(neuron - pc.part_first, uvec4(pc.part_rows - 1)) : neuron;
 }
 
+uvec4 neurons(uint q, uint list4) {
+	return MASKED != 0 ? listed(list4 + q) : q * 4 + uvec4(0, 1, 2, 3);
+}
+
+vec4 activations(uint q, uint n, uvec4 neuron) {
+	return here(neuron, keep_below(LOAD4(a, q), q * 4, n));
+}
+
+// Packs the neurons of groups [q, q_end) that are not zero, one tile at most; returns how many there are. All invocations call it.
+uint pack(uint q, uint q_end, uint n, uint list4) {
+	uint me = gl_LocalInvocationID.x, mine = 0, at = 0, total = 0;
+	uint begin = q + me * GROUPS, end = min(begin + GROUPS, q_end);
+	for (uint g = begin; g < end; g++) {
+		uvec4 keeps = uvec4(notEqual(activations(g, n, neurons(g, list4)), vec4(0.0)));
+		mine += keeps.x + keeps.y + keeps.z + keeps.w;
+	}
+	n_kept[me] = mine;
+	barrier();
+	for (uint i = 0; i < WG; i++) {
+		at += i < me ? n_kept[i] : 0;
+		total += n_kept[i];
+	}
+	for (uint g = begin; g < end; g++) {
+		uvec4 neuron = neurons(g, list4), row = row_of(neuron);
+		vec4 av = activations(g, n, neuron);
+		[[unroll]] for (uint k = 0; k < 4; k++)
+			if (av[k] != 0.0) {
+				kept_row[at] = row[k];
+				kept[at++] = av[k];
+			}
+	}
+	barrier();
+	return total;
+}
+
+void add_packed_eight(uint i, uint first) {
+	add_eight(uvec4(kept_row[i], kept_row[i + 1], kept_row[i + 2], kept_row[i + 3]),
+		uvec4(kept_row[i + 4], kept_row[i + 5], kept_row[i + 6], kept_row[i + 7]), first,
+		vec4(kept[i], kept[i + 1], kept[i + 2], kept[i + 3]), vec4(kept[i + 4], kept[i + 5], kept[i + 6], kept[i + 7]));
+}
+
+// The groups [q, q_end) without the zeros. Two barriers a tile do: nobody packs again before all have walked.
+void walk_packed(uint q, uint q_end, uint n, uint list4, uint first) {
+	for (; q < q_end; q += WG * GROUPS) {
+		uint n_rows = pack(q, q_end, n, list4), i = 0;
+		n_read += n_rows;
+		for (; i + 8 <= n_rows; i += 8) add_packed_eight(i, first);
+		for (; i < n_rows; i++) add_row(kept_row[i], first, kept[i]);
+	}
+}
+
 void add_listed_eight(uint at, uint a4, uint first) {
 	uvec4 i = listed(at), j = listed(at + 1);
 	add_eight(row_of(i), row_of(j), first, here(i, LOAD4(a, a4)), here(j, LOAD4(a, a4 + 1)));
 }
 
+// Every row of the groups [q, q_end), and of the group that ends at n.
+void walk(uint q, uint q_end, bool tail, uint n, uint list4, uint first) {
+	n_read = (max(q_end, q) - q) * 4 + (tail ? n % 4 : 0);
+	if (MASKED != 0)
+		for (; q + 1 < q_end; q += 2) add_listed_eight(list4 + q, q, first);
+	for (; q < q_end; q++) {
+		uvec4 neuron = neurons(q, list4), row = row_of(neuron);
+		vec4 av = here(neuron, LOAD4(a, q));
+		[[unroll]] for (uint k = 0; k < 4; k++) add_row(row[k], first, av[k]);
+	}
+	if (tail) {
+		uvec4 neuron = neurons(n / 4, list4), row = row_of(neuron);
+		vec4 av = here(neuron, LOAD4(a, n / 4));
+		[[unroll]] for (uint k = 0; k < 3; k++)
+			if (k < n % 4) add_row(row[k], first, av[k]);
+	}
+}
+
 void main() {
 	uint first = gl_WorkGroupID.x * WG * WORDS + gl_LocalInvocationID.x, split = gl_WorkGroupID.y;
-	if (first >= pc.w_stride) return;
+	if (GROUPS == 0 && first >= pc.w_stride) return; // packing needs all invocations
 	uint n = pc.n_rows, list4 = 0;
 	if (MASKED != 0) {
 		n = min(routes[pc.route_index].n_neurons, pc.n_rows);
@@ -90,19 +168,10 @@ void main() {
 		[[unroll]] for (uint c = 0; c < WORDS; c++)
 			[[unroll]] for (uint i = 0; i < W_NV; i++)
 				acc[c * W_NV + i] = partials[split * (pc.p_stride / 4) + word(first, c) * W_NV + i];
-	if (MASKED != 0)
-		for (; q + 1 < q_end; q += 2) add_listed_eight(list4 + q, q, first);
-	for (; q < q_end; q++) {
-		uvec4 neuron = MASKED != 0 ? listed(list4 + q) : q * 4 + uvec4(0, 1, 2, 3), row = row_of(neuron);
-		vec4 av = here(neuron, LOAD4(a, q));
-		[[unroll]] for (uint k = 0; k < 4; k++) add_row(row[k], first, av[k]);
-	}
-	if (tail) {
-		uvec4 neuron = MASKED != 0 ? listed(list4 + n / 4) : (n / 4) * 4 + uvec4(0, 1, 2, 3), row = row_of(neuron);
-		vec4 av = here(neuron, LOAD4(a, n / 4));
-		[[unroll]] for (uint k = 0; k < 3; k++)
-			if (k < n % 4) add_row(row[k], first, av[k]);
-	}
+	if (GROUPS != 0) walk_packed(q, tail ? q_end + 1 : q_end, n, list4, first);
+	else walk(q, q_end, tail, n, list4, first);
+	if ((pc.flags & PV_FLAG_COUNT) != 0 && gl_WorkGroupID.x == 0 && gl_LocalInvocationID.x == 0)
+		rows_read[split] = PARTS != 0 && pc.part_first > 0 ? rows_read[split] + n_read : n_read;
 	[[unroll]] for (uint c = 0; c < WORDS; c++) {
 		if (first + c * WG >= pc.w_stride) break;
 		uint out4 = split * (pc.p_stride / 4) + (first + c * WG) * W_NV;

@@ -185,16 +185,18 @@ START_TEST(overrides_force_every_key)
 {
     struct pv_caps caps = load(NVIDIA);
     const struct pv_plan p = make(
-        &caps, "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
-               "ffn_down_words=5,ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
-               "matmul_lanes=4,matvec_rows=2,attn_tokens=3,attn_values=64,"
-               "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
-               "max_binding_bytes=4096,subgroup_size=32");
+        &caps,
+        "access=texel,reduce=workgroup,matvec_workgroup=512,ffn_down_workgroup=32,"
+        "ffn_down_words=5,ffn_down_groups=3,ffn_down_splits=7,matmul_workgroup=16,matmul_tile_rows=3,matmul_tile_cols=8,"
+        "matmul_lanes=4,matvec_rows=2,attn_tokens=3,attn_values=64,"
+        "attn_workgroup=64,elementwise_workgroup=1,n_batch=5,kv_f16=off,"
+        "max_binding_bytes=4096,subgroup_size=32");
     ck_assert_int_eq(p.access, PV_ACCESS_TEXEL);
     ck_assert_int_eq(p.reduce, PV_REDUCE_WORKGROUP);
     ck_assert_uint_eq(p.matvec_workgroup, 512);
     ck_assert_uint_eq(p.ffn_down_workgroup, 32);
     ck_assert_uint_eq(p.ffn_down_words, 5);
+    ck_assert_uint_eq(p.ffn_down_groups, 3);
     ck_assert_uint_eq(p.ffn_down_splits, 7);
     ck_assert_uint_eq(p.matmul_workgroup, 16);
     ck_assert_uint_eq(p.matmul_tile_rows, 3);
@@ -209,6 +211,9 @@ START_TEST(overrides_force_every_key)
     ck_assert(!p.kv_f16);
     ck_assert_uint_eq(p.max_binding_bytes, 4096);
     ck_assert(make(&caps, "kv_f16=1").kv_f16);
+    ck_assert_uint_eq(make(&caps, "ffn_down_groups=0").ffn_down_groups, 0);
+    ck_assert_uint_eq(make(&caps, "ffn_down_workgroup=1024").ffn_down_groups,
+                      1);                                                 /* what shared memory holds */
     ck_assert_uint_eq(make(&caps, "matmul_workgroup=4").matmul_lanes, 4); /* follows what is forced */
     ck_assert_uint_eq(make(&caps, "access=texel").max_binding_bytes, 2147483648u);
     ck_assert_uint_eq(make(&caps, "").n_batch, 256);
@@ -251,6 +256,8 @@ static const struct {
     {"matvec_workgroup=16", "matvec_workgroup"}, /* below the subgroup */
     {"attn_workgroup=4096", "attn_workgroup"},
     {"ffn_down_splits=0", "ffn_down_splits"},
+    {"ffn_down_groups=65", "ffn_down_groups"},
+    {"ffn_down_groups=64,ffn_down_workgroup=64", "shared memory"},
     {"matmul_tile_rows=17", "matmul_tile_rows"},
     {"matmul_workgroup=8,matmul_lanes=16", "matmul_lanes"},
     {"matvec_rows=0", "matvec_rows"},

@@ -26,11 +26,14 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, 
     const struct pv_masks *m = a->masks;
     const uint64_t d_bytes = pv_rows_bytes(1, w->n_cols);
     const uint64_t partial_bytes = pv_ffn_partial_bytes(pv_call_plan(r), w->n_cols);
+    const bool counts = down && a->rows_read;
+    const uint64_t counts_bytes = (uint64_t)pv_call_plan(r)->ffn_down_splits * 4;
     const struct pv_need needs[] = {{a->a, pv_rows_bytes(1, w->n_rows), "a"},
                                     {m ? a->route : a->a, m ? sizeof(struct pv_route) : 0, "route"},
                                     {m ? m->neurons : a->a, m ? 16 : 0, "neurons"},
                                     {down ? a->y : a->z, d_bytes, down ? "y" : "z"},
                                     {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"},
+                                    {counts ? a->rows_read : a->a, counts ? counts_bytes : 0, "rows_read"},
                                     bias_need(down ? NULL : a->up_bias, a->a, w->n_rows, "up_bias"),
                                     bias_need(down ? NULL : a->gate_bias, a->a, w->n_rows, "gate_bias"),
                                     bias_need(down ? a->down_bias : NULL, a->a, w->n_cols, "down_bias")};
@@ -87,6 +90,12 @@ enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args 
     return PV_OK;
 }
 
+/* The others are zero at single points only. */
+static bool makes_zeros(enum pv_act act)
+{
+    return act == PV_ACT_RELU || act == PV_ACT_RELU2;
+}
+
 static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_args *a,
                                   const struct pv_tensor_part *part, uint32_t p_stride)
 {
@@ -98,7 +107,8 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
                                         .p_stride = p_stride,
                                         .n_splits = plan->ffn_down_splits,
                                         .part_first = part->first_row,
-                                        .part_rows = part->n_rows};
+                                        .part_rows = part->n_rows,
+                                        .flags = a->rows_read ? PV_FLAG_COUNT : 0u};
     const uint32_t widest = pv_ceil_div(w->row_words, plan->ffn_down_workgroup);
     const uint32_t words = plan->ffn_down_words < widest ? plan->ffn_down_words : widest;
     const struct pv_call call = {
@@ -107,9 +117,11 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
         .spec = {[PV_SPEC_WG] = plan->ffn_down_workgroup,
                  [PV_SPEC_MASKED] = a->masks != NULL,
                  [PV_SPEC_ROWS] = words,
-                 [PV_SPEC_PARTS] = w->n_parts > 1},
+                 [PV_SPEC_PARTS] = w->n_parts > 1,
+                 [PV_SPEC_GROUPS] = makes_zeros(a->act) ? plan->ffn_down_groups : 0},
         .buffers = {part->data, a->a, a->partial, a->masks ? a->route : a->a,
-                    a->masks ? a->masks->neurons : a->a, part->scales},
+                    a->masks ? a->masks->neurons : a->a, a->rows_read ? a->rows_read : a->partial,
+                    part->scales},
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {pv_ceil_div(w->row_words, plan->ffn_down_workgroup * words), plan->ffn_down_splits, 1}};

@@ -17,7 +17,14 @@ enum {
     MIN_TEXEL_BYTES = 64 << 20
 };                          /* R32G32B32A32; a smaller reach is useless for weights */
 enum { SHARED_BYTES = 32 }; /* shared memory an invocation takes at most (attn_decode: 20) */
-enum { MAX_BATCH = 4096, MAX_SPLITS = 1024, MAX_TILE = 16, MAX_HEAD = 256, MAX_WORKGROUP = 1024 };
+enum {
+    MAX_BATCH = 4096,
+    MAX_SPLITS = 1024,
+    MAX_TILE = 16,
+    MAX_GROUPS = 64,
+    MAX_HEAD = 256,
+    MAX_WORKGROUP = 1024
+};
 
 enum key_kind { ACCESS, REDUCE, DOWN, COUNT, LIMIT, WORKGROUP, FLAG, BYTES };
 struct plan_key {
@@ -38,6 +45,7 @@ static const struct plan_key keys[] = {
     KEY(COUNT, matvec_rows, MAX_TILE),
     KEY(WORKGROUP, ffn_down_workgroup, 0),
     KEY(COUNT, ffn_down_words, MAX_TILE),
+    KEY(LIMIT, ffn_down_groups, MAX_GROUPS),
     KEY(COUNT, ffn_down_splits, MAX_SPLITS),
     KEY(DOWN, ffn_down_type, 0),
     KEY(WORKGROUP, matmul_workgroup, 0),
@@ -271,6 +279,7 @@ static void decide_sizes_gpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matvec_rows = 1;
     plan->ffn_down_workgroup = workgroup(caps, 64);
     plan->ffn_down_words = 1;
+    plan->ffn_down_groups = 2;
     plan->ffn_down_splits = caps->device_type == TYPE_DISCRETE ? 32 : 16;
     plan->matmul_workgroup = workgroup(caps, 64);
     plan->matmul_lanes = plan->matmul_workgroup < 8 ? plan->matmul_workgroup : 8;
@@ -292,6 +301,7 @@ static void decide_sizes_cpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->matvec_rows = plan->reduce != PV_REDUCE_INVOCATION ? 1 : texel ? 4 : 8;
     plan->ffn_down_workgroup = workgroup(caps, 8);
     plan->ffn_down_words = 8;
+    plan->ffn_down_groups = 16;
     plan->ffn_down_splits = 8;
     plan->matmul_workgroup = workgroup(caps, texel ? 32 : 8);
     plan->matmul_lanes = plan->matmul_workgroup < 4             ? plan->matmul_workgroup
@@ -303,6 +313,13 @@ static void decide_sizes_cpu(const struct pv_caps *caps, struct pv_plan *plan)
     plan->attn_tokens = 4;
     plan->attn_values = 256;
     plan->elementwise_workgroup = workgroup(caps, 64);
+}
+
+/* A packed neuron is a row number and its activation; each invocation counts its own. */
+static bool packing_fits(const struct pv_caps *caps, const struct pv_plan *plan)
+{
+    return plan->ffn_down_groups == 0 ||
+           (uint64_t)plan->ffn_down_workgroup * (plan->ffn_down_groups * 4 * 8 + 4) <= caps->max_shared_bytes;
 }
 
 static void decide_sizes(const struct pv_caps *caps, struct pv_plan *plan)
@@ -381,6 +398,12 @@ static enum pv_status check(const struct pv_caps *caps, const struct overrides *
     if (plan->matmul_workgroup % plan->matmul_lanes != 0)
         return pv_fail(log, PV_ERR_ARG, "plan override: matmul_lanes=%u does not divide matmul_workgroup=%u",
                        plan->matmul_lanes, plan->matmul_workgroup);
+    if (!packing_fits(caps, plan))
+        return pv_fail(
+            log, PV_ERR_ARG,
+            "plan override: ffn_down_groups=%u and ffn_down_workgroup=%u need more than the device's "
+            "%u bytes of shared memory",
+            plan->ffn_down_groups, plan->ffn_down_workgroup, caps->max_shared_bytes);
     if (plan->reduce == PV_REDUCE_SUBGROUP && plan->matvec_workgroup % plan->subgroup_size != 0)
         return pv_fail(log, PV_ERR_ARG,
                        "plan override: matvec_workgroup=%u is not a multiple of the subgroup size %u",
@@ -401,6 +424,8 @@ enum pv_status pv_plan_make(const struct pv_caps *caps, uint32_t quirks, const c
     if (!is_forced(&forced, offsetof(struct pv_plan, matmul_lanes)) && plan.matmul_workgroup > 0 &&
         plan.matmul_lanes > plan.matmul_workgroup)
         plan.matmul_lanes = plan.matmul_workgroup;
+    while (!is_forced(&forced, offsetof(struct pv_plan, ffn_down_groups)) && !packing_fits(caps, &plan))
+        plan.ffn_down_groups /= 2;
     PV_TRY(check(caps, &forced, &plan, log));
     *out = plan;
     return PV_OK;

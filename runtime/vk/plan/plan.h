@@ -26,6 +26,9 @@ struct pv_plan {
     uint32_t matvec_rows;      /* rows that an invocation, or a group sharing a row, computes at once */
     uint32_t ffn_down_workgroup;
     uint32_t ffn_down_words; /* uvec4 of a row per invocation of ffn_down; >= 1; fewer where a row is short */
+    /* fours of neurons that an invocation of ffn_down packs at a time, so that rows of activations that are
+     * zero are not read; 0: all rows are read */
+    uint32_t ffn_down_groups;
     uint32_t ffn_down_splits;   /* slices of neurons summed apart; >= 1 */
     enum pv_down ffn_down_type; /* f32 keeps a quantised file's ffn_down exact */
     uint32_t matmul_workgroup;
