@@ -77,3 +77,12 @@ uint16_t pv_float_to_bf16(float f)
         return (uint16_t)(bits >> 16 | 0x40u);
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
+
+bool pv_halves_finite(const uint16_t *h, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if ((h[i] & 0x7c00) == 0x7c00)
+            return false;
+    }
+    return true;
+}

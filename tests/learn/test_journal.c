@@ -326,6 +326,32 @@ START_TEST(a_full_disk_is_reported)
 }
 END_TEST
 
+/* Each of many is found without a look at the others. */
+START_TEST(many_records_are_found_at_once)
+{
+    enum { N = 200000 };
+    struct pv_journal j;
+
+    pv_test_temp("journal", path);
+    remove(path);
+    open_journal(&j, 9);
+    for (uint32_t i = 0; i < N; i++) {
+        pv_journal_begin(&j, 2, i, 5 + i % 3);
+        ck_assert_int_eq(pv_journal_commit(&j), PV_OK);
+    }
+    pv_journal_close(&j, false);
+    open_journal(&j, 9);
+    ck_assert_uint_eq(j.n_records, N);
+    for (uint32_t i = 0; i < N; i++) {
+        const struct pv_journal_record *r = pv_journal_find(&j, 2, i, 5 + i % 3);
+
+        ck_assert(r == &j.records[i]);
+        ck_assert_ptr_null(pv_journal_find(&j, 2, i, 9));
+    }
+    pv_journal_close(&j, true);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("journal");
@@ -340,6 +366,8 @@ int main(void)
     tcase_add_test(tcase, a_foreign_journal_is_left_alone);
     tcase_add_test(tcase, two_processes_do_not_share_it);
     tcase_add_test(tcase, a_full_disk_is_reported);
+    tcase_add_test(tcase, many_records_are_found_at_once);
+    tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/half.h"
 #include "base/log.h"
 
 void pv_clusters_sum_routers(struct pv_clusters *c)
@@ -38,14 +39,6 @@ static bool all_ascending(const uint16_t *list, uint32_t n, uint32_t d_ffn)
 {
     for (uint32_t i = 0; i < n; i++)
         if (list[i] >= d_ffn || (i > 0 && list[i] <= list[i - 1]))
-            return false;
-    return true;
-}
-
-static bool all_finite_f16(const uint16_t *values, uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++)
-        if ((values[i] & 0x7c00u) == 0x7c00u)
             return false;
     return true;
 }
@@ -94,15 +87,15 @@ enum pv_status pv_clusters_check_layer(const struct pv_clusters *c, uint32_t lay
                            what, layer, k);
     if (l->down_projection) {
         PV_TRY(pv_clusters_check_rank(c, layer, l->rank, what, log));
-        if (!all_finite_f16(l->down_projection, (uint64_t)l->rank * c->info.d_model))
+        if (!pv_halves_finite(l->down_projection, (uint64_t)l->rank * c->info.d_model))
             return pv_fail(log, PV_ERR_FORMAT,
                            "%s: layer %" PRIu32 ": a weight before the low-rank router is not finite", what,
                            layer);
     }
-    if (!all_finite_f16(l->router, n_clusters * pv_cluster_router_width(c, layer)))
+    if (!pv_halves_finite(l->router, n_clusters * pv_cluster_router_width(c, layer)))
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": a router weight is not finite", what,
                        layer);
-    if (l->centroids && !all_finite_f16(l->centroids, n_clusters * c->info.d_ffn))
+    if (l->centroids && !pv_halves_finite(l->centroids, n_clusters * c->info.d_ffn))
         return pv_fail(log, PV_ERR_FORMAT, "%s: layer %" PRIu32 ": a centroid is not finite", what, layer);
     return PV_OK;
 }

@@ -266,7 +266,7 @@ static enum pv_status find_tau(struct collector *c, const struct pv_windows *win
     const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, key);
 
     if (record)
-        return pv_journal_read(j, record, 0, tau, n_bytes);
+        return pv_capture_read_tau(j, record, c->source->n_layers, c->source->exact_zeros, tau);
     memset(tau, 0, n_bytes);
     if (!c->source->exact_zeros)
         PV_TRY(measure_tau(c, windows, share, tau));
@@ -288,8 +288,7 @@ enum pv_status pv_capture_text(const struct pv_source *source, const struct pv_w
         collector_free(&c);
         return pv_fail(c.log, PV_ERR_NOMEM, "capture: no memory for windows of %u tokens", windows->n_ctx);
     }
-    if (!pv_journal_find(j, PV_RECORD_HEAD, 0, key))
-        PV_TRY_GOTO(pv_capture_put_head(j, key, source, windows, params));
+    PV_TRY_GOTO(pv_capture_keep_head(j, key, source, windows, params));
     PV_TRY_GOTO(find_tau(&c, windows, params->active_share, j, key, state->tau));
     for (uint32_t w = 0; w < windows->n_windows; w++) {
         if (params->n_shards > 1 && w % params->n_shards != params->shard)

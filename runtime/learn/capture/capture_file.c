@@ -61,11 +61,17 @@ uint64_t pv_capture_journal_key(uint64_t key, const struct pv_capture_params *pa
     return params->n_shards > 1 ? pv_hash64(shard, sizeof shard, key) : key;
 }
 
-enum pv_status pv_capture_put_head(struct pv_journal *j, uint64_t key, const struct pv_source *source,
-                                   const struct pv_windows *windows, const struct pv_capture_params *params)
+enum pv_status pv_capture_keep_head(struct pv_journal *j, uint64_t key, const struct pv_source *source,
+                                    const struct pv_windows *windows, const struct pv_capture_params *params)
 {
-    struct pv_capture_head head = make_head(source, windows, params);
+    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_HEAD, 0, key);
+    struct pv_capture_head head = make_head(source, windows, params), found;
 
+    if (record) {
+        PV_TRY(pv_journal_expect(j, record, sizeof found));
+        PV_TRY(pv_journal_read(j, record, 0, &found, sizeof found));
+        return memcmp(&found, &head, sizeof head) == 0 ? PV_OK : pv_journal_refuse(j, record);
+    }
     pv_journal_begin(j, PV_RECORD_HEAD, 0, key);
     pv_journal_put(j, &head, sizeof head);
     return pv_journal_commit(j);
@@ -162,21 +168,27 @@ enum pv_status pv_capture_file_check(const struct pv_capture_file *file, const s
     return PV_OK;
 }
 
-enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *tau)
+enum pv_status pv_capture_read_tau(const struct pv_journal *j, const struct pv_journal_record *record,
+                                   uint32_t n_layers, bool exact_zeros, float *tau)
 {
-    const struct pv_journal *j = &file->journal;
-    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, file->key);
-    const size_t n_bytes = file->head.n_layers * sizeof *tau;
-
-    if (!record || record->size_bytes != n_bytes)
-        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no thresholds: capture it again", j->path);
-    PV_TRY(pv_journal_read(j, record, 0, tau, n_bytes));
-    for (uint32_t l = 0; l < file->head.n_layers; l++) {
-        if (!isfinite(tau[l]) || tau[l] < 0.0f || (file->head.exact_zeros && tau[l] > 0.0f))
+    PV_TRY(pv_journal_expect(j, record, n_layers * sizeof *tau));
+    PV_TRY(pv_journal_read(j, record, 0, tau, n_layers * sizeof *tau));
+    for (uint32_t l = 0; l < n_layers; l++) {
+        if (!isfinite(tau[l]) || tau[l] < 0.0f || (exact_zeros && tau[l] > 0.0f))
             return pv_fail(&j->log, PV_ERR_FORMAT,
                            "%s: the threshold of layer %u is not valid: capture it again", j->path, l);
     }
     return PV_OK;
+}
+
+enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *tau)
+{
+    const struct pv_journal *j = &file->journal;
+    const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_TAU, 0, file->key);
+
+    if (!record)
+        return pv_fail(&j->log, PV_ERR_FORMAT, "%s: has no thresholds: capture it again", j->path);
+    return pv_capture_read_tau(j, record, file->head.n_layers, file->head.exact_zeros != 0, tau);
 }
 
 /* Active neurons of window w over all layers, from its table of blocks. */

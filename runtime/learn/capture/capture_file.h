@@ -25,10 +25,11 @@ struct pv_capture_file {
 
 /* Key of the records that belong to a head, whatever its shard. */
 uint64_t pv_capture_head_key(const struct pv_capture_head *head);
-PV_MUST_USE enum pv_status pv_capture_put_head(struct pv_journal *j, uint64_t key,
-                                               const struct pv_source *source,
-                                               const struct pv_windows *windows,
-                                               const struct pv_capture_params *params);
+/* Puts the head into a journal under way, or checks the one that is there. */
+PV_MUST_USE enum pv_status pv_capture_keep_head(struct pv_journal *j, uint64_t key,
+                                                const struct pv_source *source,
+                                                const struct pv_windows *windows,
+                                                const struct pv_capture_params *params);
 /* Key of the journal that a shard is captured into; the records' own key where there is one shard. */
 uint64_t pv_capture_journal_key(uint64_t key, const struct pv_capture_params *params);
 
@@ -40,6 +41,11 @@ void pv_capture_file_close(struct pv_capture_file *file); /* safe on a zeroed st
  * PV_ERR_ARG. */
 PV_MUST_USE enum pv_status pv_capture_file_check(const struct pv_capture_file *file,
                                                  const struct pv_source *source);
+/* The thresholds of a record, tau [n_layers]: each a number that a contribution can be above, 0 where inactive
+ * neurons are exactly zero. PV_ERR_FORMAT if they are not. */
+PV_MUST_USE enum pv_status pv_capture_read_tau(const struct pv_journal *j,
+                                               const struct pv_journal_record *record, uint32_t n_layers,
+                                               bool exact_zeros, float *tau);
 /* tau [n_layers]. */
 PV_MUST_USE enum pv_status pv_capture_file_tau(const struct pv_capture_file *file, float *tau);
 

@@ -3,6 +3,7 @@
 #include "learn/capture/capture.h"
 
 #include <stdlib.h>
+#include "base/half.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -24,16 +25,16 @@ static enum pv_status fail_record(const struct loader *ld, uint32_t w)
 static enum pv_status find_block(const struct loader *ld, const struct pv_journal_record *record, uint32_t w,
                                  uint32_t n_tokens, uint64_t *at, uint64_t *n_active)
 {
-    uint64_t dense = n_tokens * (ld->d * sizeof(uint16_t) + sizeof(uint32_t)), range[2];
+    uint64_t dense = n_tokens * (ld->d * sizeof(uint16_t) + sizeof(uint32_t)), range[2], end;
     uint32_t sizes[2];
 
     if (!record)
         return fail_record(ld, w);
     PV_TRY(pv_journal_read(ld->j, record, 0, sizes, sizeof sizes));
     PV_TRY(pv_journal_read(ld->j, record, sizeof sizes + ld->layer * sizeof *range, range, sizeof range));
-    if (sizes[0] != n_tokens || sizes[1] != ld->n_layers || range[0] > range[1] ||
-        range[1] > record->size_bytes || range[1] - range[0] < dense ||
-        (range[1] - range[0] - dense) % 4 != 0)
+    PV_TRY(pv_journal_read(ld->j, record, sizeof sizes + ld->n_layers * sizeof end, &end, sizeof end));
+    if (sizes[0] != n_tokens || sizes[1] != ld->n_layers || range[0] > range[1] || range[1] > end ||
+        end != record->size_bytes || range[1] - range[0] < dense || (range[1] - range[0] - dense) % 4 != 0)
         return fail_record(ld, w);
     *at = range[0];
     *n_active = (range[1] - range[0] - dense) / 4;
@@ -74,10 +75,8 @@ static enum pv_status load_block(const struct loader *ld, const struct pv_journa
         uint16_t *z = out->z + row * ld->d;
 
         PV_TRY(pv_journal_read(ld->j, record, at, z, n_tokens * ld->d * sizeof *z));
-        for (size_t i = 0; i < n_tokens * ld->d; i++) {
-            if ((z[i] & 0x7c00) == 0x7c00) /* infinite or no number */
-                return fail_record(ld, w);
-        }
+        if (!pv_halves_finite(z, n_tokens * ld->d))
+            return fail_record(ld, w);
     }
     at += n_tokens * ld->d * sizeof *out->z;
     PV_TRY(pv_journal_read(ld->j, record, at, counts, n_tokens * sizeof *counts));

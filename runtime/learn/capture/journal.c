@@ -22,8 +22,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rng.h"
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { BLOCK_BYTES = 1 << 20, FIRST_SLOTS = 64 };
 
 struct file_header {
     unsigned char magic[8];
@@ -113,14 +114,57 @@ static bool scan_record(struct pv_journal *j, uint64_t file_bytes, struct pv_jou
     return (checksum ^ header_checksum(r)) == r->checksum;
 }
 
+/* Where the table has the newest record of these, or where it would be put. */
+static size_t find_slot(const struct pv_journal *j, uint32_t kind, uint32_t index, uint64_t key)
+{
+    const uint64_t name[2] = {(uint64_t)kind << 32 | index, key};
+    size_t slot = (size_t)pv_hash_keyed(name, sizeof name, j->secret) & (j->n_slots - 1);
+
+    for (; j->slots[slot] != 0; slot = (slot + 1) & (j->n_slots - 1)) {
+        const struct pv_journal_record *r = &j->records[j->slots[slot] - 1];
+
+        if (r->kind == kind && r->index == index && r->key == key)
+            break;
+    }
+    return slot;
+}
+
+static void put_slot(struct pv_journal *j, size_t i)
+{
+    const struct pv_journal_record *r = &j->records[i];
+
+    j->slots[find_slot(j, r->kind, r->index, r->key)] = (uint32_t)i + 1;
+}
+
+/* Room for one record more, in the list and in the table, which is at most half full. */
+static bool make_room(struct pv_journal *j)
+{
+    const size_t n_slots = j->n_slots != 0 ? 2 * j->n_slots : FIRST_SLOTS;
+    void *records = j->records;
+    uint32_t *slots;
+
+    if (2 * (j->n_records + 1) <= j->n_slots)
+        return true;
+    if (n_slots / 2 > UINT32_MAX || !pv_grow(&records, n_slots / 2, sizeof *j->records))
+        return false;
+    j->records = records;
+    slots = pv_calloc(n_slots, sizeof *slots);
+    if (!slots)
+        return false;
+    free(j->slots);
+    j->slots = slots;
+    j->n_slots = n_slots;
+    for (size_t i = 0; i < j->n_records; i++)
+        put_slot(j, i);
+    return true;
+}
+
 static enum pv_status remember(struct pv_journal *j, const struct pv_journal_record *r)
 {
-    void *records = j->records;
-
-    if (!pv_grow(&records, j->n_records + 1, sizeof *j->records))
+    if (!make_room(j))
         return pv_fail(&j->log, PV_ERR_NOMEM, "%s: no memory for its index", j->path);
-    j->records = records;
     j->records[j->n_records++] = *r;
+    put_slot(j, j->n_records - 1);
     j->end = r->offset + r->size_bytes;
     return PV_OK;
 }
@@ -195,7 +239,7 @@ static enum pv_status take_over(struct pv_journal *j, uint64_t key)
 
 static enum pv_status prepare(struct pv_journal *j, const char *path, const struct pv_log *log)
 {
-    *j = (struct pv_journal){.fd = -1};
+    *j = (struct pv_journal){.fd = -1, .secret = {pv_random_secret(), pv_random_secret()}};
     if (log)
         j->log = *log;
     j->path = pv_strndup(path, strlen(path));
@@ -319,13 +363,48 @@ enum pv_status pv_journal_finish(struct pv_journal *j, const char *final_path)
 const struct pv_journal_record *pv_journal_find(const struct pv_journal *j, uint32_t kind, uint32_t index,
                                                 uint64_t key)
 {
-    for (size_t i = j->n_records; i > 0; i--) {
-        const struct pv_journal_record *r = &j->records[i - 1];
+    const size_t slot = j->n_records > 0 ? find_slot(j, kind, index, key) : 0;
 
-        if (r->kind == kind && r->index == index && r->key == key)
-            return r;
+    return j->n_records > 0 && j->slots[slot] != 0 ? &j->records[j->slots[slot] - 1] : NULL;
+}
+
+/* What a record is of, in words. */
+static const char *kind_name(uint32_t kind)
+{
+    switch (kind) {
+    case PV_RECORD_TAU:
+        return "thresholds";
+    case PV_RECORD_WINDOW:
+        return "window";
+    case PV_RECORD_HEAD:
+        return "head";
+    case PV_RECORD_CLUSTER:
+        return "clusters of layer";
+    case PV_RECORD_ROUTER:
+        return "router of layer";
+    case PV_RECORD_SCORE:
+        return "score of window";
+    case PV_RECORD_TRY:
+        return "number of clusters";
+    case PV_RECORD_DOWN:
+        return "down-projection of layer";
+    case PV_RECORD_SAMPLES:
+        return "texts of group";
+    default:
+        return "record of unknown kind";
     }
-    return NULL;
+}
+
+enum pv_status pv_journal_refuse(const struct pv_journal *j, const struct pv_journal_record *record)
+{
+    return pv_fail(&j->log, PV_ERR_FORMAT, "%s: malformed record (%s %u): remove the file and start over",
+                   j->path, kind_name(record->kind), record->index);
+}
+
+enum pv_status pv_journal_expect(const struct pv_journal *j, const struct pv_journal_record *record,
+                                 uint64_t n_bytes)
+{
+    return record->size_bytes == n_bytes ? PV_OK : pv_journal_refuse(j, record);
 }
 
 enum pv_status pv_journal_read(const struct pv_journal *j, const struct pv_journal_record *record,
@@ -407,6 +486,7 @@ void pv_journal_close(struct pv_journal *j, bool remove_file)
         close(j->fd);
     free(j->path);
     free(j->records);
+    free(j->slots);
     free(j->block);
     *j = (struct pv_journal){.fd = -1};
 }

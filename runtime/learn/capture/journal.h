@@ -43,7 +43,10 @@ struct pv_journal {
     struct pv_log log;
     struct pv_journal_record *records;
     size_t n_records;
-    uint64_t end; /* of the last complete record */
+    uint32_t *slots; /* [n_slots] hash table: 1 + the newest record of its kind, index and key; 0: none */
+    size_t n_slots;
+    uint64_t secret[2]; /* of the table, so that a file cannot choose records that collide */
+    uint64_t end;       /* of the last complete record */
     /* the record under way */
     struct pv_journal_record open;
     unsigned char *block;
@@ -63,7 +66,14 @@ PV_MUST_USE enum pv_status pv_journal_finish(struct pv_journal *j, const char *f
 /* NULL if there is none. Valid until the next append. */
 const struct pv_journal_record *pv_journal_find(const struct pv_journal *j, uint32_t kind, uint32_t index,
                                                 uint64_t key);
-/* n_bytes from `offset` of a record's bytes; PV_ERR_FORMAT if they are not there. */
+/* A record's checksum is sound, its bytes are not what was put: logged with the record's name; PV_ERR_FORMAT. */
+PV_MUST_USE enum pv_status pv_journal_refuse(const struct pv_journal *j,
+                                             const struct pv_journal_record *record);
+/* Whether the record has exactly n_bytes; refused if not. */
+PV_MUST_USE enum pv_status pv_journal_expect(const struct pv_journal *j,
+                                             const struct pv_journal_record *record, uint64_t n_bytes);
+/* n_bytes from `offset` of a record's bytes; PV_ERR_FORMAT if they are not there. What they say is checked by the
+ * caller. */
 PV_MUST_USE enum pv_status pv_journal_read(const struct pv_journal *j, const struct pv_journal_record *record,
                                            uint64_t offset, void *data, size_t n_bytes);
 /* Appends one record: begin, put any number of times, commit, which alone reports failures. A record that is

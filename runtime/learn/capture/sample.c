@@ -126,12 +126,11 @@ static enum pv_status find_or_write(struct group *g, struct pv_journal *j, uint3
         return pv_journal_commit(j);
     }
     *resumed = true;
+    PV_TRY(pv_journal_expect(j, record, n_bytes));
     PV_TRY(pv_journal_read(j, record, 0, g->tokens, n_bytes));
     for (size_t i = 0; i < n; i++) {
         if (g->tokens[i] >= s->n_vocab)
-            return pv_fail(&g->params->log, PV_ERR_FORMAT,
-                           "%s: holds token %u, the vocabulary has %u; remove the file", j->path,
-                           g->tokens[i], s->n_vocab);
+            return pv_journal_refuse(j, record);
     }
     return PV_OK;
 }

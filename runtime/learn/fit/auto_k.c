@@ -6,6 +6,7 @@
  * where there are so many, since few tokens speak against large K. */
 #include "learn/fit/auto_k.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include "base/hash.h"
 #include "base/log.h"
@@ -144,6 +145,12 @@ static enum pv_status attempt_k(struct attempt *a, struct pv_fit_try *out)
     return status;
 }
 
+/* Up to the rounding of a mean over layers. */
+static bool is_share(double x)
+{
+    return isfinite(x) && x >= 0.0 && x <= 1.0 + 1e-9;
+}
+
 /* The outcome of one K, from the journal or now. */
 static enum pv_status find_or_attempt(struct attempt *a, uint64_t key, struct pv_fit_try *out)
 {
@@ -154,7 +161,10 @@ static enum pv_status find_or_attempt(struct attempt *a, uint64_t key, struct pv
     *out = (struct pv_fit_try){.n_clusters = a->n_clusters, .router_share = router_share(ln, a->n_clusters)};
     out->density = budget(ln) - out->router_share;
     if (record) {
+        PV_TRY(pv_journal_expect(&ln->journal, record, sizeof outcome));
         PV_TRY(pv_journal_read(&ln->journal, record, 0, outcome, sizeof outcome));
+        if (!is_share(outcome[0]) || !is_share(outcome[1]))
+            return pv_journal_refuse(&ln->journal, record);
         out->energy_kept = outcome[0];
         out->router_accuracy = outcome[1];
         return PV_OK;

@@ -140,7 +140,10 @@ static enum pv_status score_all(struct search *s, bool masked, uint64_t key, dou
         const struct pv_journal_record *record = pv_journal_find(j, PV_RECORD_SCORE, s->window[i], key);
 
         if (record) {
+            PV_TRY(pv_journal_expect(j, record, sizeof sums[i]));
             PV_TRY(pv_journal_read(j, record, 0, &sums[i], sizeof sums[i]));
+            if (!isfinite(sums[i]))
+                return pv_journal_refuse(j, record);
             continue;
         }
         if (!pv_steps_report(s->steps, 0.0))

@@ -85,14 +85,23 @@ static enum pv_status make(struct learner *ln, uint32_t l, const struct pv_steps
 static enum pv_status restore(struct learner *ln, uint32_t l, uint64_t key, bool *found)
 {
     const struct pv_journal_record *record = pv_journal_find(&ln->journal, PV_RECORD_CLUSTER, l, key);
-    const size_t n_bytes = n_centroids(ln) * sizeof(uint16_t);
+    const size_t n_bytes = n_centroids(ln) * sizeof(uint16_t),
+                 own_bytes = ln->windows.n_tokens * sizeof(uint16_t);
+    uint16_t *own = ln->layers[l].own;
 
     *found = record != NULL;
     if (!record)
         return PV_OK;
+    PV_TRY(pv_journal_expect(&ln->journal, record, n_bytes + own_bytes));
     PV_TRY(pv_journal_read(&ln->journal, record, 0, ln->centroids[l], n_bytes));
-    return pv_journal_read(&ln->journal, record, n_bytes, ln->layers[l].own,
-                           ln->windows.n_tokens * sizeof(uint16_t));
+    PV_TRY(pv_journal_read(&ln->journal, record, n_bytes, own, own_bytes));
+    if (!pv_halves_finite(ln->centroids[l], n_centroids(ln)))
+        return pv_journal_refuse(&ln->journal, record);
+    for (size_t t = 0; t < ln->windows.n_tokens; t++) {
+        if (own[t] >= ln->params.n_clusters)
+            return pv_journal_refuse(&ln->journal, record);
+    }
+    return PV_OK;
 }
 
 /* And into it, if they could be made. */

@@ -4,7 +4,9 @@
  * written before its first router and is the same in all rounds. */
 #include "learn/fit/learner.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include "base/half.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,18 +21,24 @@ uint64_t pv_learner_router_key(const struct learner *ln)
     return ln->round == 0 ? ln->router_key : pv_hash64(&refined, sizeof refined, ln->router_key);
 }
 
-/* Where the journal has no down-projection, `down` stays empty. */
+/* Where the journal has no down-projection, `down` stays empty. What was read is the caller's to free, also after a
+ * failure. */
 static enum pv_status read_down(const struct learner *ln, uint32_t l, struct pv_down_projection *down)
 {
     const struct pv_journal_record *record = pv_journal_find(&ln->journal, PV_RECORD_DOWN, l, ln->router_key);
-    uint32_t rank = 0;
+    uint32_t rank = 0, d = ln->source->d_model;
 
-    if (!record)
+    if (!record || ln->params.router != PV_FIT_ROUTER_LOWRANK)
         return PV_OK;
     PV_TRY(pv_journal_read(&ln->journal, record, 0, &rank, sizeof rank));
-    PV_TRY(pv_down_create(down, rank, ln->source->d_model));
+    if (rank == 0 || rank > d || rank > ln->params.n_clusters)
+        return pv_journal_refuse(&ln->journal, record);
+    PV_TRY(pv_journal_expect(&ln->journal, record, sizeof rank + (uint64_t)rank * d * sizeof *down->weight));
+    PV_TRY(pv_down_create(down, rank, d));
     PV_TRY(pv_journal_read(&ln->journal, record, sizeof rank, down->weight,
-                           (size_t)rank * down->d_model * sizeof *down->weight));
+                           (size_t)rank * d * sizeof *down->weight));
+    if (!pv_halves_finite(down->weight, (size_t)rank * d))
+        return pv_journal_refuse(&ln->journal, record);
     pv_down_transpose(down);
     return PV_OK;
 }
@@ -46,10 +54,29 @@ static enum pv_status write_down(struct learner *ln, uint32_t l)
     return pv_journal_commit(j);
 }
 
+/* The numbers of a router that has room for them. */
+static enum pv_status read_weights(const struct pv_journal *j, const struct pv_journal_record *record,
+                                   struct pv_router *router)
+{
+    const size_t n_clusters = router->n_clusters, n_weights = n_clusters * router->n_in;
+    const size_t bias_bytes = n_clusters * sizeof *router->bias,
+                 weight_bytes = n_weights * sizeof *router->weight;
+    const uint64_t at = sizeof router->accuracy;
+    bool sound;
+
+    PV_TRY(pv_journal_expect(j, record, at + bias_bytes + weight_bytes));
+    PV_TRY(pv_journal_read(j, record, 0, &router->accuracy, sizeof router->accuracy));
+    PV_TRY(pv_journal_read(j, record, at, router->bias, bias_bytes));
+    PV_TRY(pv_journal_read(j, record, at + bias_bytes, router->weight, weight_bytes));
+    sound = router->accuracy >= 0.0 && router->accuracy <= 1.0 && pv_halves_finite(router->weight, n_weights);
+    for (size_t k = 0; k < n_clusters; k++)
+        sound = sound && isfinite(router->bias[k]);
+    return sound ? PV_OK : pv_journal_refuse(j, record);
+}
+
 static enum pv_status read_router(struct learner *ln, uint32_t l, const struct pv_journal_record *record)
 {
     struct pv_router *router = &ln->layers[l].router;
-    const size_t n_clusters = ln->params.n_clusters, bias_bytes = n_clusters * sizeof *router->bias;
     struct pv_down_projection down = {0};
     enum pv_status status = read_down(ln, l, &down);
 
@@ -62,10 +89,7 @@ static enum pv_status read_router(struct learner *ln, uint32_t l, const struct p
         return status;
     }
     router->down = down;
-    PV_TRY(pv_journal_read(&ln->journal, record, 0, &router->accuracy, sizeof router->accuracy));
-    PV_TRY(pv_journal_read(&ln->journal, record, sizeof router->accuracy, router->bias, bias_bytes));
-    return pv_journal_read(&ln->journal, record, sizeof router->accuracy + bias_bytes, router->weight,
-                           n_clusters * router->n_in * sizeof *router->weight);
+    return read_weights(&ln->journal, record, router);
 }
 
 static enum pv_status write_router(struct learner *ln, uint32_t l)
