@@ -197,6 +197,27 @@ static json_t *json_tries(const struct pv_fit_result *r)
     return tries;
 }
 
+/* A large loss, and what would lose less; a loss that is not known. */
+static void note_loss(struct app *app, const struct pv_fit_result *r)
+{
+    if (!r->n_ppl_tokens)
+        console_note(&app->console, "the loss was not measured: 'parvin eval -c' measures it on a text");
+    if (!r->n_within)
+        return;
+    console_note(&app->console,
+                 "perplexity rises by %.0f %%: at this density the text will be poor. With these clusters:",
+                 100 * r->ppl_rise);
+    for (uint32_t i = 0; i < r->n_within; i++) {
+        const struct pv_fit_within *w = &r->within[i];
+        if (w->density < 1)
+            console_note(&app->console, "  within %2.0f %%: --density %.1f (%.2f %%)", 100 * w->max_rise,
+                         w->density, 100 * w->rise);
+        else
+            console_note(&app->console, "  within %2.0f %%: no density below 1", 100 * w->max_rise);
+    }
+    console_note(&app->console, "'--max-ppl-rise 3%%' searches for the density");
+}
+
 /* What led to the number of clusters; not the result, so on stderr. */
 static void note_tries(struct app *app, const struct pv_fit_result *r)
 {
@@ -224,8 +245,23 @@ static json_t *json_seconds(const struct pv_fit_result *r)
     json_put_number(seconds, "budget", r->seconds_budget);
     json_put_number(seconds, "refine", r->seconds_refine);
     json_put_number(seconds, "masks", r->seconds_masks);
+    json_put_number(seconds, "loss", r->seconds_loss);
     json_put_number(seconds, "writing", r->seconds_writing);
     return seconds;
+}
+
+/* Densities that would lose less; a bound that only every neuron keeps has density 1. */
+static json_t *json_within(const struct pv_fit_result *r)
+{
+    json_t *within = json_array();
+    for (uint32_t i = 0; i < r->n_within; i++) {
+        json_t *one = json_object();
+        json_put_number(one, "max_ppl_rise", r->within[i].max_rise);
+        json_put_number(one, "density", r->within[i].density);
+        json_put_number(one, "ppl_rise", r->within[i].rise);
+        json_array_append_new(within, one);
+    }
+    return within;
 }
 
 static int print_json(struct app *app, const struct fit *fit)
@@ -246,13 +282,17 @@ static int print_json(struct app *app, const struct fit *fit)
     json_put_number(object, "precision", r->precision);
     json_put_number(object, "recall", r->recall);
     json_put_number(object, "energy_kept", r->energy_kept);
-    if (options_of(app)->max_ppl_rise > 0) {
-        json_put_number(object, "max_ppl_rise", options_of(app)->max_ppl_rise);
+    if (r->n_ppl_tokens) {
         json_put_number(object, "ppl_dense", r->ppl_dense);
         json_put_number(object, "ppl_routed", r->ppl_routed);
         json_put_number(object, "ppl_rise", r->ppl_rise);
         json_put_number(object, "ppl_rise_error", r->ppl_rise_error);
         json_put_count(object, "ppl_tokens", r->n_ppl_tokens);
+    }
+    if (r->n_within)
+        json_put(object, "density_within", json_within(r));
+    if (options_of(app)->max_ppl_rise > 0) {
+        json_put_number(object, "max_ppl_rise", options_of(app)->max_ppl_rise);
         json_put(object, "sparse_enough", json_boolean(r->bytes_share <= GAINS_UP_TO));
     }
     if (r->n_tries)
@@ -263,14 +303,20 @@ static int print_json(struct app *app, const struct fit *fit)
     return json_finish(&app->console, object);
 }
 
-static void print_search(const struct app *app, const struct pv_fit_result *r)
+/* What the masks cost. */
+static void print_loss(const struct app *app, const struct pv_fit_result *r)
 {
+    const double asked = options_of(app)->max_ppl_rise;
+    if (!r->n_ppl_tokens)
+        return;
     printf(
-        "perplexity %.3f dense, %.3f routed on %llu tokens kept out of all learning: rise %.2f %% (+- %.2f), "
-        "asked for at most %.4g %%\n",
+        "perplexity %.3f dense, %.3f routed on %llu tokens kept out of all learning: rise %.2f %% (+- %.2f)",
         r->ppl_dense, r->ppl_routed, (unsigned long long)r->n_ppl_tokens, 100 * r->ppl_rise,
-        100 * r->ppl_rise_error, 100 * options_of(app)->max_ppl_rise);
-    if (r->bytes_share > GAINS_UP_TO)
+        100 * r->ppl_rise_error);
+    if (asked > 0)
+        printf(", asked for at most %.4g %%", 100 * asked);
+    printf("\n");
+    if (asked > 0 && r->bytes_share > GAINS_UP_TO)
         printf("this model is not sparse enough to gain at that rise: with the router a token reads %.0f %% "
                "of the "
                "dense layers' bytes\n",
@@ -293,12 +339,12 @@ static int print_result(struct app *app, const struct fit *fit)
 {
     const struct pv_fit_result *r = &fit->result;
     note_tries(app, r);
+    note_loss(app, r);
     if (app->common->json)
         return print_json(app, fit);
     printf("%s: %u clusters per layer from %llu tokens%s\n", fit->out_path, r->n_clusters,
            (unsigned long long)r->n_tokens, r->resumed ? " (resumed)" : "");
-    if (options_of(app)->max_ppl_rise > 0)
-        print_search(app, r);
+    print_loss(app, r);
     printf("held-out tokens: density %.3f, %.2f %% of the energy kept, precision %.3f, recall %.3f, router "
            "%.1f %% accurate\n",
            r->density, 100 * r->energy_kept, r->precision, r->recall, 100 * r->router_accuracy);
@@ -312,8 +358,8 @@ static int print_result(struct app *app, const struct fit *fit)
     printf("%.1f clusters, %.1f router, ", r->seconds_cluster, r->seconds_router);
     if (options_of(app)->max_ppl_rise > 0)
         printf("%.1f budget, ", r->seconds_budget);
-    printf("%.1f refinement, %.1f masks, %.1f writing\n", r->seconds_refine, r->seconds_masks,
-           r->seconds_writing);
+    printf("%.1f refinement, %.1f masks, %.1f loss, %.1f writing\n", r->seconds_refine, r->seconds_masks,
+           r->seconds_loss, r->seconds_writing);
     return EXIT_GOOD;
 }
 

@@ -10,11 +10,23 @@ set -- fit "$MODEL" --text text -k 16 --density 0.25 --ctx 128 --seed 3
 parvin "$@" -o whole.gguf --json --validation
 expect_code 0
 expect_in out '"clusters": 16' '"router_accuracy"' '"energy_kept"'
+expect_number 'd > 1 && p > 1 && (p / d - 1 - r) ^ 2 < 1e-6 && n > 0' d "$(json_field ppl_dense)" p "$(json_field ppl_routed)" \
+	r "$(json_field ppl_rise)" n "$(json_field ppl_tokens)"
 expect_files text whole.gguf
 
 # Interrupted, or killed, in each stage, then continued.
 interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
 expect_files text whole.gguf
+
+# A density that is too low for this model is not silent, but with -q.
+parvin fit "$MODEL" --text text -k 16 --density 0.01 --ctx 128 --seed 3 -o poor.gguf
+expect_code 0
+expect_in out 'perplexity '
+expect_in err 'the text will be poor' 'within  3 %'
+parvin fit "$MODEL" --text text -k 16 --density 0.01 --ctx 128 --seed 3 -o poor.gguf --json -q
+expect_in out '"density_within": ['
+expect_empty err
+rm -f poor.gguf
 
 # Every way of clustering and routing gives a file that runs; refinement changes it, and an unknown method is refused.
 for how in '--space pattern' '--space input' '--space mask' '--router centroid' '--router low-rank' '--restarts 2' \

@@ -347,12 +347,71 @@ START_TEST(searches_with_a_capture_file_and_its_text)
 }
 END_TEST
 
+static enum pv_status fit_at(struct fake *fake, double density, bool scored, struct pv_fit_result *r)
+{
+    struct pv_source source = fake_source(fake);
+    struct pv_fit_params params = {.n_clusters = K, .n_epochs = 4, .density = density};
+    struct pv_log log = pv_test_log(&captured);
+    uint32_t *text = fake_text(N_TOKENS, 3);
+    enum pv_status status;
+
+    if (!scored)
+        source.score = NULL;
+    set_paths();
+    status = pv_learn(&source, &(struct pv_learn_job){text, N_TOKENS, out_path, &params, NULL, &log}, r);
+    free(text);
+    return status;
+}
+
+/* Without a search the loss is measured on held-out tokens; a large one comes with densities that lose less. What is
+ * tried for it leaves no trace in the file. */
+START_TEST(every_fit_says_what_it_costs)
+{
+    struct fake fake = {.n_batch = 8};
+    struct pv_fit_result few, many, unknown;
+    char *with = NULL, *without = NULL;
+    size_t n_with, n_without;
+
+    ck_assert_int_eq(fit_at(&fake, 0.02, true, &few), PV_OK);
+    ck_assert_int_eq(pv_file_read(out_path, NULL, &with, &n_with), PV_OK);
+    ck_assert_uint_gt(few.n_ppl_tokens, 50);
+    ck_assert_double_eq_tol(few.ppl_dense, exp(FAKE_NLL), 1e-4);
+    ck_assert_double_gt(few.ppl_rise, 0.1);
+    ck_assert_double_lt(few.ppl_rise, exp(FAKE_LAYERS * FAKE_LOSS) - 1.0);
+    ck_assert_double_eq_tol(few.ppl_routed, few.ppl_dense * (1.0 + few.ppl_rise), 1e-6);
+    ck_assert_uint_eq(few.n_within, PV_FIT_N_WITHIN);
+    for (uint32_t i = 0; i < few.n_within; i++) {
+        ck_assert_double_le(few.within[i].rise, few.within[i].max_rise);
+        ck_assert_double_gt(few.within[i].density, 0.02);
+        if (i > 0)
+            ck_assert_double_le(few.within[i].density, few.within[i - 1].density);
+    }
+    pv_fit_result_free(&few);
+
+    ck_assert_int_eq(fit_at(&fake, 0.02, false, &unknown), PV_OK);
+    ck_assert_int_eq(pv_file_read(out_path, NULL, &without, &n_without), PV_OK);
+    ck_assert_uint_eq(unknown.n_ppl_tokens, 0);
+    ck_assert_uint_eq(n_with, n_without);
+    ck_assert_int_eq(memcmp(with, without, n_with), 0);
+    pv_fit_result_free(&unknown);
+    free(with);
+    free(without);
+
+    ck_assert_int_eq(fit_at(&fake, 0.9, true, &many), PV_OK);
+    ck_assert_double_lt(many.ppl_rise, 0.1);
+    ck_assert_uint_eq(many.n_within, 0);
+    pv_fit_result_free(&many);
+    remove(out_path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("budget");
     TCase *tests = tcase_create("search");
 
     tcase_add_loop_test(tests, finds_the_lowest_density_within_the_rise, 0, 2);
+    tcase_add_test(tests, every_fit_says_what_it_costs);
     tcase_add_test(tests, budgets_are_told_layer_by_layer);
     tcase_add_test(tests, falls_back_to_every_neuron);
     tcase_add_test(tests, nothing_is_learned_from_what_is_kept_out);

@@ -251,7 +251,7 @@ START_TEST(names_every_stage)
     kind = _i;
     free(whole_file(&n));
     ck_assert_int_eq(fit(&stopper, &result), PV_OK);
-    ck_assert_int_eq(stopper.stages, kind == SEARCH ? 8 : 6);
+    ck_assert_int_eq(stopper.stages, kind == SEARCH ? 8 : 7);
     pv_fit_result_free(&result);
     ck_assert_str_eq(stopper.last, "writing");
     ck_assert_double_ge(result.seconds_writing, 0.0);

@@ -89,6 +89,13 @@ struct pv_fit_try {
     double router_share, density;
     double energy_kept, router_accuracy;
 };
+/* A rise of perplexity and the lowest density tried that stays within it, with the clusters and router that were
+ * learned for the fit's own; 1 (every neuron) where none did. */
+enum { PV_FIT_N_WITHIN = 3 };
+struct pv_fit_within {
+    /* the bound; the density; the rise measured there */
+    double max_rise, density, rise;
+};
 struct pv_fit_result {
     /* on held-out calibration tokens */
     double density, router_accuracy, energy_kept;
@@ -102,9 +109,14 @@ struct pv_fit_result {
     uint32_t n_clusters;
     /* where they were learned */
     bool clusters_on_device, router_on_device;
-    /* Of a search for the density (max_ppl_rise), on the n_ppl_tokens that nothing was learned from; else 0. */
+    /* What the masks cost, on n_ppl_tokens that nothing was learned from: with a search for the density
+     * (max_ppl_rise) windows of their own, else held-out tokens. 0 tokens: not measured, since there was no text to
+     * score (capture_path without it). ppl_rise_error is the standard error of the rise. */
     double ppl_dense, ppl_routed, ppl_rise, ppl_rise_error;
     uint64_t n_ppl_tokens;
+    /* for 1, 3 and 10 %, where the rise is above 10 %; n_within is 0 or PV_FIT_N_WITHIN */
+    struct pv_fit_within within[PV_FIT_N_WITHIN];
+    uint32_t n_within;
     /* the model writing its own text */
     double seconds_sampling;
     /* with PV_FIT_CLUSTERS_AUTO, ascending */
@@ -112,7 +124,7 @@ struct pv_fit_result {
     uint32_t n_tries;
     double seconds_tries;
     double seconds_capture, seconds_cluster, seconds_router, seconds_budget, seconds_refine, seconds_masks,
-        seconds_writing;
+        seconds_loss, seconds_writing;
     bool resumed;
     uint32_t n_layers;
     /* [n_layers], owned by the result */

@@ -1,4 +1,4 @@
-/* Five stages, each over all layers before the next, one layer's tokens in memory at a time:
+/* Six stages, each over all layers before the next, one layer's tokens in memory at a time:
  *   capture  run the text, journal every layer's z and contributions;
  *   cluster  spherical k-means of the contributions -> centroids, journaled; by masks: masks for these, the
  *            tokens again to the mask that keeps most -> centroids, journaled;
@@ -7,7 +7,8 @@
  *            again -> weights, journaled;
  *   masks    energies over the tokens that the router sends to a cluster, one threshold for all layers ->
  * lists. One block of tokens in ten is held out of clustering, training and masks alike; the result is
- * measured on those. */
+ * measured on those;
+ *   loss     perplexity of some of them, dense and masked. */
 #include "learn/fit/learn.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "format/clusters/cluster_file.h"
 #include "learn/fit/auto_k.h"
 #include "learn/fit/density_search.h"
+#include "learn/fit/loss.h"
 #include "vk/device.h"
 
 enum {
@@ -218,6 +220,13 @@ static enum pv_status stage_masks(struct learner *ln, struct pv_fit_result *out)
     return pv_steps_report(&steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }
 
+static enum pv_status stage_loss(struct learner *ln, struct pv_fit_result *out)
+{
+    struct pv_steps steps = stage_steps(ln, "loss");
+
+    return pv_learner_measure_loss(ln, &steps, out);
+}
+
 /* Finds the number of clusters, if that is asked for. */
 static enum pv_status stage_tries(struct learner *ln, struct pv_fit_result *out)
 {
@@ -354,6 +363,7 @@ static enum pv_status run_stages(struct learner *ln, const char *out_path, struc
         out->seconds_masks += out->seconds_budget;
         out->seconds_budget = 0.0;
     }
+    TIMED(out->seconds_loss, stage_loss(ln, out));
     TIMED(out->seconds_writing, stage_write(ln, out, out_path));
 fail:
     return status;
