@@ -178,7 +178,8 @@ static void note_fed(struct talk *t, const uint32_t *tokens, size_t n, const str
 static enum pv_status speak(struct talk *t, const struct sampling_options *sampling, uint32_t n_predict,
                             const uint32_t *tokens, size_t n, struct generate_result *result)
 {
-    struct thoughts thoughts = {.mode = t->thoughts, .within = pv_chat_template_thinks(t->form)};
+    struct thoughts thoughts = {
+        .mode = t->thoughts, .within = pv_chat_template_thinks(t->form), .skip = true};
     struct option_texts stops = {.n = 0};
     for (const char *stop; (stop = pv_chat_template_stop(t->form, stops.n)); stops.n++)
         stops.texts[stops.n] = stop;

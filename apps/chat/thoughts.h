@@ -12,7 +12,7 @@ struct thoughts {
     enum thoughts_mode mode;
     bool within;  /* of thoughts; true at once where the template has opened them */
     bool begun;   /* something but white space has come */
-    bool skip;    /* white space behind thoughts that were hidden */
+    bool skip;    /* white space that comes next; set behind thoughts that were hidden */
     char held[8]; /* what may be the beginning of a mark */
     size_t n_held;
 };

@@ -47,25 +47,27 @@ static void add_part(struct layout *l, const char *text, size_t n_bytes, bool sp
     l->parts[l->n_parts++] = (struct part){.span = {n_bytes, special}, .tokens = tokens};
 }
 
+static void add_token_name(struct layout *l, uint32_t token)
+{
+    const char *name = "";
+    const size_t n = token == UINT32_MAX ? 0 : pv_token_bytes(l->model, token, true, &name);
+
+    add_part(l, name, n, true, NULL);
+}
+
 /* A text of the template, {bos} and {eos} replaced. */
 static void add_markup(struct layout *l, const char *text)
 {
     const char *at = text;
 
-    for (const char *brace; (brace = strchr(at, '{')); at = brace) {
+    for (const char *brace; (brace = strchr(at, '{'));) {
         const bool bos = strncmp(brace, "{bos}", 5) == 0, eos = strncmp(brace, "{eos}", 5) == 0;
-        const uint32_t token = bos ? pv_token_bos(l->model) : pv_token_eos(l->model);
-        const char *name = "";
+        const size_t n = (size_t)(brace - at) + (bos || eos ? 0 : 1);
 
-        if (!bos && !eos) {
-            brace++;
-            add_part(l, at, (size_t)(brace - at), true, NULL);
-            continue;
-        }
-        add_part(l, at, (size_t)(brace - at), true, NULL);
-        brace += 5;
-        if (token != UINT32_MAX)
-            add_part(l, name, pv_token_bytes(l->model, token, true, &name), true, NULL);
+        add_part(l, at, n, true, NULL);
+        if (bos || eos)
+            add_token_name(l, bos ? pv_token_bos(l->model) : pv_token_eos(l->model));
+        at = brace + (bos || eos ? 5 : 1);
     }
     add_part(l, at, strlen(at), true, NULL);
 }
