@@ -285,7 +285,7 @@ bool find_bundled(const char *name, char *path, size_t size)
             char *resolved = n > 0 && (size_t)n < size ? realpath(path, NULL) : NULL;
             const bool found = resolved && is_readable(resolved) && strlen(resolved) < size;
             if (found)
-                strcpy(path, resolved);
+                memcpy(path, resolved, strlen(resolved) + 1);
             free(resolved);
             if (found)
                 return true;

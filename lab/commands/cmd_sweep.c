@@ -127,10 +127,11 @@ static enum pv_status parse(struct sweep *sweep)
     }
     if (!o->methods)
         return PV_OK;
-    sweep->method_names = malloc(strlen(o->methods) + 1);
+    const size_t n_bytes = strlen(o->methods) + 1;
+    sweep->method_names = malloc(n_bytes);
     if (!sweep->method_names)
         return PV_ERR_NOMEM;
-    strcpy(sweep->method_names, o->methods);
+    memcpy(sweep->method_names, o->methods, n_bytes);
     for (char *at = strtok(sweep->method_names, ","); at && sweep->n_methods < LIST_MAX;
          at = strtok(NULL, ","))
         sweep->methods[sweep->n_methods++] = at;

@@ -65,8 +65,8 @@ static bool use_texel(const struct pv_device *device, const struct kernel_desc *
         return false;
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t texel_bytes = k->letters[i] == 'S' ? scale_texel_bytes(call->type) : 16;
-        if (k->letters[i] != 'B' &&
-            (call->buffers[i]->size_bytes + 15) / texel_bytes > device->caps.max_texel_elements)
+        const uint64_t too_many = (uint64_t)device->caps.max_texel_elements + 1;
+        if (k->letters[i] != 'B' && call->buffers[i]->size_bytes + 15 >= too_many * texel_bytes)
             return false;
     }
     return true;

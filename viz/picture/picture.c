@@ -223,8 +223,8 @@ enum pv_status pv_picture_write(const struct pv_heat *heat, const struct pv_pict
 {
     const bool svg = ends_with(path, ".svg");
     enum pv_status status;
-    char *data;
-    size_t n;
+    char *data = NULL;
+    size_t n = 0;
 
     status = pv_picture_check_name(path, log);
     if (status != PV_OK)

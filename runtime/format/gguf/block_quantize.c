@@ -258,7 +258,7 @@ static void encode_tq2_0(const struct pv_chunk *c, uint8_t *dst)
 
 void pv_block_quantize(enum pv_type type, const float *src, uint8_t *dst)
 {
-    struct pv_chunk c[PV_MAX_CHUNKS];
+    struct pv_chunk c[PV_MAX_CHUNKS] = {0};
     to_chunks(type, src, (int)pv_type_block(type) / PV_CHUNK, c);
     memset(dst, 0, pv_type_block_bytes(type));
     switch (type) {

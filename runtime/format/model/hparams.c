@@ -242,8 +242,8 @@ static const char *const plain_keys[] = {
 static enum pv_status check_key(const struct pv_model *m, const struct pv_gguf_kv *kv, const char *name)
 {
     const uint32_t features = pv_arch_find(m->hp.arch)->features;
-    double value;
-    bool truth;
+    double value = NAN;
+    bool truth = false;
     for (size_t i = 0; i < sizeof plain_keys / sizeof plain_keys[0]; i++)
         if (strcmp(name, plain_keys[i]) == 0)
             return PV_OK;
@@ -255,8 +255,8 @@ static enum pv_status check_key(const struct pv_model *m, const struct pv_gguf_k
             return PV_OK;
         if (pv_gguf_bool(&m->gguf, kv->key, &truth))
             value = truth ? 1.0 : 0.0;
-        else if (!pv_gguf_f64(&m->gguf, kv->key, &value))
-            value = NAN;
+        else
+            (void)pv_gguf_f64(&m->gguf, kv->key, &value);
         if (value == f->neutral)
             return PV_OK;
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
@@ -286,7 +286,7 @@ static enum pv_status read_rope_scaling(struct pv_model *m)
     struct pv_rope_scaling *s = &m->hp.rope_scaling;
     char key[96];
     struct pv_str type = {.data = "linear", .size_bytes = 6};
-    float linear, attn_factor;
+    float linear = 0.0f, attn_factor = 1.0f;
 
     (void)pv_gguf_str(&m->gguf, make_key(m, "rope.scaling.type", key), &type);
     PV_TRY(read_float(m, "rope.scale_linear", 0.0, 1e6, 0.0, &linear));
@@ -321,7 +321,7 @@ static enum pv_status read_scales(struct pv_model *m)
     hp->residual_scale = hp->logit_scale = 1.0f;
     hp->attn_scale = (float)head;
     if (features & PV_ARCH_SCALES) {
-        float divisor;
+        float divisor = 1.0f;
         PV_TRY(read_float(m, "embedding_scale", 1e-6, 1e6, 1.0, &hp->embed_scale));
         PV_TRY(read_float(m, "residual_scale", 1e-6, 1e6, 1.0, &hp->residual_scale));
         PV_TRY(read_float(m, "logit_scale", 1e-6, 1e6, 1.0, &divisor));

@@ -163,11 +163,13 @@ fail:
 enum pv_status pv_capture_merge(const char *const *paths, uint32_t n_paths, const char *out_path,
                                 const struct pv_log *log)
 {
+    if (n_paths == 0)
+        return pv_fail(log, PV_ERR_ARG, "nothing to merge");
     struct merge m = {.parts = pv_calloc(n_paths, sizeof *m.parts), .log = log};
-    enum pv_status status = n_paths > 0 ? PV_OK : pv_fail(log, PV_ERR_ARG, "nothing to merge");
+    enum pv_status status = PV_OK;
 
-    if (status == PV_OK && !m.parts)
-        status = pv_fail(log, PV_ERR_NOMEM, "no memory to merge %u files", n_paths);
+    if (!m.parts)
+        return pv_fail(log, PV_ERR_NOMEM, "no memory to merge %u files", n_paths);
     while (status == PV_OK && m.n < n_paths) {
         status = pv_capture_file_open(&m.parts[m.n], paths[m.n], log);
         m.n += status == PV_OK;
