@@ -7,7 +7,7 @@
 . "$(dirname "$0")/tmux.sh"
 XDG_STATE_HOME=$work/state
 export XDG_STATE_HOME
-chat="$PARVIN chat $MODEL --chat-template none --seed 5 -c $SOURCE/models/fables-5m.clusters.gguf"
+chat="$PARVIN chat $MODEL --ctx 2000 --chat-template none --seed 5 -c $SOURCE/models/fables-5m.clusters.gguf"
 
 open 90 30 COLORTERM= TERM=screen-256color
 enter "$chat -n 20"
