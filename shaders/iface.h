@@ -51,6 +51,8 @@
 	X(route_rows, "XBB", pv_pc_route_rows)         \
 	X(union_rows, "XBBBB", pv_pc_union_rows)       \
 	X(union_list, "BBBBB", pv_pc_union_list)       \
+	X(top_experts, "BBBB", pv_pc_top_experts)      \
+	X(scale_experts, "BBB", pv_pc_scale_experts)   \
 	X(act_rows, "XXB", pv_pc_act_rows)             \
 	X(mask_rows, "BBB", pv_pc_mask_rows)           \
 	X(add, "XB", pv_pc_add)                        \
@@ -100,6 +102,8 @@
 #define PV_FLAG_GAINS 256    /* softmax_grad: minus the expected gain besides */
 #define PV_FLAG_GATE_BIAS 512 /* ffn_up: add the gate's bias */
 #define PV_FLAG_COUNT 1024   /* ffn_down: count the rows that are read */
+#define PV_FLAG_LIST 2048     /* top_experts: write the list and the route; scale_experts: neurons come from the list */
+#define PV_FLAG_SIGMOID 4096  /* top_experts: weights from sigmoids */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
 struct pv_step {
@@ -235,6 +239,21 @@ struct pv_pc_union_rows {
    0 bits uint  1 cluster uint  2 margin float  3 route  4 list uint.   Spec WG.   Dispatch (1). */
 struct pv_pc_union_list {
 	PV_IFACE_UINT n_words, up_rows_per_wg, down_groups_x, down_groups_y;
+};
+
+/* top_experts: the n_used greatest of each row of n_experts scores (lowest index on a tie, NaN last) get weights whose sum is 1,
+   the softmax of their scores or with SIGMOID sigmoid(score) by the sum of those; the others get 0. With LIST of one token,
+   list = the neurons of the chosen experts, n_neurons of each, and the whole pv_route slot with list_offset 0.
+   0 scores  1 weights float  2 route  3 list uint.   Spec WG (= LANES).   Dispatch (n_rows).   n_used <= 64. */
+struct pv_pc_top_experts {
+	PV_IFACE_UINT n_experts, n_used, n_neurons, x_stride, up_rows_per_wg, down_groups_x, down_groups_y, flags;
+};
+#define PV_MAX_EXPERTS_USED 64
+
+/* scale_experts: a[t][r] *= weights[t][n / n_neurons], n = r, with LIST n = list[r]; 0 where the weight is 0, whatever a is.
+   0 a  1 weights float  2 list uint.   Spec WG.   Dispatch (ceil(n_cols / WG), n_rows). */
+struct pv_pc_scale_experts {
+	PV_IFACE_UINT n_rows, n_cols, n_neurons, a_stride, w_stride, flags;
 };
 
 /* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u; a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.

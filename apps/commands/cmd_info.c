@@ -55,6 +55,8 @@ static void print_model(const struct pv_model *model)
            h->n_heads, h->head_dim, h->n_kv_heads, h->rope_dim,
            h->rope == PV_ROPE_NEOX ? "in halves" : "in adjacent pairs", (double)h->rope_freq_base);
     printf("feed-forward   %u neurons, %s, %s\n", h->d_ffn, act_name(h->act), h->gated ? "gated" : "ungated");
+    if (h->n_experts > 0)
+        printf("experts        %u a layer, %u for a token\n", h->n_experts, h->n_experts_used);
 }
 
 static int model_json(struct app *app, const struct pv_model *model)
@@ -78,6 +80,10 @@ static int model_json(struct app *app, const struct pv_model *model)
     json_put_count(object, "n_kv_heads", h->n_kv_heads);
     json_put_count(object, "head_dim", h->head_dim);
     json_put_count(object, "d_ffn", h->d_ffn);
+    if (h->n_experts > 0) {
+        json_put_count(object, "n_experts", h->n_experts);
+        json_put_count(object, "n_experts_used", h->n_experts_used);
+    }
     json_put(object, "ffn_act", json_string(act_name(h->act)));
     json_put(object, "gated", json_boolean(h->gated));
     json_put(object, "tied_output", json_boolean(h->tied_output));

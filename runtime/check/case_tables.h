@@ -5,9 +5,9 @@
 #include "check/case_run.h"
 
 extern const struct pv_case pv_cases_linear[], pv_cases_attention[], pv_cases_ffn[], pv_cases_rows[],
-    pv_cases_learn[];
+    pv_cases_learn[], pv_cases_experts[];
 extern const uint32_t pv_n_cases_linear, pv_n_cases_attention, pv_n_cases_ffn, pv_n_cases_rows,
-    pv_n_cases_learn;
+    pv_n_cases_learn, pv_n_cases_experts;
 
 /* Weight types by the name that cases have. */
 #define PV_CASE_TYPE_f32    PV_F32

@@ -14,7 +14,7 @@ static const struct {
 } families[] = {
     {pv_cases_rows, &pv_n_cases_rows},           {pv_cases_linear, &pv_n_cases_linear},
     {pv_cases_attention, &pv_n_cases_attention}, {pv_cases_ffn, &pv_n_cases_ffn},
-    {pv_cases_learn, &pv_n_cases_learn},
+    {pv_cases_learn, &pv_n_cases_learn},         {pv_cases_experts, &pv_n_cases_experts},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

@@ -35,7 +35,8 @@ static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state 
             pv_recorder_timestamp(st->batch, 1);
             PV_TRY(begin_decode_part(s, st, false));
         }
-        const struct pv_layer_pass pass = pv_layer_pass(s, st, i, 1);
+        struct pv_layer_pass pass = pv_layer_pass(s, st, i, 1);
+        pass.one_token = true;
         PV_TRY(pv_forward_attention(&pass));
         PV_TRY(pv_forward_ffn_decode(&pass, routed));
     }
@@ -73,7 +74,7 @@ static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *s
         st->decode_ms += pv_recorder_ms(st->decode.parts[i], 0, 1);
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
         const uint32_t layer = st->stage->first_layer + i;
-        struct pv_route route = {.cluster = UINT32_MAX, .n_neurons = s->engine->hp.d_ffn};
+        struct pv_route route = {.cluster = UINT32_MAX, .n_neurons = pv_dense_neurons(&s->engine->hp)};
         if (routed)
             PV_TRY(pv_buffer_read(st->route_host, i * pv_route_bytes(), &route, sizeof route));
         s->stat_cluster[layer] = route.cluster;

@@ -24,8 +24,8 @@ struct pv_slot {
 struct pv_stage_state {
     const struct pv_stage *stage;
     struct pv_buffer **cache_k, **cache_v; /* [n_layers] */
-    struct pv_buffer **route;              /* [n_layers] struct pv_route; NULL without clusters */
-    struct pv_buffer *route_host;          /* [n_layers] struct pv_route */
+    struct pv_buffer **route;              /* [n_layers] struct pv_route; NULL without clusters and experts */
+    struct pv_buffer *route_host;          /* [n_layers] struct pv_route; NULL without clusters */
     struct pv_work work;
     struct pv_slot slots[PV_SLOTS]; /* of prompts and scored texts */
     struct pv_slot decode;          /* recorded once per FFN mode, submitted for every token */

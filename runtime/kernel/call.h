@@ -50,6 +50,10 @@ struct pv_row_split pv_row_split(const struct pv_plan *plan);
  * workgroup. */
 struct pv_row_split pv_row_split_activations(const struct pv_plan *plan);
 
+/* Workgroups along d that a route writes for ffn_down: enough for the widest type. ffn_down itself is dispatched directly,
+ * its grid does not depend on the list. */
+uint32_t pv_route_down_groups(const struct pv_plan *plan, uint32_t d_model);
+
 static inline const struct pv_plan *pv_call_plan(struct pv_recorder *r)
 {
     return &pv_recorder_device(r)->plan;

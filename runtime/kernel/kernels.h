@@ -167,6 +167,22 @@ PV_MUST_USE enum pv_status pv_kernel_union_rows(struct pv_recorder *r, const str
 PV_MUST_USE enum pv_status pv_kernel_union_list(struct pv_recorder *r, const struct pv_union_args *a,
                                                 struct pv_buffer *route, struct pv_buffer *list,
                                                 uint32_t d_model);
+/* A mixture of experts: expert e has the neurons e * d_ffn / n_experts and on. */
+struct pv_experts_args {
+    struct pv_buffer *scores;  /* [T][n_experts] */
+    struct pv_buffer *weights; /* [T][n_experts], 0 of those that were not chosen */
+    /* of one token: the neurons of the chosen experts, the best expert's first (uint32, whole vec4), and what the masked
+     * kernels are to do with them, as pv_kernel_route; NULL: of all neurons of a batch */
+    struct pv_buffer *list, *route;
+    uint32_t n_tokens, n_experts, n_used, d_ffn; /* d_ffn: of all experts */
+    enum pv_gating gating;
+};
+/* Chooses the n_used best (ties: lowest) and weighs them; the weights' sum is 1. */
+PV_MUST_USE enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_experts_args *a,
+                                                 uint32_t d_model);
+/* activations, [T][d_ffn] or those of the list, times their expert's weight. */
+PV_MUST_USE enum pv_status pv_kernel_scale_experts(struct pv_recorder *r, const struct pv_experts_args *a,
+                                                   struct pv_buffer *activations);
 /* a[t][j] = 0 where bit j of bits[cluster[t]] is clear. */
 PV_MUST_USE enum pv_status pv_kernel_mask_rows(struct pv_recorder *r, struct pv_buffer *a,
                                                struct pv_buffer *bits, struct pv_buffer *cluster,

@@ -79,6 +79,16 @@ void pv_ref_best_two(const float *scores, uint32_t n, uint32_t best[2]);
 void pv_ref_union(const uint32_t *masks, const uint32_t best[2], uint32_t d_ffn, uint32_t *bits);
 /* list [F]: the set bits, ascending; returns how many. */
 uint32_t pv_ref_union_list(const uint32_t *bits, uint32_t d_ffn, uint32_t *list);
+struct pv_ref_experts {
+    uint32_t n_experts, n_used;
+    enum pv_gating gating;
+};
+/* The best n_used of scores [n_experts], the greatest first, the lowest on a tie; weights [n_experts], 0 of the others. */
+void pv_ref_top_experts(const float *scores, const struct pv_ref_experts *e, uint32_t *chosen,
+                        float *weights);
+/* a[r] *= weights[expert of neuron list[r]], or of neuron r if list is NULL; r < n. */
+void pv_ref_scale_experts(const float *weights, uint32_t n_neurons, const uint32_t *list, uint32_t n,
+                          float *a);
 void pv_ref_mask_rows(float *a, const uint32_t *bits, const uint32_t *cluster, uint32_t n_tokens,
                       uint32_t d_ffn);
 void pv_ref_capture(const float *a, const float *norm, uint32_t n_tokens, uint32_t d_ffn, float tau,

@@ -248,7 +248,7 @@ START_TEST(what_would_come_out_wrong_is_refused)
         {add_softcap, PV_ERR_UNSUPPORTED, "llama.attn_logit_softcapping is 50"},
         {add_scale, PV_ERR_UNSUPPORTED, "llama.residual_scale is 0.22"},
         {add_window, PV_ERR_UNSUPPORTED, "llama.attention.sliding_window is 4096"},
-        {add_experts, PV_ERR_UNSUPPORTED, "llama.expert_count is 8"},
+        {add_experts, PV_ERR_FORMAT, "key llama.expert_used_count is missing"},
         {add_unknown_key, PV_ERR_UNSUPPORTED, "key llama.spoon is not known"},
         {add_twice, PV_ERR_FORMAT, "llama.rope.dimension_count"},
         {add_norm_bias, PV_ERR_UNSUPPORTED, "blk.0.attn_norm.bias is not part of architecture llama"},

@@ -16,16 +16,6 @@ static json_t *golden;
 static const char *names[64];
 static int n_names;
 
-/* Networks of experts are not run; test_model.c has how they are refused. */
-static bool has_experts(const char *name)
-{
-    static const char *const networks[] = {"mixtral", "qwen3moe", "smallthinker"};
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
-        if (strcmp(name, networks[i]) == 0)
-            return true;
-    return false;
-}
-
 /* False: there is a file, but it cannot be read. */
 static bool load_golden(void)
 {
@@ -35,7 +25,7 @@ static bool load_golden(void)
     if (!pv_test_shared("golden/archs/archs.json", path))
         return true;
     golden = json_load_file(path, 0, NULL);
-    json_object_foreach(golden, name, value) if (n_names < 64 && !has_experts(name)) names[n_names++] = name;
+    json_object_foreach(golden, name, value) if (n_names < 64) names[n_names++] = name;
     return n_names > 0;
 }
 

@@ -20,17 +20,40 @@ static const struct pv_arch table[] = {
          .window_period = 6, .windowed_rope_freq_base = 10000.0f),
     ARCH("granite", SILU, true, ADJACENT, .features = PV_ARCH_SCALES),
     ARCH("jais2", RELU2, false, NEOX, .features = PV_ARCH_LAYER_NORM),
-    ARCH("llama", SILU, true, ADJACENT, .features = 0),
+    ARCH("llama", SILU, true, ADJACENT, .features = PV_ARCH_EXPERTS),
     ARCH("nemotron", RELU2, false, NEOX, .features = PV_ARCH_LAYER_NORM),
     ARCH("olmo2", SILU, true, NEOX,
          .features = PV_ARCH_NORMS_AFTER | PV_ARCH_POST_NORMS | PV_ARCH_QK_NORM_ROW),
     ARCH("phi3", SILU, true, NEOX, .features = PV_ARCH_FUSED | PV_ARCH_WINDOW),
     ARCH("qwen2", SILU, true, NEOX, .features = 0),
     ARCH("qwen3", SILU, true, NEOX, .features = PV_ARCH_QK_NORM),
+    ARCH("qwen3moe", SILU, true, NEOX, .features = PV_ARCH_QK_NORM | PV_ARCH_EXPERTS),
+    ARCH("smallthinker", RELU, true, NEOX,
+         .features = PV_ARCH_EXPERTS | PV_ARCH_ROUTES_INPUT | PV_ARCH_WINDOW | PV_ARCH_FIRST_OF_PERIOD |
+                     PV_ARCH_FIXED_WINDOW,
+         .window_period = 4, .rope_period = 4, .default_window = 4096),
     ARCH("smollm3", SILU, true, ADJACENT, .rope_period = 4),
     ARCH("stablelm", SILU, true, NEOX, .features = PV_ARCH_LAYER_NORM),
     ARCH("starcoder2", GELU, false, NEOX, .features = PV_ARCH_LAYER_NORM),
 };
+
+void pv_arch_apply(const struct pv_arch *row, struct pv_hparams *hp)
+{
+    hp->act = row->act;
+    hp->gated = row->gated;
+    hp->rope = row->rope;
+    hp->layer_norm = row->features & PV_ARCH_LAYER_NORM;
+    hp->norms_after = row->features & PV_ARCH_NORMS_AFTER;
+    hp->post_norms = row->features & PV_ARCH_POST_NORMS;
+    hp->qk_norm = row->features & PV_ARCH_QK_NORM       ? PV_QK_NORM_HEAD
+                  : row->features & PV_ARCH_QK_NORM_ROW ? PV_QK_NORM_ROW
+                                                        : PV_QK_NORM_NONE;
+    hp->window_period = row->window_period;
+    hp->rope_period = row->rope_period;
+    hp->first_of_period = row->features & PV_ARCH_FIRST_OF_PERIOD;
+    hp->routes_input = row->features & PV_ARCH_ROUTES_INPUT;
+    hp->windowed_rope_freq_base = row->windowed_rope_freq_base;
+}
 
 uint32_t pv_arch_count(void)
 {

@@ -19,6 +19,8 @@ enum {
     MAX_LAYERS = 1 << 10,
     MAX_HEADS = 1 << 12,
     MAX_HEAD_DIM = 1 << 12,
+    MAX_EXPERTS = 1 << 12,
+    MAX_EXPERTS_USED = 64, /* what the kernel that chooses has room for */
 };
 
 static bool str_is(struct pv_str s, const char *text)
@@ -105,18 +107,7 @@ static enum pv_status read_arch(struct pv_model *m)
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
                        "%s: architecture \"%s\" is not supported; the nearest that is: %s", m->gguf.path,
                        m->hp.arch, pv_arch_nearest(m->hp.arch)->name);
-    m->hp.act = row->act;
-    m->hp.gated = row->gated;
-    m->hp.rope = row->rope;
-    m->hp.layer_norm = row->features & PV_ARCH_LAYER_NORM;
-    m->hp.norms_after = row->features & PV_ARCH_NORMS_AFTER;
-    m->hp.post_norms = row->features & PV_ARCH_POST_NORMS;
-    m->hp.qk_norm = row->features & PV_ARCH_QK_NORM       ? PV_QK_NORM_HEAD
-                    : row->features & PV_ARCH_QK_NORM_ROW ? PV_QK_NORM_ROW
-                                                          : PV_QK_NORM_NONE;
-    m->hp.window_period = row->window_period;
-    m->hp.rope_period = row->rope_period;
-    m->hp.windowed_rope_freq_base = row->windowed_rope_freq_base;
+    pv_arch_apply(row, &m->hp);
     return PV_OK;
 }
 
@@ -198,7 +189,11 @@ static const struct feature_key {
     {"attention.temperature_scale", 0, 0.0},
     {"rope.scaling.yarn_log_multiplier", 0, 0.0},
     {"use_parallel_residual", 0, 0.0},
-    {"expert_count", 0, 0.0},
+    {"expert_count", PV_ARCH_EXPERTS, 0.0},
+    {"expert_weights_norm", 0, 1.0},
+    {"expert_weights_scale", 0, 1.0},
+    {"expert_shared_count", 0, 0.0},
+    {"expert_shared_feed_forward_length", 0, 0.0},
     {"leading_dense_block_count", 0, 0.0},
     {"nextn_predict_layers", 0, 0.0},
 };
@@ -221,9 +216,6 @@ static const char *const plain_keys[] = {
     "attention.layer_norm_rms_epsilon",
     "expert_used_count",
     "expert_feed_forward_length",
-    "expert_shared_feed_forward_length",
-    "expert_weights_scale",
-    "expert_weights_norm",
     "expert_gating_func",
     "rope.dimension_count",
     "rope.freq_base",
@@ -341,16 +333,23 @@ static enum pv_status read_window(struct pv_model *m)
     const struct pv_arch *row = pv_arch_find(m->hp.arch);
     struct pv_hparams *hp = &m->hp;
     char key[96];
-    uint64_t window = row->default_window;
+    const bool fixed = row->features & PV_ARCH_FIXED_WINDOW;
+    uint64_t window = fixed ? 0 : row->default_window;
 
     if (!(row->features & PV_ARCH_WINDOW))
         return PV_OK;
     if (pv_gguf_find(&m->gguf, make_key(m, "attention.sliding_window", key)) &&
         !pv_gguf_u64(&m->gguf, key, &window))
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED, "%s: %s is not a single number", m->gguf.path, key);
+    if (fixed && window > 0)
+        window = row->default_window;
     hp->window = window < MAX_CTX ? (uint32_t)window : 0; /* a window that large shows everything */
     if (pv_gguf_find(&m->gguf, make_key(m, "attention.sliding_window_pattern", key)))
         PV_TRY(read_u32(m, "attention.sliding_window_pattern", 1, MAX_LAYERS, 0, &hp->window_period));
+    /* Layers without rotary positions are those without a window among others. The runtime that the golden logits come from
+     * rotates all layers where a model has just as many as a period. */
+    if (hp->window == 0 || hp->rope_period == hp->n_layers)
+        hp->rope_period = 0;
     if (hp->windowed_rope_freq_base > 0.0f)
         PV_TRY(read_float(m, "rope.freq_base_swa", 1.0, 1e12, (double)hp->windowed_rope_freq_base,
                           &hp->windowed_rope_freq_base));
@@ -386,6 +385,34 @@ static enum pv_status read_heads(struct pv_model *m)
     return PV_OK;
 }
 
+/* Experts, whose neurons are counted together. */
+static enum pv_status read_experts(struct pv_model *m)
+{
+    struct pv_hparams *hp = &m->hp;
+    char key[96];
+    uint64_t n = 0;
+    uint32_t n_neurons, gating;
+
+    if (!(pv_arch_find(hp->arch)->features & PV_ARCH_EXPERTS) ||
+        (pv_gguf_u64(&m->gguf, make_key(m, "expert_count", key), &n) && n == 0) ||
+        !pv_gguf_find(&m->gguf, key))
+        return PV_OK;
+    PV_TRY(read_u32(m, "expert_count", 1, MAX_EXPERTS, 0, &hp->n_experts));
+    PV_TRY(read_u32(m, "expert_used_count", 1,
+                    hp->n_experts < MAX_EXPERTS_USED ? hp->n_experts : MAX_EXPERTS_USED, 0,
+                    &hp->n_experts_used));
+    PV_TRY(read_u32(m, "expert_feed_forward_length", 1, MAX_WIDTH, hp->d_ffn, &n_neurons));
+    PV_TRY(
+        read_u32(m, "expert_gating_func", 1, 3, 1, &gating)); /* 1, 3: softmax of all, of the chosen ones */
+    hp->gating = gating == 2 ? PV_GATING_SIGMOID : PV_GATING_SOFTMAX;
+    if (n_neurons > MAX_WIDTH / hp->n_experts)
+        return pv_fail(&m->log, PV_ERR_UNSUPPORTED,
+                       "%s: %u experts of %u neurons are more than the %d neurons that a layer may have",
+                       m->gguf.path, hp->n_experts, n_neurons, (int)MAX_WIDTH);
+    hp->d_ffn = hp->n_experts * n_neurons;
+    return PV_OK;
+}
+
 enum pv_status pv_model_read_hparams(struct pv_model *m, const char *ffn_act)
 {
     struct pv_hparams *hp = &m->hp;
@@ -396,6 +423,7 @@ enum pv_status pv_model_read_hparams(struct pv_model *m, const char *ffn_act)
     PV_TRY(read_u32(m, "context_length", 1, MAX_CTX, 0, &hp->n_ctx));
     PV_TRY(read_u32(m, "embedding_length", 1, MAX_WIDTH, 0, &hp->d_model));
     PV_TRY(read_u32(m, "feed_forward_length", 1, MAX_WIDTH, 0, &hp->d_ffn));
+    PV_TRY(read_experts(m));
     PV_TRY(read_heads(m));
     PV_TRY(read_float(m, "rope.freq_base", 1.0, 1e12, 10000.0, &hp->rope_freq_base));
     PV_TRY(read_float(m, hp->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",

@@ -162,6 +162,9 @@ void pv_model_describe(const struct pv_model *model, void (*line)(void *user, co
                  (double)hp->rope_freq_base);
     pv_lines_add(&lines, "feed-forward  %" PRIu32 " neurons a layer, %s, %s", hp->d_ffn,
                  hp->gated ? "gated" : "ungated", act_name(hp->act));
+    if (hp->n_experts > 0)
+        pv_lines_add(&lines, "experts       %" PRIu32 " a layer, %" PRIu32 " for a token", hp->n_experts,
+                     hp->n_experts_used);
     pv_lines_add(&lines, "vocabulary    %" PRIu32 " tokens, output %s", hp->n_vocab,
                  hp->tied_output ? "tied to the embedding" : "of its own");
     pv_lines_add(&lines, "fingerprint   %016" PRIx64, pv_model_fingerprint(model));

@@ -17,10 +17,12 @@ struct pv_model_layer {
     const struct pv_gguf_tensor *attn_output, *attn_output_bias; /* [d][n_heads*head_dim], [d] */
     const struct pv_gguf_tensor *attn_post_norm;                 /* [d], if post_norms */
     const struct pv_gguf_tensor *ffn_norm, *ffn_norm_bias;       /* [d]; none if norms_after */
-    const struct pv_gguf_tensor *ffn_up, *ffn_up_bias;           /* [F][d], [F] */
-    const struct pv_gguf_tensor *ffn_gate, *ffn_gate_bias;       /* [F][d], [F]; NULL if ungated */
-    const struct pv_gguf_tensor *ffn_down, *ffn_down_bias;       /* [d][F], [d] */
-    const struct pv_gguf_tensor *ffn_post_norm;                  /* [d], if post_norms */
+    const struct pv_gguf_tensor *ffn_router;                     /* [n_experts][d]; NULL without experts */
+    /* Of experts F is all of them: up and gate lie expert after expert, down is [n_experts][d][F / n_experts]. */
+    const struct pv_gguf_tensor *ffn_up, *ffn_up_bias;     /* [F][d], [F] */
+    const struct pv_gguf_tensor *ffn_gate, *ffn_gate_bias; /* [F][d], [F]; NULL if ungated */
+    const struct pv_gguf_tensor *ffn_down, *ffn_down_bias; /* [d][F], [d] */
+    const struct pv_gguf_tensor *ffn_post_norm;            /* [d], if post_norms */
 };
 struct pv_model {
     struct pv_gguf gguf;
@@ -39,10 +41,16 @@ struct pv_model {
 struct pv_layer_tensor_shape {
     const char *name;        /* "attn_q.weight" */
     uint32_t n_rows, n_cols; /* n_rows 0: a vector */
+    uint32_t n_experts;      /* so many of them in one tensor; 0: of all experts, or there are none */
     bool optional;           /* may be missing */
 };
 uint32_t pv_layer_tensor_count(void);
 bool pv_layer_tensor_shape(const struct pv_hparams *hp, uint32_t index, struct pv_layer_tensor_shape *out);
+/* Neurons of a layer that a token computes without masks. */
+static inline uint32_t pv_dense_neurons(const struct pv_hparams *hp)
+{
+    return hp->n_experts > 0 ? hp->d_ffn / hp->n_experts * hp->n_experts_used : hp->d_ffn;
+}
 /* What differs from layer to layer. */
 struct pv_layer_traits {
     uint32_t window; /* 0: sees everything */

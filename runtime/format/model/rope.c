@@ -5,11 +5,16 @@
 
 #include <math.h>
 
+/* Is this the layer of its period that differs from the others? */
+static bool is_other(const struct pv_hparams *hp, uint32_t layer, uint32_t period)
+{
+    return period != 0 && layer % period == (hp->first_of_period ? 0 : period - 1);
+}
+
 struct pv_layer_traits pv_layer_traits(const struct pv_hparams *hp, uint32_t layer)
 {
-    struct pv_layer_traits t = {.rope =
-                                    hp->rope_period == 0 || layer % hp->rope_period != hp->rope_period - 1};
-    if (hp->window > 0 && (hp->window_period == 0 || layer % hp->window_period != hp->window_period - 1))
+    struct pv_layer_traits t = {.rope = !is_other(hp, layer, hp->rope_period)};
+    if (hp->window > 0 && !is_other(hp, layer, hp->window_period))
         t.window = hp->window;
     t.windowed_rope = t.window > 0 && hp->windowed_rope_freq_base > 0.0f;
     return t;

@@ -11,8 +11,9 @@
 
 static const int max_vocab = 1 << 24; /* far above any published model */
 
-enum size { VECTOR, WIDTH, QUERIES, KEYS, HEAD, NEURONS, Q_NORM, K_NORM };
-enum need { ALWAYS, GATED, PRE_NORMS, LAYER_NORM, POST_NORMS, QK_NORM };
+enum size { VECTOR, WIDTH, QUERIES, KEYS, HEAD, NEURONS, EXPERT_COUNT, Q_NORM, K_NORM };
+/* GATED, GATED_EXPERTS: with a gate */
+enum need { ALWAYS, PRE_NORMS, LAYER_NORM, POST_NORMS, QK_NORM, DENSE, GATED, EXPERTS, GATED_EXPERTS };
 
 static const struct row {
     size_t field; /* offset in struct pv_model_layer */
@@ -40,12 +41,16 @@ static const struct row {
     TENSOR(attn_post_norm, "post_attention_norm.weight", VECTOR, WIDTH, POST_NORMS, false),
     TENSOR(ffn_norm, "ffn_norm.weight", VECTOR, WIDTH, PRE_NORMS, false),
     TENSOR(ffn_norm_bias, "ffn_norm.bias", VECTOR, WIDTH, LAYER_NORM, true),
-    TENSOR(ffn_up, "ffn_up.weight", NEURONS, WIDTH, ALWAYS, false),
-    TENSOR(ffn_up_bias, "ffn_up.bias", VECTOR, NEURONS, ALWAYS, true),
+    TENSOR(ffn_router, "ffn_gate_inp.weight", EXPERT_COUNT, WIDTH, EXPERTS, false),
+    TENSOR(ffn_up, "ffn_up_exps.weight", NEURONS, WIDTH, EXPERTS, false),
+    TENSOR(ffn_gate, "ffn_gate_exps.weight", NEURONS, WIDTH, GATED_EXPERTS, false),
+    TENSOR(ffn_down, "ffn_down_exps.weight", WIDTH, NEURONS, EXPERTS, false),
+    TENSOR(ffn_up, "ffn_up.weight", NEURONS, WIDTH, DENSE, false),
+    TENSOR(ffn_up_bias, "ffn_up.bias", VECTOR, NEURONS, DENSE, true),
     TENSOR(ffn_gate, "ffn_gate.weight", NEURONS, WIDTH, GATED, false),
     TENSOR(ffn_gate_bias, "ffn_gate.bias", VECTOR, NEURONS, GATED, true),
-    TENSOR(ffn_down, "ffn_down.weight", WIDTH, NEURONS, ALWAYS, false),
-    TENSOR(ffn_down_bias, "ffn_down.bias", VECTOR, WIDTH, ALWAYS, true),
+    TENSOR(ffn_down, "ffn_down.weight", WIDTH, NEURONS, DENSE, false),
+    TENSOR(ffn_down_bias, "ffn_down.bias", VECTOR, WIDTH, DENSE, true),
     TENSOR(ffn_post_norm, "post_ffw_norm.weight", VECTOR, WIDTH, POST_NORMS, false),
 #undef TENSOR
 };
@@ -60,7 +65,8 @@ static uint32_t size_of(const struct pv_hparams *hp, enum size size)
                               [QUERIES] = q,
                               [KEYS] = kv,
                               [HEAD] = hp->head_dim,
-                              [NEURONS] = hp->d_ffn,
+                              [NEURONS] = hp->n_experts ? hp->d_ffn / hp->n_experts : hp->d_ffn,
+                              [EXPERT_COUNT] = hp->n_experts,
                               [Q_NORM] = whole ? q : hp->head_dim,
                               [K_NORM] = whole ? kv : hp->head_dim};
     return sizes[size];
@@ -68,8 +74,12 @@ static uint32_t size_of(const struct pv_hparams *hp, enum size size)
 
 static bool is_allowed(const struct pv_hparams *hp, enum need need)
 {
+    const bool experts = hp->n_experts > 0;
     const bool allowed[] = {[ALWAYS] = true,
-                            [GATED] = hp->gated,
+                            [DENSE] = !experts,
+                            [GATED] = hp->gated && !experts,
+                            [EXPERTS] = experts,
+                            [GATED_EXPERTS] = hp->gated && experts,
                             [PRE_NORMS] = !hp->norms_after,
                             [LAYER_NORM] = hp->layer_norm,
                             [POST_NORMS] = hp->post_norms,
@@ -85,10 +95,12 @@ uint32_t pv_layer_tensor_count(void)
 bool pv_layer_tensor_shape(const struct pv_hparams *hp, uint32_t index, struct pv_layer_tensor_shape *out)
 {
     const struct row *row = &table[index];
-    *out = (struct pv_layer_tensor_shape){.name = row->name,
-                                          .n_rows = size_of(hp, row->n_rows),
-                                          .n_cols = size_of(hp, row->n_cols),
-                                          .optional = row->optional};
+    *out = (struct pv_layer_tensor_shape){
+        .name = row->name,
+        .n_rows = size_of(hp, row->n_rows),
+        .n_cols = size_of(hp, row->n_cols),
+        .n_experts = row->n_rows == NEURONS || row->n_cols == NEURONS ? hp->n_experts : 0,
+        .optional = row->optional};
     return is_allowed(hp, row->need);
 }
 
@@ -108,13 +120,17 @@ static const struct pv_gguf_tensor *take(struct binder *b, const char *name)
     return t;
 }
 
-/* A matrix [n_rows][n_cols], or with n_rows 0 a vector [n_cols] of a plain float type. */
+/* A matrix [n_rows][n_cols], or n_experts of them, or with n_rows 0 a vector [n_cols] of a plain float type. */
 static enum pv_status check_shape(const struct pv_model *m, const struct pv_gguf_tensor *t, const char *name,
-                                  uint32_t n_rows, uint32_t n_cols)
+                                  const struct pv_layer_tensor_shape *shape)
 {
+    const uint32_t n_rows = shape->n_rows, n_cols = shape->n_cols, n_experts = shape->n_experts;
     char expected[48];
     if (n_rows == 0)
         snprintf(expected, sizeof expected, "[%" PRIu32 "]", n_cols);
+    else if (n_experts)
+        snprintf(expected, sizeof expected, "[%" PRIu32 "][%" PRIu32 "][%" PRIu32 "]", n_experts, n_rows,
+                 n_cols);
     else
         snprintf(expected, sizeof expected, "[%" PRIu32 "][%" PRIu32 "]", n_rows, n_cols);
     if (!t)
@@ -123,8 +139,8 @@ static enum pv_status check_shape(const struct pv_model *m, const struct pv_gguf
     if (!pv_type_is_weight(t->type) || (n_rows == 0 && pv_type_block(t->type) != 1))
         return pv_fail(&m->log, PV_ERR_UNSUPPORTED, "%s: tensor %s is of type %s (expected %s of a %s type)",
                        m->gguf.path, name, pv_type_name(t->type), expected, n_rows == 0 ? "float" : "weight");
-    if (t->dims[0] != n_cols || t->dims[1] != (n_rows != 0 ? n_rows : 1) || t->dims[2] != 1 ||
-        t->dims[3] != 1)
+    if (t->dims[0] != n_cols || t->dims[1] != (n_rows != 0 ? n_rows : 1) ||
+        t->dims[2] != (n_experts != 0 ? n_experts : 1) || t->dims[3] != 1)
         return pv_fail(&m->log, PV_ERR_FORMAT,
                        "%s: tensor %s is [%" PRIu64 "][%" PRIu64 "][%" PRIu64 "][%" PRIu64 "] (expected %s)",
                        m->gguf.path, name, t->dims[3], t->dims[2], t->dims[1], t->dims[0], expected);
@@ -134,8 +150,9 @@ static enum pv_status check_shape(const struct pv_model *m, const struct pv_gguf
 static enum pv_status bind(struct binder *b, const char *name, uint32_t n_rows, uint32_t n_cols,
                            const struct pv_gguf_tensor **out)
 {
+    const struct pv_layer_tensor_shape shape = {.n_rows = n_rows, .n_cols = n_cols};
     *out = take(b, name);
-    return check_shape(b->m, *out, name, n_rows, n_cols);
+    return check_shape(b->m, *out, name, &shape);
 }
 
 static enum pv_status bind_optional(struct binder *b, const char *name, uint32_t n_cols,
@@ -156,10 +173,22 @@ static enum pv_status cut_rows(struct pv_model *m, const struct pv_gguf_tensor *
     const uint64_t row_bytes = pv_type_row_bytes(t->type, t->dims[0]);
     *view = *t;
     view->dims[1] = n_rows;
+    view->dims[2] = 1;
     view->data += first * row_bytes;
     view->size_bytes = n_rows * row_bytes;
     *out = view;
     return PV_OK;
+}
+
+/* The matrices of all experts. Where rows are neurons they become those of one matrix; ffn_down's columns are. */
+static enum pv_status bind_experts(struct binder *b, const char *name,
+                                   const struct pv_layer_tensor_shape *shape, bool by_row,
+                                   const struct pv_gguf_tensor **out)
+{
+    const struct pv_gguf_tensor *t = take(b, name);
+    PV_TRY(check_shape(b->m, t, name, shape));
+    *out = t;
+    return by_row ? cut_rows(b->m, t, 0, shape->n_rows * shape->n_experts, out) : PV_OK;
 }
 
 /* q, k and v in one matrix; gate and up in another. */
@@ -197,8 +226,9 @@ static enum pv_status bind_layer(struct binder *b, uint32_t layer)
         if (!pv_layer_tensor_shape(&b->m->hp, i, &shape) || *field)
             continue;
         snprintf(name, sizeof name, "blk.%" PRIu32 ".%s", layer, shape.name);
-        PV_TRY(shape.optional ? bind_optional(b, name, shape.n_cols, field)
-                              : bind(b, name, shape.n_rows, shape.n_cols, field));
+        PV_TRY(shape.n_experts  ? bind_experts(b, name, &shape, table[i].n_rows == NEURONS, field)
+               : shape.optional ? bind_optional(b, name, shape.n_cols, field)
+                                : bind(b, name, shape.n_rows, shape.n_cols, field));
     }
     return PV_OK;
 }

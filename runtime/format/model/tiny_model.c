@@ -7,6 +7,8 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/rng.h"
+#include "format/model/arch.h"
+#include "format/model/model.h"
 
 enum { MAX_TOKENS = 400, TOKEN_ROOM = 16 };
 
@@ -119,6 +121,8 @@ static void add_vocab(struct pv_gguf_writer *w, const struct vocab *v, bool spm,
 struct tiny {
     struct pv_gguf_writer *w;
     struct pv_tiny_params p;
+    const struct pv_arch *arch;
+    struct pv_hparams hp; /* as the file will say */
     struct pv_rng rng;
     struct pv_arena arena;
     bool failed;
@@ -132,10 +136,48 @@ static void add_u32(struct tiny *t, const char *name, uint32_t value)
     pv_gguf_add_u32(t->w, key, value);
 }
 
-static void add_hparams(struct tiny *t, uint32_t n_vocab)
+static void add_f32(struct tiny *t, const char *name, float value)
 {
     char key[96];
 
+    snprintf(key, sizeof key, "%s.%s", t->p.arch, name);
+    pv_gguf_add_f32(t->w, key, value);
+}
+
+/* Values that show in the logits of so small a model. */
+static void add_features(struct tiny *t)
+{
+    const uint32_t features = t->arch->features;
+    char key[96];
+
+    if (features & PV_ARCH_SCALES) {
+        add_f32(t, "embedding_scale", 3.0f);
+        add_f32(t, "residual_scale", 0.4f);
+        add_f32(t, "logit_scale", 2.0f);
+        add_f32(t, "attention.scale", 0.2f);
+    }
+    if (features & PV_ARCH_SOFTCAP)
+        add_f32(t, "attn_logit_softcapping", 2.0f);
+    if (features & PV_ARCH_FINAL_CAP)
+        add_f32(t, "final_logit_softcapping", 1.5f);
+    if (features & PV_ARCH_WINDOW)
+        add_u32(t, "attention.sliding_window", 5);
+    if (t->hp.n_experts > 0) {
+        add_u32(t, "expert_count", t->hp.n_experts);
+        add_u32(t, "expert_used_count", t->hp.n_experts < 2 ? 1 : 2);
+        add_u32(t, "expert_feed_forward_length", t->p.d_ffn);
+        add_u32(t, "expert_gating_func", t->p.sigmoid ? 2 : 1);
+    }
+    if (t->p.rope_scaling) {
+        snprintf(key, sizeof key, "%s.rope.scaling.type", t->p.arch);
+        pv_gguf_add_str(t->w, key, t->p.rope_scaling);
+        add_f32(t, "rope.scaling.factor", 4.0f);
+        add_u32(t, "rope.scaling.original_context_length", 16);
+    }
+}
+
+static void add_hparams(struct tiny *t, uint32_t n_vocab)
+{
     pv_gguf_add_str(t->w, "general.architecture", t->p.arch);
     pv_gguf_add_str(t->w, "general.name", t->p.name ? t->p.name : "Tiny");
     add_u32(t, "vocab_size", n_vocab);
@@ -145,19 +187,29 @@ static void add_hparams(struct tiny *t, uint32_t n_vocab)
     add_u32(t, "feed_forward_length", t->p.d_ffn);
     add_u32(t, "attention.head_count", t->p.n_heads);
     add_u32(t, "attention.head_count_kv", t->p.n_kv_heads);
-    add_u32(t, "rope.dimension_count", t->p.d_model / t->p.n_heads);
-    snprintf(key, sizeof key, "%s.rope.freq_base", t->p.arch);
-    pv_gguf_add_f32(t->w, key, 10000.0f);
-    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", t->p.arch);
-    pv_gguf_add_f32(t->w, key, 1e-5f);
+    add_u32(t, "rope.dimension_count", t->p.rope_dim);
+    add_f32(t, "rope.freq_base", 10000.0f);
+    add_f32(t, t->hp.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
+    add_features(t);
 }
 
-/* A random matrix, or with n_rows 0 a random vector around 1 in float32. */
-static void add_typed(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols,
-                      enum pv_type type)
+static enum pv_type type_of(const struct tiny *t, const struct pv_layer_tensor_shape *shape)
 {
-    uint64_t dims[2] = {n_cols, n_rows}, n_all_rows = n_rows != 0 ? n_rows : 1;
+    if (shape->n_rows == 0)
+        return PV_F32;
+    return strncmp(shape->name, "ffn_gate.", 9) == 0 && t->p.gate_type != PV_F32 ? t->p.gate_type : t->p.type;
+}
+
+/* A random matrix or so many of them; or a random vector in float32, around 1, biases around 0. */
+static void add_random(struct tiny *t, int layer, const struct pv_layer_tensor_shape *shape)
+{
+    const uint32_t n_rows = shape->n_rows, n_cols = shape->n_cols;
+    const uint64_t dims[3] = {n_cols, n_rows, shape->n_experts};
+    const uint64_t n_all_rows =
+        (n_rows != 0 ? n_rows : 1) * (uint64_t)(shape->n_experts ? shape->n_experts : 1);
+    const enum pv_type type = type_of(t, shape);
     const uint64_t row_bytes = pv_type_row_bytes(type, n_cols);
+    const float center = strstr(shape->name, ".bias") ? 0.0f : 1.0f;
     char full_name[64], *data = pv_arena_alloc(&t->arena, (size_t)n_all_rows, (size_t)row_bytes);
     float *row = pv_arena_alloc(&t->arena, n_cols, sizeof row[0]);
 
@@ -168,41 +220,59 @@ static void add_typed(struct tiny *t, int layer, const char *name, uint32_t n_ro
     for (uint64_t i = 0; i < n_all_rows; i++) {
         for (uint32_t j = 0; j < n_cols; j++)
             row[j] = n_rows != 0 ? pv_rng_normal(&t->rng) / sqrtf((float)n_cols)
-                                 : 1.0f + 0.1f * pv_rng_normal(&t->rng);
+                                 : center + 0.1f * pv_rng_normal(&t->rng);
         pv_quantize(type, row, data + i * row_bytes, n_cols);
     }
     if (layer < 0)
-        snprintf(full_name, sizeof full_name, "%s.weight", name);
+        snprintf(full_name, sizeof full_name, "%s", shape->name);
     else
-        snprintf(full_name, sizeof full_name, "blk.%d.%s.weight", layer, name);
-    pv_gguf_add_tensor(t->w, full_name, type, n_rows != 0 ? 2 : 1, dims, data);
+        snprintf(full_name, sizeof full_name, "blk.%d.%s", layer, shape->name);
+    pv_gguf_add_tensor(t->w, full_name, type, shape->n_experts ? 3 : n_rows != 0 ? 2 : 1, dims, data);
 }
 
-static void add_random(struct tiny *t, int layer, const char *name, uint32_t n_rows, uint32_t n_cols)
+static bool is_named(const struct pv_layer_tensor_shape *shape, const char *name)
 {
-    add_typed(t, layer, name, n_rows, n_cols, n_rows != 0 ? t->p.type : PV_F32);
+    return strcmp(shape->name, name) == 0;
+}
+
+/* What a file with fused matrices has instead of a tensor. False: nothing. */
+static bool fuse(const struct tiny *t, struct pv_layer_tensor_shape *shape)
+{
+    const uint32_t kv = t->hp.n_kv_heads * t->hp.head_dim;
+
+    if (is_named(shape, "attn_q.weight")) {
+        shape->name = "attn_qkv.weight";
+        shape->n_rows += 2 * kv;
+    } else if (is_named(shape, "ffn_up.weight")) {
+        shape->n_rows *= 2;
+    }
+    return !is_named(shape, "attn_k.weight") && !is_named(shape, "attn_v.weight") &&
+           !is_named(shape, "ffn_gate.weight");
 }
 
 static void add_tensors(struct tiny *t, uint32_t n_vocab)
 {
-    const uint32_t d = t->p.d_model, d_kv = d / t->p.n_heads * t->p.n_kv_heads;
+    const uint32_t d = t->p.d_model;
+    const struct pv_layer_tensor_shape embedding = {"token_embd.weight", n_vocab, d, 0, false},
+                                       norm = {"output_norm.weight", 0, d, 0, false},
+                                       norm_bias = {"output_norm.bias", 0, d, 0, true},
+                                       output = {"output.weight", n_vocab, d, 0, false};
 
-    add_random(t, -1, "token_embd", n_vocab, d);
-    add_random(t, -1, "output_norm", 0, d);
+    add_random(t, -1, &embedding);
+    add_random(t, -1, &norm);
+    if (t->p.biases && t->hp.layer_norm)
+        add_random(t, -1, &norm_bias);
     if (t->p.untied)
-        add_random(t, -1, "output", n_vocab, d);
-    for (int i = 0; i < (int)t->p.n_layers; i++) {
-        add_random(t, i, "attn_norm", 0, d);
-        add_random(t, i, "attn_q", d, d);
-        add_random(t, i, "attn_k", d_kv, d);
-        add_random(t, i, "attn_v", d_kv, d);
-        add_random(t, i, "attn_output", d, d);
-        add_random(t, i, "ffn_norm", 0, d);
-        add_random(t, i, "ffn_up", t->p.d_ffn, d);
-        if (strcmp(t->p.arch, "llama") == 0)
-            add_typed(t, i, "ffn_gate", t->p.d_ffn, d, t->p.gate_type != PV_F32 ? t->p.gate_type : t->p.type);
-        add_random(t, i, "ffn_down", d, t->p.d_ffn);
-    }
+        add_random(t, -1, &output);
+    for (int i = 0; i < (int)t->p.n_layers; i++)
+        for (uint32_t k = 0; k < pv_layer_tensor_count(); k++) {
+            struct pv_layer_tensor_shape shape;
+
+            if (!pv_layer_tensor_shape(&t->hp, k, &shape) || (shape.optional && !t->p.biases) ||
+                (t->arch->features & PV_ARCH_FUSED && !fuse(t, &shape)))
+                continue;
+            add_random(t, i, &shape);
+        }
 }
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
@@ -224,6 +294,17 @@ enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params
     t.p.n_heads = or_default(params->n_heads, 4);
     t.p.n_kv_heads = or_default(params->n_kv_heads, 2);
     t.p.n_ctx = or_default(params->n_ctx, 64);
+    t.p.rope_dim = or_default(params->rope_dim, t.p.d_model / t.p.n_heads);
+    t.arch = pv_arch_find(t.p.arch);
+    if (!t.arch)
+        goto fail;
+    pv_arch_apply(t.arch, &t.hp);
+    t.hp.d_model = t.p.d_model;
+    t.hp.n_heads = t.p.n_heads;
+    t.hp.n_kv_heads = t.p.n_kv_heads;
+    t.hp.head_dim = t.p.d_model / t.p.n_heads;
+    t.hp.n_experts = params->n_experts;
+    t.hp.d_ffn = t.p.d_ffn * or_default(params->n_experts, 1);
     pv_rng_seed(&t.rng, params->seed != 0 ? params->seed : 1);
     if (!vocab || pv_gguf_writer_create(&t.w) != PV_OK)
         goto fail;

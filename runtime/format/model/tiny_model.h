@@ -8,22 +8,27 @@
 
 /* Zero in a field means the default. Sizes are odd by default, so that kernels meet remainders. */
 struct pv_tiny_params {
-    const char *arch;      /* "arcee" (default) or "llama" */
+    const char *arch;      /* a name of the table of architectures; "arcee" */
     const char *name;      /* general.name; "Tiny" */
     const char *tokenizer; /* "bpe" (default) or "spm" */
     enum pv_type
         type; /* of all matrices; PV_F32 by default; quantised ones need d_model and d_ffn in blocks */
-    enum pv_type gate_type; /* of ffn_gate; PV_F32: as all others */
-    uint32_t d_model;       /* 48 */
-    uint32_t d_ffn;         /* 100 */
-    uint32_t n_layers;      /* 2 */
-    uint32_t n_heads;       /* 4 */
-    uint32_t n_kv_heads;    /* 2 */
-    uint32_t n_ctx;         /* 64 */
-    uint64_t seed;          /* 1 */
-    bool untied;            /* with an output matrix of its own */
-    bool small_vocab;       /* letters and a few pieces instead of all bytes: a file of a few kilobytes */
-    const char *pre;        /* tokenizer.ggml.pre; "gpt-2" */
+    enum pv_type gate_type;   /* of ffn_gate; PV_F32: as all others */
+    uint32_t d_model;         /* 48 */
+    uint32_t d_ffn;           /* 100 */
+    uint32_t n_layers;        /* 2 */
+    uint32_t n_heads;         /* 4 */
+    uint32_t n_kv_heads;      /* 2 */
+    uint32_t n_ctx;           /* 64 */
+    uint32_t rope_dim;        /* d_model / n_heads */
+    const char *rope_scaling; /* rope.scaling.type, by 4 beyond 16 tokens; NULL: none */
+    uint32_t n_experts;       /* of d_ffn neurons each, two for a token; 0: none */
+    bool sigmoid;             /* experts are weighed by sigmoids */
+    bool biases;              /* with all tensors that the architecture may have */
+    uint64_t seed;            /* 1 */
+    bool untied;              /* with an output matrix of its own */
+    bool small_vocab;         /* letters and a few pieces instead of all bytes: a file of a few kilobytes */
+    const char *pre;          /* tokenizer.ggml.pre; "gpt-2" */
     void (*extend)(struct pv_gguf_writer *w); /* adds further keys and tensors; NULL: none */
 };
 PV_MUST_USE enum pv_status pv_tiny_model_write(const char *path, const struct pv_tiny_params *params);

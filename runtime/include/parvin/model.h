@@ -15,6 +15,8 @@ struct pv_model;
 
 enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU };
 enum pv_rope { PV_ROPE_ADJACENT, PV_ROPE_NEOX };
+/* How a mixture's router weighs the experts it has chosen: the softmax of their scores, or their sigmoids by the sum. */
+enum pv_gating { PV_GATING_SOFTMAX, PV_GATING_SIGMOID };
 /* Norms of q and k: none, of each head, of the whole row. */
 enum pv_qk_norm { PV_QK_NORM_NONE, PV_QK_NORM_HEAD, PV_QK_NORM_ROW };
 
@@ -56,8 +58,13 @@ struct pv_hparams {
     /* L */
     uint32_t n_layers;
     uint32_t n_heads, n_kv_heads, head_dim;
-    /* F, neurons a layer */
+    /* F, neurons a layer, of all its experts */
     uint32_t d_ffn;
+    /* Mixtures: a layer's neurons lie expert after expert, and a token computes those of n_experts_used; 0: no experts */
+    uint32_t n_experts, n_experts_used;
+    enum pv_gating gating;
+    /* experts are chosen by the layer's input, before attention, not by the feed-forward input */
+    bool routes_input;
     uint32_t rope_dim;
     float rope_freq_base;
     float norm_eps;
@@ -82,10 +89,12 @@ struct pv_hparams {
     float attn_softcap, logit_softcap;
     /* positions that windowed layers see; 0: no layer has one */
     uint32_t window;
-    /* the last layer of so many sees everything; 0: none does */
+    /* one layer of so many sees everything; 0: none does */
     uint32_t window_period;
-    /* the last layer of so many has no rotary positions; 0: all have them */
+    /* one layer of so many has no rotary positions; 0: all have them */
     uint32_t rope_period;
+    /* that layer is the first of them, not the last */
+    bool first_of_period;
     /* rope_freq_base of windowed layers, unscaled; 0: as the others */
     float windowed_rope_freq_base;
     struct pv_rope_scaling rope_scaling;

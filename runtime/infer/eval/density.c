@@ -210,6 +210,12 @@ static void count_bytes(const struct pv_engine *engine, struct pv_density_result
 
 static enum pv_status check(const struct pv_engine *engine, const struct pv_density_params *params)
 {
+    if (engine->hp.n_experts > 0)
+        return pv_fail(
+            engine->log, PV_ERR_UNSUPPORTED,
+            "density: of the %u experts of a layer a token computes %u; how sparse these are within is not "
+            "measured",
+            engine->hp.n_experts, engine->hp.n_experts_used);
     if (params->n_kept > PV_DENSITY_MOST_THRESHOLDS)
         return pv_fail(engine->log, PV_ERR_ARG, "%u thresholds: give %d at most", params->n_kept,
                        PV_DENSITY_MOST_THRESHOLDS);

@@ -113,6 +113,30 @@ static enum pv_status project(const struct pv_layer_pass *p, struct pv_buffer *i
     return rotate(p, b->k, p->hp->n_kv_heads);
 }
 
+static struct pv_experts_args experts_args(const struct pv_layer_pass *p)
+{
+    const struct pv_work *b = p->work;
+    const bool one = p->one_token;
+    return (struct pv_experts_args){.scores = b->expert_scores,
+                                    .weights = b->expert_weights,
+                                    .list = one ? b->list : NULL,
+                                    .route = one ? p->route : NULL,
+                                    .n_tokens = p->n,
+                                    .n_experts = p->hp->n_experts,
+                                    .n_used = p->hp->n_experts_used,
+                                    .d_ffn = p->hp->d_ffn,
+                                    .gating = p->hp->gating};
+}
+
+/* Which experts compute each row, by what their router sees. */
+static enum pv_status choose_experts(const struct pv_layer_pass *p, struct pv_buffer *input)
+{
+    const struct pv_experts_args args = experts_args(p);
+    const struct pv_linear scores = linear(&p->weights->router, NULL, input, args.scores, p->n);
+    PV_TRY(pv_kernel_linear(p->recorder, &scores));
+    return pv_kernel_top_experts(p->recorder, &args, p->hp->d_model);
+}
+
 enum pv_status pv_forward_attention(const struct pv_layer_pass *p)
 {
     struct pv_recorder *r = p->recorder;
@@ -121,6 +145,8 @@ enum pv_status pv_forward_attention(const struct pv_layer_pass *p)
     const struct pv_work *b = p->work;
     struct pv_linear o = linear(&w->o, w->o_bias, b->attn, w->attn_post_norm ? b->h : b->x, p->n);
     o.accumulate = !w->attn_post_norm;
+    if (hp->routes_input && hp->n_experts > 0)
+        PV_TRY(choose_experts(p, b->x));
     if (w->attn_norm)
         PV_TRY(norm_input(p, w->attn_norm, w->attn_norm_bias));
     PV_TRY(project(p, w->attn_norm ? b->h : b->x));
@@ -160,7 +186,9 @@ static struct pv_buffer *ffn_input(const struct pv_layer_pass *p)
 static enum pv_status norm_ffn_input(const struct pv_layer_pass *p)
 {
     const struct pv_layer *w = p->weights;
-    return w->ffn_norm ? norm_input(p, w->ffn_norm, w->ffn_norm_bias) : PV_OK;
+    if (w->ffn_norm)
+        PV_TRY(norm_input(p, w->ffn_norm, w->ffn_norm_bias));
+    return p->hp->n_experts > 0 && !p->hp->routes_input ? choose_experts(p, ffn_input(p)) : PV_OK;
 }
 
 static struct pv_union_args union_args(const struct pv_layer_pass *p)
@@ -206,14 +234,16 @@ enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed)
     const struct pv_hparams *hp = p->hp;
     const struct pv_layer *w = p->weights;
     const struct pv_work *b = p->work;
-    struct pv_masks masks = w->masks; /* with the list of two clusters, if there are two */
-    if (p->n_best > 1)
+    const bool experts = hp->n_experts > 0, listed = routed || experts;
+    const struct pv_experts_args chosen = experts_args(p);
+    struct pv_masks masks = w->masks; /* with the list of two clusters, if there are two, or of experts */
+    if (p->n_best > 1 || experts)
         masks.neurons = b->list;
     const struct pv_ffn_args ffn = {.up = &w->up,
                                     .gate = hp->gated ? &w->gate : NULL,
                                     .down_t = &w->down_t,
-                                    .masks = routed ? &masks : NULL,
-                                    .route = routed ? p->route : NULL,
+                                    .masks = listed ? &masks : NULL,
+                                    .route = listed ? p->route : NULL,
                                     .up_bias = w->up_bias,
                                     .gate_bias = w->gate_bias,
                                     .down_bias = w->down_bias,
@@ -229,6 +259,8 @@ enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed)
         PV_TRY(route_token(p));
     }
     PV_TRY(pv_kernel_ffn_up(p->recorder, &ffn));
+    if (experts)
+        PV_TRY(pv_kernel_scale_experts(p->recorder, &chosen, b->up));
     PV_TRY(pv_kernel_ffn_down(p->recorder, &ffn));
     return w->ffn_post_norm ? add_normed(p, w->ffn_post_norm) : PV_OK;
 }
@@ -253,7 +285,9 @@ enum pv_status pv_forward_ffn_up(const struct pv_layer_pass *p, bool routed)
     PV_TRY(pv_kernel_linear(r, &up));
     if (hp->gated)
         PV_TRY(pv_kernel_linear(r, &gate));
-    return pv_kernel_act_rows(r, b->up, hp->gated ? b->gate : NULL, n, hp->d_ffn, hp->act);
+    PV_TRY(pv_kernel_act_rows(r, b->up, hp->gated ? b->gate : NULL, n, hp->d_ffn, hp->act));
+    const struct pv_experts_args chosen = experts_args(p);
+    return hp->n_experts > 0 ? pv_kernel_scale_experts(r, &chosen, b->up) : PV_OK;
 }
 
 enum pv_status pv_forward_ffn_down(const struct pv_layer_pass *p, enum pv_ffn_mode mode)

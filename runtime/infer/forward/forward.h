@@ -11,7 +11,7 @@ struct pv_layer_pass {
     const struct pv_layer *weights;
     struct pv_work *work;
     struct pv_buffer *cache_k, *cache_v;
-    struct pv_buffer *route; /* struct pv_route; NULL without clusters */
+    struct pv_buffer *route; /* struct pv_route; NULL without clusters and experts */
     struct pv_buffer *step;
     struct pv_buffer *rope_factors; /* NULL: all 1 */
     float rope_amplitude;
@@ -19,6 +19,7 @@ struct pv_layer_pass {
     uint32_t n, n_ctx;
     uint32_t n_best; /* clusters a routed token computes */
     bool sequences;  /* the rows are of as many texts */
+    bool one_token;  /* decode: n is 1 and the feed-forward layer computes listed neurons */
 };
 PV_MUST_USE enum pv_status pv_forward_attention(const struct pv_layer_pass *p);
 /* Feed-forward of one token, dense or routed on the device. */

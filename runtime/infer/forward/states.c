@@ -35,7 +35,7 @@ static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st
     for (uint32_t i = 0; i < n_layers; i++) {
         PV_TRY(pv_buffer_create(dev, cache, PV_MEM_DEVICE, "key cache", &st->cache_k[i]));
         PV_TRY(pv_buffer_create(dev, cache, PV_MEM_DEVICE, "value cache", &st->cache_v[i]));
-        if (s->engine->clusters)
+        if (s->engine->clusters || hp->n_experts > 0)
             PV_TRY(pv_buffer_create(dev, pv_route_bytes(), PV_MEM_DEVICE, "route", &st->route[i]));
     }
     if (s->engine->clusters)

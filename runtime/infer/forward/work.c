@@ -24,6 +24,7 @@ enum size {
     PARTIAL,
     RANK,
     CLUSTERS,
+    EXPERTS,
     VOCABULARY,
     N_SIZES
 };
@@ -55,7 +56,9 @@ static const struct row {
     BUFFER(cluster, ONE, BATCH, "clusters", PV_WORK_ROUTED),
     BUFFER(margin, ONE, BATCH, "router margins", PV_WORK_ROUTED),
     BUFFER(mask_bits, ONE, BIT_ROWS, "masks of two clusters", PV_WORK_BEST_TWO),
-    BUFFER(list, ONE, NEURONS, "neurons of two clusters", PV_WORK_BEST_TWO),
+    BUFFER(list, ONE, NEURONS, "chosen neurons", PV_WORK_BEST_TWO | PV_WORK_EXPERTS),
+    BUFFER(expert_scores, BATCH, EXPERTS, "scores of experts", PV_WORK_EXPERTS),
+    BUFFER(expert_weights, BATCH, EXPERTS, "weights of experts", PV_WORK_EXPERTS),
     BUFFER(row_index, ONE, BATCH, "row numbers", PV_WORK_BEST_TWO | PV_WORK_OBSERVED, .content = ROW_NUMBERS),
     BUFFER(contribution, BATCH, NEURONS, "contributions", PV_WORK_OBSERVED),
     BUFFER(bits, ONE, BIT_ROWS, "pattern bits", PV_WORK_OBSERVED),
@@ -79,7 +82,8 @@ static struct pv_buffer **field(struct pv_work *work, const struct row *row)
 
 uint32_t pv_work_conditions(const struct pv_engine *e, bool has_output)
 {
-    return PV_WORK_ALWAYS | (e->hp.gated ? PV_WORK_GATED : 0u) | (has_output ? PV_WORK_OUTPUT : 0u) |
+    return PV_WORK_ALWAYS | (e->hp.gated ? PV_WORK_GATED : 0u) |
+           (e->hp.n_experts > 0 ? PV_WORK_EXPERTS : 0u) | (has_output ? PV_WORK_OUTPUT : 0u) |
            (e->clusters ? PV_WORK_ROUTED : 0u) |
            (e->clusters && e->clusters->info.max_rank > 0 ? PV_WORK_LOW_RANK : 0u) |
            (e->clusters && e->n_best > 1 ? PV_WORK_BEST_TWO : 0u);
@@ -107,6 +111,7 @@ static void fill_sizes(const struct pv_engine *e, const struct pv_plan *plan, ui
     sizes[PARTIAL] = (uint32_t)(pv_ffn_partial_bytes(plan, hp->d_model) / sizeof(float));
     sizes[RANK] = e->clusters ? e->clusters->info.max_rank : 0;
     sizes[CLUSTERS] = e->clusters ? e->clusters->info.n_clusters : 0;
+    sizes[EXPERTS] = hp->n_experts;
     sizes[VOCABULARY] = hp->n_vocab;
 }
 

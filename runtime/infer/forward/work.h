@@ -20,7 +20,8 @@ struct pv_work {
     struct pv_buffer *margin;  /* [T] */
     /* uint32 [T][ceil(F/32)] of the best two clusters; NULL if the best will do */
     struct pv_buffer *mask_bits;
-    struct pv_buffer *list; /* uint32 [F] the same of one token, ascending; likewise */
+    struct pv_buffer *list; /* uint32 [F] the same of one token, ascending; or of its experts; likewise */
+    struct pv_buffer *expert_scores, *expert_weights; /* [T][n_experts]; NULL without experts */
     /* for capture and the evaluation modes; made when first needed */
     struct pv_buffer *row_index;    /* uint32 [T]: 0, 1, 2, ...; also of the best two clusters */
     struct pv_buffer *contribution; /* [T][F] */
@@ -46,6 +47,7 @@ enum {
     PV_WORK_OUTPUT = 32,      /* of the last stage */
     PV_WORK_OBSERVED = 64,    /* capture and evaluation modes */
     PV_WORK_STATIC_SET = 128, /* of PV_FFN_STATIC */
+    PV_WORK_EXPERTS = 256,    /* of mixtures */
 };
 
 /* The conditions that an engine's stage meets; a session adds the last two when it first needs them. */

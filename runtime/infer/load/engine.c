@@ -30,6 +30,11 @@ static enum pv_status check_params(const struct pv_engine *e, const struct pv_en
         return pv_fail(e->log, PV_ERR_ARG,
                        "a token computes the neurons of 1 or 2 clusters, not %u; set n_best to one of them",
                        params->n_best);
+    if (e->clusters && e->hp.n_experts > 0)
+        return pv_fail(
+            e->log, PV_ERR_UNSUPPORTED,
+            "clusters are not used with a mixture of experts, whose own router chooses neurons already: "
+            "run the model without a cluster file");
     if (e->clusters)
         return pv_clusters_check(e->clusters, e->model);
     return PV_OK;

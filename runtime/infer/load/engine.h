@@ -18,6 +18,7 @@ struct pv_layer {
     struct pv_tensor o;                                            /* [d][n_heads*head_dim] */
     struct pv_buffer *o_bias;                                      /* [d] */
     struct pv_buffer *ffn_norm, *ffn_norm_bias, *ffn_post_norm;    /* [d] */
+    struct pv_tensor router;                                       /* [n_experts][d], of a mixture */
     struct pv_tensor up, gate;                                     /* [F][d]; gate zeroed if ungated */
     struct pv_tensor down_t;                                       /* [F][d]: neuron j of W_down is row j */
     struct pv_buffer *up_bias, *gate_bias, *down_bias;             /* [F], [F], [d] */

@@ -141,6 +141,7 @@ static const struct upload {
     UPLOAD(attn_post_norm, attn_post_norm, false),
     UPLOAD(ffn_norm, ffn_norm, false),
     UPLOAD(ffn_norm_bias, ffn_norm_bias, false),
+    UPLOAD(ffn_router, router, true),
     UPLOAD(ffn_up, up, true),
     UPLOAD(ffn_up_bias, up_bias, false),
     UPLOAD(ffn_gate, gate, true),

@@ -29,11 +29,10 @@ struct down {
     float *norm; /* [n_ffn] */
 };
 
-/* Neurons first to first + n - 1: columns of the file's matrix. */
-static void transpose(void *user, size_t first, size_t n, float *rows)
+/* Neurons first to first + n - 1 of an expert: columns of the matrix at `data`. */
+static void transpose_columns(const struct pv_gguf_tensor *t, const uint8_t *data, size_t first, size_t n,
+                              float *rows, float *norm)
 {
-    const struct down *down = user;
-    const struct pv_gguf_tensor *t = down->t;
     const size_t n_ffn = (size_t)t->dims[0], d = (size_t)t->dims[1];
     const size_t block = pv_type_block(t->type), block_bytes = pv_type_block_bytes(t->type);
     const size_t row_bytes = n_ffn / block * block_bytes;
@@ -41,7 +40,7 @@ static void transpose(void *user, size_t first, size_t n, float *rows)
     for (size_t i = 0; i < d; i++)
         for (size_t b = first / block; b * block < first + n; b++) {
             float values[PV_FILLED_ROWS];
-            pv_dequantize(t->type, t->data + i * row_bytes + b * block_bytes, values, block);
+            pv_dequantize(t->type, data + i * row_bytes + b * block_bytes, values, block);
             for (size_t k = 0; k < block; k++) {
                 const size_t j = b * block + k - first; /* wraps before the first */
                 if (j >= n)
@@ -51,13 +50,29 @@ static void transpose(void *user, size_t first, size_t n, float *rows)
             }
         }
     for (size_t j = 0; j < n; j++)
-        down->norm[first + j] = (float)sqrt(sum[j]);
+        norm[j] = (float)sqrt(sum[j]);
+}
+
+/* Neurons first to first + n - 1 of all experts, or of the one network there is. */
+static void transpose(void *user, size_t first, size_t n, float *rows)
+{
+    const struct down *down = user;
+    const struct pv_gguf_tensor *t = down->t;
+    const size_t n_ffn = (size_t)t->dims[0], d = (size_t)t->dims[1];
+    const size_t expert_bytes = d * (size_t)pv_type_row_bytes(t->type, n_ffn);
+    for (size_t at = 0; at < n;) {
+        const size_t expert = (first + at) / n_ffn, own = (first + at) % n_ffn;
+        const size_t left = n_ffn - own, n_own = left < n - at ? left : n - at;
+        transpose_columns(t, t->data + expert * expert_bytes, own, n_own, rows + at * d,
+                          down->norm + first + at);
+        at += n_own;
+    }
 }
 
 enum pv_status pv_down_upload(struct pv_device *device, const struct pv_gguf_tensor *t,
                               struct pv_tensor *down_t, struct pv_buffer **norms)
 {
-    const uint32_t n_ffn = (uint32_t)t->dims[0], d = (uint32_t)t->dims[1];
+    const uint32_t n_ffn = (uint32_t)(t->dims[0] * t->dims[2]), d = (uint32_t)t->dims[1];
     enum pv_status status = PV_OK;
     struct down down = {.t = t, .norm = pv_calloc(pv_row_stride(n_ffn), sizeof(float))};
     if (!down.norm)

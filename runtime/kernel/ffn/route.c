@@ -9,9 +9,7 @@ uint64_t pv_route_bytes(void)
     return sizeof(struct pv_route);
 }
 
-/* Enough for the widest type; ffn_down itself is dispatched directly, its grid does not depend on the list.
- */
-static uint32_t down_groups_x(const struct pv_plan *plan, uint32_t d_model)
+uint32_t pv_route_down_groups(const struct pv_plan *plan, uint32_t d_model)
 {
     return pv_ceil_div(pv_ceil_div(d_model, 4), plan->ffn_down_workgroup);
 }
@@ -28,7 +26,7 @@ enum pv_status pv_kernel_route(struct pv_recorder *r, const struct pv_masks *mas
     const uint32_t workgroup = pv_row_split_activations(plan).workgroup;
     const struct pv_pc_route push = {.n_clusters = masks->n_clusters,
                                      .up_rows_per_wg = pv_row_split(plan).rows_per_workgroup,
-                                     .down_groups_x = down_groups_x(plan, d_model),
+                                     .down_groups_x = pv_route_down_groups(plan, d_model),
                                      .down_groups_y = plan->ffn_down_splits};
     const struct pv_call call = {.kernel = "route",
                                  .spec = {[PV_SPEC_WG] = workgroup},
@@ -53,7 +51,7 @@ enum pv_status pv_kernel_union_list(struct pv_recorder *r, const struct pv_union
     PV_TRY(pv_call_check(r, "union_list", needs, 5));
     const struct pv_pc_union_list push = {.n_words = n_words,
                                           .up_rows_per_wg = pv_row_split(plan).rows_per_workgroup,
-                                          .down_groups_x = down_groups_x(plan, d_model),
+                                          .down_groups_x = pv_route_down_groups(plan, d_model),
                                           .down_groups_y = plan->ffn_down_splits};
     const struct pv_call call = {.kernel = "union_list",
                                  .spec = {[PV_SPEC_WG] = pv_row_split_activations(plan).workgroup},

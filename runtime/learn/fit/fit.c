@@ -58,6 +58,12 @@ static enum pv_status check_tokens(const struct pv_engine *engine, const uint32_
     if (engine->clusters)
         return pv_fail(engine->log, PV_ERR_ARG,
                        "fit: learns from a dense engine; create it without clusters");
+    if (engine->hp.n_experts > 0)
+        return pv_fail(
+            engine->log, PV_ERR_UNSUPPORTED,
+            "fit: %u experts a layer are clusters that training made, and clusters within experts are not "
+            "learned: run the model as it is",
+            engine->hp.n_experts);
     for (size_t i = 0; i < n_tokens; i++) {
         if (tokens[i] >= engine->hp.n_vocab)
             return pv_fail(engine->log, PV_ERR_ARG, "fit: token %u at %zu; the vocabulary has %u", tokens[i],
