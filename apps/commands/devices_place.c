@@ -61,6 +61,7 @@ static json_t *placement_json(const struct placing *f, const struct pv_placement
 {
     json_t *object = json_object(), *list = json_array();
     json_put(object, "fits", json_boolean(p->fits));
+    json_put_count(object, "max_ctx", p->max_ctx);
     for (uint32_t i = 0; i < p->n_devices; i++) {
         const struct pv_placement_device *d = &p->devices[i];
         json_t *row = json_object();
@@ -117,18 +118,26 @@ static void print_device(const struct placing *f, const struct pv_placement *p, 
     putchar('\n');
 }
 
+static void print_fit(const struct pv_placement *p, const char *fits, const char * not )
+{
+    if (p->max_ctx)
+        printf("%s; the longest context that fits: %u\n", p->fits ? fits : not, p->max_ctx);
+    else
+        printf("%s\n", p->fits ? fits : not );
+}
+
 static int print_text(const struct placing *f)
 {
     const struct pv_placement *p = &f->alone[0];
     printf("%s: %u layers of up to %.1f MiB, and %.1f MiB of KV cache each at a context of %u\n", f->path,
            p->n_layers, mib(p->layer_bytes), mib(p->kv_layer_bytes), p->n_ctx);
     for (uint32_t i = 0; i < f->setup->n_devices; i++) {
-        printf("%s\n", f->alone[i].fits ? "fits one device" : "does not fit one device");
+        print_fit(&f->alone[i], "fits one device", "does not fit one device");
         print_device(f, &f->alone[i], 0);
     }
     if (!f->together.n_devices)
         return EXIT_GOOD;
-    printf("%s\n", f->together.fits ? "split over all of these" : "does not fit all of these together");
+    print_fit(&f->together, "split over all of these", "does not fit all of these together");
     for (uint32_t i = 0; i < f->together.n_devices; i++)
         print_device(f, &f->together, i);
     return EXIT_GOOD;

@@ -1,5 +1,6 @@
 /* Where a model goes: the bytes that are foretold are the bytes that are taken, less memory means less room,
  * and the split that is foretold is the split that is made. */
+#include <stdio.h>
 #include <string.h>
 
 #include "infer/load/place.h"
@@ -79,6 +80,40 @@ START_TEST(room_follows_from_free_memory)
 }
 END_TEST
 
+/* What a binding can see limits the context, and asking and loading agree about where. */
+START_TEST(the_longest_context_is_said)
+{
+    const struct pv_tiny_params tiny = {.d_model = 256, .d_ffn = 512, .n_layers = 2};
+    struct pv_engine_params params = {.n_batch = 16};
+    struct pv_engine *engine = NULL;
+    struct pv_placement p;
+    struct rig rig;
+    char part[64];
+    rig_open(&rig, &tiny, 0, 0, NULL);
+    struct pv_context *context = rig_context();
+    struct pv_caps *caps = &context->physical[pv_engine_device_index(rig.engine, 0)].caps;
+    const uint64_t range = caps->max_storage_range;
+    const uint64_t a_token =
+        pv_layer_kv_bytes(rig.engine, &rig.engine->stages[0].device->plan) / 2 / rig.engine->n_ctx;
+    caps->max_storage_range = 5000 * a_token + a_token / 2;
+    params.n_ctx = 5000;
+    ck_assert_int_eq(pv_place(context, rig.model, &params, &p), PV_OK);
+    ck_assert(p.fits);
+    ck_assert_uint_eq(p.max_ctx, 5000);
+    ck_assert_int_eq(pv_engine_create(context, rig.model, &params, &engine), PV_OK);
+    pv_engine_destroy(engine);
+    params.n_ctx = 5001;
+    ck_assert_int_eq(pv_place(context, rig.model, &params, &p), PV_OK);
+    ck_assert(!p.fits);
+    ck_assert_uint_eq(p.max_ctx, 5000);
+    ck_assert_int_eq(pv_engine_create(context, rig.model, &params, &engine), PV_ERR_DEVICE_MEMORY);
+    snprintf(part, sizeof part, "room for at most %u", p.max_ctx);
+    ck_assert_msg(pv_test_logged(rig_log(), part), "%s", rig_log()->text);
+    caps->max_storage_range = range;
+    rig_close(&rig);
+}
+END_TEST
+
 enum { N_TEXT = 300 };
 
 /* Logits of a prompt, a score and two decoded tokens under a budget; how many submits that took. */
@@ -135,6 +170,7 @@ int main(void)
     TCase *tcase = tcase_create("place");
     tcase_add_test(tcase, bytes_are_foretold);
     tcase_add_test(tcase, room_follows_from_free_memory);
+    tcase_add_test(tcase, the_longest_context_is_said);
     tcase_add_test(tcase, a_budget_makes_more_submits_and_the_same_text);
     tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
     suite_add_tcase(suite, tcase);

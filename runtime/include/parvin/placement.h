@@ -38,6 +38,8 @@ struct pv_placement_device {
 struct pv_placement {
     bool fits;
     uint32_t n_layers, n_ctx, n_batch;
+    /* the longest context there is room for, within what one binding and one allocation can be; 0: none */
+    uint32_t max_ctx;
     /* weights of the largest layer, clusters included */
     uint64_t layer_bytes;
     /* cache of one layer at n_ctx, on the first device */

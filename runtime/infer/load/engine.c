@@ -23,9 +23,9 @@ static enum pv_status check_params(const struct pv_engine *e, const struct pv_en
         if (!(params->split[i] > 0.0))
             return pv_fail(e->log, PV_ERR_ARG, "share %u of the split is %g: shares must be above 0", i + 1,
                            params->split[i]);
-    if (params->n_ctx > (1u << 20))
-        return pv_fail(e->log, PV_ERR_ARG, "a context of %u tokens is over the limit of 1048576",
-                       params->n_ctx);
+    if (params->n_ctx > PV_MAX_CTX)
+        return pv_fail(e->log, PV_ERR_ARG, "a context of %u tokens is over the limit of %d", params->n_ctx,
+                       PV_MAX_CTX);
     if (params->n_best > 2)
         return pv_fail(e->log, PV_ERR_ARG,
                        "a token computes the neurons of 1 or 2 clusters, not %u; set n_best to one of them",

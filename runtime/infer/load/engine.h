@@ -28,6 +28,8 @@ struct pv_layer {
     bool loaded;         /* all of it */
 };
 
+enum { PV_MAX_CTX = 1 << 20 }; /* tokens */
+
 struct pv_stage {
     struct pv_device *device;
     uint32_t device_index;

@@ -26,12 +26,58 @@ static uint32_t n_sharing(const struct pv_engine *e, const struct pv_stage *stag
     return n;
 }
 
+/* The cache of a layer's keys, or of its values, is one buffer and one binding. */
+static bool cache_is_possible(const struct pv_engine *e, const struct pv_device *device, uint32_t n_ctx)
+{
+    const uint64_t bytes = pv_kv_cache_bytes(&device->plan, n_ctx, e->hp.n_kv_heads, e->hp.head_dim);
+    const uint64_t most = device->caps.max_allocation;
+    return bytes <= device->caps.max_storage_range && (most == 0 || bytes <= most);
+}
+
+/* Layers that a stage has room for at a context of n_ctx, beside what it holds anyway. */
+static uint32_t room_at(const struct pv_engine *e, const struct pv_placement *p, uint32_t i, uint32_t n_ctx)
+{
+    const struct pv_placement_device *d = &p->devices[i];
+    const struct pv_device *device = e->stages[i].device;
+    const uint64_t usable = d->free_bytes / 10 * 9, fixed = d->other_bytes + d->scratch_bytes;
+    const uint64_t cache = pv_kv_cache_bytes(&device->plan, n_ctx, e->hp.n_kv_heads, e->hp.head_dim);
+    const uint64_t room = usable > fixed ? (usable - fixed) / (p->layer_bytes + 2 * cache) : 0;
+    if (!cache_is_possible(e, device, n_ctx))
+        return 0;
+    return room < e->hp.n_layers ? (uint32_t)room : e->hp.n_layers;
+}
+
+static bool ctx_fits(const struct pv_engine *e, const struct pv_placement *p, uint32_t n_ctx)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < e->n_stages; i++) {
+        const uint32_t room = room_at(e, p, i, n_ctx);
+        if (room == 0)
+            return false;
+        sum += room;
+    }
+    return sum >= e->hp.n_layers;
+}
+
+/* Longer contexts have less room, so it is found by halving. */
+static uint32_t longest_ctx(const struct pv_engine *e, const struct pv_placement *p)
+{
+    uint32_t fits = 0, too_long = PV_MAX_CTX + 1;
+    while (too_long - fits > 1) {
+        const uint32_t middle = fits + (too_long - fits) / 2;
+        if (ctx_fits(e, p, middle))
+            fits = middle;
+        else
+            too_long = middle;
+    }
+    return fits;
+}
+
 static void find_room(const struct pv_engine *e, const struct pv_placement *p, uint32_t i,
                       struct pv_placement_device *out)
 {
     const struct pv_stage *stage = &e->stages[i];
     const struct pv_plan *plan = &stage->device->plan;
-    const uint64_t each = p->layer_bytes + pv_layer_kv_bytes(e, plan);
     out->device = stage->device_index;
     out->other_bytes = pv_stage_other_bytes(e, stage->has_embed, stage->has_output);
     out->scratch_bytes = pv_work_bytes(e, plan, pv_work_conditions(e, stage->has_output));
@@ -42,9 +88,7 @@ static void find_room(const struct pv_engine *e, const struct pv_placement *p, u
     const uint64_t limit = (uint64_t)plan->memory_mib << 20;
     if (limit > 0 && limit < out->free_bytes)
         out->free_bytes = limit;
-    const uint64_t usable = out->free_bytes / 10 * 9, fixed = out->other_bytes + out->scratch_bytes;
-    const uint64_t room = usable > fixed ? (usable - fixed) / each : 0;
-    out->room = room < e->hp.n_layers ? (uint32_t)room : e->hp.n_layers;
+    out->room = room_at(e, p, i, e->n_ctx);
 }
 
 static void apply(struct pv_engine *e, const uint32_t *begin, struct pv_placement *out)
@@ -84,6 +128,7 @@ enum pv_status pv_place_stages(struct pv_engine *e, struct pv_placement *out)
             PV_TRY(pv_measure_matvec(e->stages[i].device, &d->bytes_per_s));
         speed[i] = e->has_split ? e->split[i] : e->n_stages > 1 ? d->bytes_per_s : 1.0;
     }
+    out->max_ctx = longest_ctx(e, out);
     out->fits = pv_split_layers(e->hp.n_layers, e->n_stages, speed, room, begin);
     if (out->fits)
         apply(e, begin, out);
@@ -93,6 +138,12 @@ enum pv_status pv_place_stages(struct pv_engine *e, struct pv_placement *out)
 static enum pv_status fail_room(const struct pv_engine *e, const struct pv_placement *p)
 {
     uint32_t room = 0;
+    if (p->max_ctx > 0 && p->max_ctx < p->n_ctx)
+        return pv_fail(
+            e->log, PV_ERR_DEVICE_MEMORY,
+            "a context of %u tokens does not fit: the chosen devices have room for at most %u; lower n_ctx; "
+            "see what takes the memory",
+            p->n_ctx, p->max_ctx);
     for (uint32_t i = 0; i < p->n_devices; i++)
         room += p->devices[i].room;
     return pv_fail(
