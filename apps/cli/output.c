@@ -8,6 +8,22 @@
 #include <unistd.h>
 #include "viz/picture/text.h"
 
+/* Jansson says that memory ran out by leaving a value out, so its allocations are watched: a result that lacks
+ * something is an error, not a result. */
+static bool lacks_something;
+
+static void *json_memory(size_t n_bytes)
+{
+    void *memory = malloc(n_bytes);
+    lacks_something = lacks_something || !memory;
+    return memory;
+}
+
+void json_watch_memory(void)
+{
+    json_set_alloc_funcs(json_memory, free);
+}
+
 void json_put(json_t *object, const char *key, json_t *value)
 {
     json_object_set_new(object, key, value ? value : json_null());
@@ -59,6 +75,7 @@ void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
         good = length > 0 ? text_append(&clean, bytes + i, length) : text_append(&clean, "\xef\xbf\xbd", 3);
         i += length > 0 ? length : 1;
     }
+    lacks_something = lacks_something || !good;
     json_put(object, key, good ? json_stringn(clean.bytes, clean.n) : NULL);
     text_free(&clean);
 }
@@ -70,6 +87,7 @@ void json_put_string(json_t *object, const char *key, const char *text)
 
 void json_put_parsed(json_t *object, const char *key, char *text)
 {
+    lacks_something = lacks_something || !text;
     json_put(object, key, text ? json_loads(text, 0, NULL) : NULL);
     free(text);
 }
@@ -135,8 +153,10 @@ static void print_flat(const char *text, FILE *to)
 static bool print_json(const json_t *object, bool flat, FILE *to)
 {
     char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    if (!text)
+    if (!text || lacks_something) {
+        free(text);
         return false;
+    }
     if (flat)
         print_flat(text, to);
     else

@@ -17,6 +17,8 @@ void json_put_text(json_t *object, const char *key, const char *bytes, size_t n)
 void json_put_string(json_t *object, const char *key, const char *text);
 /* Text that the library made as JSON; freed here. */
 void json_put_parsed(json_t *object, const char *key, char *text);
+/* From here on a result that lost a part because memory ran out is an error. Called once, before any JSON is made. */
+void json_watch_memory(void);
 /* Prints the object to stdout and releases it. An exit code. */
 int json_finish(struct console *console, json_t *object);
 /* Prints it to `to` and keeps it; false: no memory. */

@@ -12,6 +12,7 @@
 
 #include "cli/app.h"
 #include "cli/documents.h"
+#include "cli/output.h"
 #include "cli/outputs.h"
 #include "parvin/model.h"
 
@@ -169,6 +170,7 @@ int program_main(const struct program *program, int argc, char **argv)
         return EXIT_FAILED;
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk, not a crash */
     catch_lost_file();
+    json_watch_memory();
     if (argc < 2) {
         print_help(program, stderr);
         return EXIT_USAGE;

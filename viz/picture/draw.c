@@ -194,8 +194,11 @@ void pv_draw_cells(const struct pv_draw *d, struct pv_box box, uint32_t n_column
     struct run *runs = calloc((size_t)n_columns * n_rows + 1, sizeof *runs);
     uint32_t n = 0;
 
-    if (!runs)
-        return; /* a picture without them is better than none */
+    if (!runs) {
+        if (d->lacks_something)
+            *d->lacks_something = true;
+        return;
+    }
     for (uint32_t row = 0; row < n_rows; row++) {
         const double y0 = pv_cell_edge(box.y, box.h, row, n_rows),
                      y1 = pv_cell_edge(box.y, box.h, row + 1, n_rows);

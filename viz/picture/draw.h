@@ -12,6 +12,7 @@ struct pv_draw {
     cairo_t *cr;
     const struct pv_theme *theme;
     const struct pv_palette *palette;
+    bool *lacks_something; /* set where memory for a part ran out; NULL: nobody asks */
 };
 struct pv_box {
     double x, y, w, h;

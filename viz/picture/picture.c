@@ -95,6 +95,7 @@ static double draw(struct picture *p, cairo_surface_t *surface, double scale, do
     pv_draw_rect(&p->d, (struct pv_box){0, 0, p->width, height}, p->d.theme->background);
     p->y = 0.0;
     draw_kind[p->params->kind](p);
+    p->lacks_something = p->lacks_something || cairo_status(p->d.cr) != CAIRO_STATUS_SUCCESS;
     cairo_destroy(p->d.cr);
     return ceil(p->y);
 }
@@ -142,7 +143,7 @@ static enum pv_status to_surface(struct picture *p, bool svg, double scale, stru
         written = cairo_surface_write_to_png_stream(surface, append, bytes);
     }
     cairo_surface_destroy(surface);
-    if (written != CAIRO_STATUS_SUCCESS)
+    if (written != CAIRO_STATUS_SUCCESS || p->lacks_something)
         return PV_ERR_NOMEM;
     if (svg)
         drop_numbers(bytes);
@@ -167,7 +168,8 @@ enum pv_status pv_picture_bytes(const struct pv_heat *heat, const struct pv_pict
     p.width = width < 600.0 ? 600.0 : width > 8192.0 ? 8192.0 : floor(width);
     scale = scale > 4.0 ? 4.0 : scale;
     p.layer = params->layer != UINT32_MAX ? params->layer : pv_heat_header(heat)->n_layers / 2;
-    p.d = (struct pv_draw){.theme = pv_theme_get(params->light), .palette = &palette};
+    p.d = (struct pv_draw){
+        .theme = pv_theme_get(params->light), .palette = &palette, .lacks_something = &p.lacks_something};
     if (params->kind == PV_PICTURE_NEURONS)
         status = pv_neuron_view_create(heat, params->masks, p.layer, params->n_rows > 0 ? params->n_rows : 32,
                                        true, &view);

@@ -329,8 +329,10 @@ void picture_tokens(struct picture *p)
                          : "the most used ones first",
         p->params->light ? "dark" : "bright", p->params->light ? "pale" : "dark");
     picture_heading(p, title, text);
-    if (!clusters)
+    if (!clusters) {
+        p->lacks_something = true;
         return;
+    }
     n = p->params->n_rows > 0 ? p->params->n_rows : 20;
     if (p->params->masks) {
         n = pv_spread(p->heat, p->params->masks, p->layer, clusters, n);

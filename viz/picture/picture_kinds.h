@@ -11,6 +11,7 @@ struct picture {
     const struct pv_picture_params *params;
     uint32_t layer;
     double width, y;                   /* y: where the next thing goes */
+    bool lacks_something;              /* memory ran out on the way */
     const struct pv_neuron_view *view; /* neurons only */
 };
 #define MARGIN 36.0
