@@ -296,10 +296,9 @@ const struct command command_density = {
     .argument = "MODEL.gguf",
     .summary = "Say how many neurons a text needs, and what skipping the others would gain",
     .about =
-        "Reads a text with every neuron computed and counts, layer by layer, those whose activation is not exactly zero:\n"
-        "of a token (mean, and the 5 % of tokens with fewest and with most), of 8 tokens in a row, and those that the text\n"
-        "never uses; and how many hold 50 % and 99 % of the energy. Then the bytes of weights that a token reads. A model\n"
-        "that is not sparse by itself is read again with thresholds, to say what they cost. No cluster file is needed.",
+        "Reads a text with every neuron computed and counts those whose activation is not exactly zero, layer by layer.\n"
+        "Then it lists the bytes of weights that a token reads: dense, with zeros skipped, with ideal masks. A model that\n"
+        "makes no zeros is read again with thresholds, to say what they cost. No cluster file is needed.",
     .examples = "  parvin density model.gguf --text book.txt\n"
                 "  parvin density model.gguf --text book.txt --ctx 256 --windows 4 --json\n",
     .groups = density_groups,

@@ -17,6 +17,10 @@ done
 parvin merge part3.capture part1.capture part2.capture -o all.capture
 expect_code 0
 cmp -s whole.capture all.capture || wrong 'the parts make another file'
+echo mine >taken.capture.part
+parvin merge part3.capture part1.capture part2.capture -o taken.capture
+expect_failure 'taken.capture.part'
+[ "$(cat taken.capture.part)" = mine ] || wrong 'merge emptied a file that is not its own'
 parvin merge part1.capture part2.capture -o fewer.capture
 expect_code 2
 expect_in err 'part 3/3 is missing'

@@ -149,8 +149,11 @@ static enum pv_status merge(const struct merge *m, const char *out_path)
     snprintf(path, room, "%s.part", out_path);
     PV_TRY_GOTO(check_shards(m));
     PV_TRY_GOTO(choose_tau(m, tau));
-    remove(path); /* of a merge that was killed */
-    PV_TRY_GOTO(pv_journal_open(&out, path, m->parts[0].key, m->log));
+    PV_TRY_GOTO(pv_journal_open(&out, path, m->parts[0].key, m->log)); /* refuses what is not Parvin's own */
+    if (out.n_records > 0) {                                           /* of a merge that was killed */
+        pv_journal_close(&out, true);
+        PV_TRY_GOTO(pv_journal_open(&out, path, m->parts[0].key, m->log));
+    }
     PV_TRY_GOTO(write_whole(m, tau, &out));
     status = pv_journal_finish(&out, out_path);
 fail:
