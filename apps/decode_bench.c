@@ -40,6 +40,29 @@ static enum pv_status decode_rounds(struct pv_session *const session[2], const u
     return status;
 }
 
+/* What the same tokens read, counted by the kernels. */
+static enum pv_status count_bytes(struct pv_engine *engine, enum pv_ffn_mode ffn, const uint32_t *tokens,
+                                  uint32_t n_timed, uint32_t d_ffn, struct decode_bytes *out)
+{
+    const struct pv_session_params params = {.ffn = ffn, .count_rows = true};
+    struct pv_session *session = NULL;
+    struct pv_token_stats stats;
+    enum pv_status status = pv_session_create(engine, &params, &session);
+    for (uint32_t i = 0; !status && i <= n_timed; i++) {
+        status = pv_session_decode(session, tokens[i]);
+        if (!status)
+            status = pv_session_token_stats(session, &stats);
+        if (status || i == 0)
+            continue;
+        out->read += stats.ffn_bytes / n_timed;
+        out->all += stats.ffn_bytes_all / n_timed;
+        for (uint32_t l = 0; l < stats.n_layers; l++)
+            out->rows += (double)stats.n_rows[l] / ((double)d_ffn * stats.n_layers * n_timed);
+    }
+    pv_session_destroy(session);
+    return status;
+}
+
 enum pv_status decode_bench(struct pv_engine *engine, const uint32_t *tokens, uint32_t n_tokens, bool masked,
                             uint32_t n_rounds, struct decode_bench *out)
 {
@@ -61,5 +84,15 @@ enum pv_status decode_bench(struct pv_engine *engine, const uint32_t *tokens, ui
     pv_session_destroy(session[0]);
     pv_session_destroy(session[1]);
     free(times);
+    return status;
+}
+
+enum pv_status decode_bench_bytes(struct pv_engine *engine, const uint32_t *tokens, uint32_t n_tokens,
+                                  uint32_t d_ffn, struct decode_bench *out)
+{
+    const uint32_t n_ctx = pv_engine_n_ctx(engine), n_timed = (n_tokens < n_ctx ? n_tokens : n_ctx) - 1;
+    enum pv_status status = count_bytes(engine, PV_FFN_DENSE, tokens, n_timed, d_ffn, &out->bytes[0]);
+    if (!status && out->masked_ms > 0)
+        status = count_bytes(engine, PV_FFN_ROUTED, tokens, n_timed, d_ffn, &out->bytes[1]);
     return status;
 }

@@ -137,11 +137,31 @@ static enum pv_status bench_decode(struct app *app, struct setup *setup, struct 
     if (!status)
         status = encode_text(setup, &tokens, &n);
     console_watch_interrupt();
+    n = n < TOKENS_PER_ROUND ? n : TOKENS_PER_ROUND;
     if (!status)
-        status = decode_bench(setup->engine, tokens, n < TOKENS_PER_ROUND ? (uint32_t)n : TOKENS_PER_ROUND,
-                              setup->clusters != NULL, options_of(app)->reps, out);
+        status = decode_bench(setup->engine, tokens, (uint32_t)n, setup->clusters != NULL,
+                              options_of(app)->reps, out);
+    if (!status)
+        status = decode_bench_bytes(setup->engine, tokens, (uint32_t)n, pv_model_hparams(setup->model)->d_ffn,
+                                    out);
     free(tokens);
     return status;
+}
+
+static void print_bytes(const char *mode, const struct decode_bytes *b)
+{
+    printf(
+        "feed-forward %s reads %.3f MB a token, %.3f with rows of zeros: %.3f of it; %.3f of ffn_down's rows\n",
+        mode, b->read / 1e6, b->all / 1e6, b->read / b->all, b->rows);
+}
+
+static json_t *bytes_json(const struct decode_bytes *b)
+{
+    json_t *object = json_object();
+    json_put_number(object, "read", b->read);
+    json_put_number(object, "with_zeros", b->all);
+    json_put_number(object, "down_rows", b->rows);
+    return object;
 }
 
 static void print_decode(const struct decode_bench *d)
@@ -150,6 +170,9 @@ static void print_decode(const struct decode_bench *d)
     if (d->masked_ms > 0)
         printf("decode masked  %10.3f ms a token, %8.1f tok/s, density %.3f: %.2f times as fast\n",
                d->masked_ms, 1e3 / d->masked_ms, d->density, d->dense_ms / d->masked_ms);
+    print_bytes("dense ", &d->bytes[0]);
+    if (d->masked_ms > 0)
+        print_bytes("masked", &d->bytes[1]);
 }
 
 static int print_json(struct app *app, const struct setup *setup, const struct bench *bench,
@@ -163,7 +186,9 @@ static int print_json(struct app *app, const struct setup *setup, const struct b
     if (d->dense_ms > 0) {
         json_t *decode = json_object();
         json_put_number(decode, "dense_tok_s", 1e3 / d->dense_ms);
+        json_put(decode, "dense_ffn_bytes", bytes_json(&d->bytes[0]));
         if (d->masked_ms > 0) {
+            json_put(decode, "masked_ffn_bytes", bytes_json(&d->bytes[1]));
             json_put_number(decode, "masked_tok_s", 1e3 / d->masked_ms);
             json_put_number(decode, "density", d->density);
             json_put_number(decode, "speedup", d->dense_ms / d->masked_ms);

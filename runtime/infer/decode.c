@@ -66,8 +66,28 @@ static enum pv_status decode_stage(struct pv_session *s, struct pv_stage_state *
     return PV_OK;
 }
 
+/* What layer `i` of the stage has read, of its `n` neurons. */
+static enum pv_status fetch_rows(struct pv_session *s, struct pv_stage_state *st, uint32_t i, uint32_t n)
+{
+    const struct pv_layer *w = &st->stage->layers[i];
+    const double f = s->engine->hp.d_ffn;
+    const double gate = s->engine->hp.gated ? (double)pv_tensor_bytes(&w->gate) : 0.0;
+    const double up = gate + (double)pv_tensor_bytes(&w->up), down = (double)pv_tensor_bytes(&w->down_t);
+    uint32_t rows = 0;
+    for (uint32_t k = 0; k < st->stage->device->plan.ffn_down_splits; k++) {
+        uint32_t read;
+        PV_TRY(pv_buffer_read(st->rows_read[i], k * sizeof read, &read, sizeof read));
+        rows += read;
+    }
+    s->stat_rows[st->stage->first_layer + i] = rows;
+    s->stat_bytes += (n * up + rows * down) / f;
+    s->stat_bytes_all += (n * up + n * down) / f;
+    return PV_OK;
+}
+
 static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *st)
 {
+    const struct pv_hparams *hp = &s->engine->hp;
     const bool routed = s->params.ffn == PV_FFN_ROUTED;
     st->decode_ms = 0.0;
     for (uint32_t i = 0; i < st->decode.n_parts; i++)
@@ -80,6 +100,9 @@ static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *s
         s->stat_cluster[layer] = route.cluster;
         s->stat_n[layer] = route.n_neurons;
         s->stat_margin[layer] = route.margin;
+        const uint32_t all = hp->n_experts > 0 ? hp->d_ffn / hp->n_experts * hp->n_experts_used : hp->d_ffn;
+        if (s->params.count_rows)
+            PV_TRY(fetch_rows(s, st, i, routed ? route.n_neurons : all));
     }
     return PV_OK;
 }
@@ -96,6 +119,7 @@ enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token
             PV_TRY(pv_link_pass(&session->states[i].from_last, 0, pv_rows_bytes(1, e->hp.d_model)));
         PV_TRY(decode_stage(session, &session->states[i]));
     }
+    session->stat_bytes = session->stat_bytes_all = 0.0;
     for (uint32_t i = 0; i < e->n_stages; i++)
         PV_TRY(fetch_stats(session, &session->states[i]));
     session->n_past++;

@@ -20,6 +20,7 @@ static enum pv_status make_host(struct pv_session *s)
     s->centroids_t = pv_calloc(hp->n_layers, sizeof *s->centroids_t);
     s->stat_cluster = pv_calloc(hp->n_layers, sizeof *s->stat_cluster);
     s->stat_n = pv_calloc(hp->n_layers, sizeof *s->stat_n);
+    s->stat_rows = pv_calloc(hp->n_layers, sizeof *s->stat_rows);
     s->stat_margin = pv_calloc(hp->n_layers, sizeof *s->stat_margin);
     if (s->engine->failover) {
         s->fed = pv_calloc(s->engine->n_ctx, sizeof *s->fed);
@@ -27,7 +28,8 @@ static enum pv_status make_host(struct pv_session *s)
         if (!s->fed || !s->fed_ffn)
             return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
     }
-    if (!s->logits || !s->tau || !s->centroids_t || !s->stat_cluster || !s->stat_n || !s->stat_margin)
+    if (!s->logits || !s->tau || !s->centroids_t || !s->stat_cluster || !s->stat_n || !s->stat_rows ||
+        !s->stat_margin)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
     for (uint32_t i = 0; i < hp->n_layers; i++)
         s->tau[i] = s->params.tau         ? s->params.tau[i]
@@ -95,7 +97,7 @@ void pv_session_destroy(struct pv_session *s)
     void *owned[] = {s->fed,          s->fed_ffn,      s->logits,      s->tau,
                      s->centroids_t,  s->host_rows,    s->host_z,      s->host_bits,
                      s->host_masks,   s->host_cluster, s->host_margin, s->host_contribution,
-                     s->stat_cluster, s->stat_n,       s->stat_margin};
+                     s->stat_cluster, s->stat_n,       s->stat_margin, s->stat_rows};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free(s);
@@ -245,6 +247,9 @@ enum pv_status pv_session_token_stats(const struct pv_session *session, struct p
                                    .cluster = session->stat_cluster,
                                    .n_neurons = session->stat_n,
                                    .margin = session->stat_margin,
+                                   .n_rows = session->params.count_rows ? session->stat_rows : NULL,
+                                   .ffn_bytes = session->stat_bytes,
+                                   .ffn_bytes_all = session->stat_bytes_all,
                                    .density = sum / ((double)hp->n_layers * hp->d_ffn)};
     for (uint32_t i = 0; i < session->engine->n_stages; i++)
         out->device_ms += session->states[i].decode_ms;

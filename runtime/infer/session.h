@@ -26,6 +26,8 @@ struct pv_stage_state {
     struct pv_buffer **cache_k, **cache_v; /* [n_layers] */
     struct pv_buffer **route;              /* [n_layers] struct pv_route; NULL without clusters and experts */
     struct pv_buffer *route_host;          /* [n_layers] struct pv_route; NULL without clusters */
+    /* [n_layers] uint32 [plan.ffn_down_splits], host memory, with params.count_rows; else of NULL */
+    struct pv_buffer **rows_read;
     struct pv_work work;
     struct pv_slot slots[PV_SLOTS]; /* of prompts and scored texts */
     struct pv_slot decode;          /* recorded once per FFN mode, submitted for every token */
@@ -57,8 +59,9 @@ struct pv_session {
     float *host_rows; /* one row block as the device has it, padded */
     float *host_z, *host_contribution, *host_margin;
     uint32_t *host_bits, *host_masks, *host_cluster;
-    float **centroids_t;             /* [n_layers] [F][K], made when first needed */
-    uint32_t *stat_cluster, *stat_n; /* [n_layers] */
+    float **centroids_t;                         /* [n_layers] [F][K], made when first needed */
+    uint32_t *stat_cluster, *stat_n, *stat_rows; /* [n_layers] */
+    double stat_bytes, stat_bytes_all;
     float *stat_margin;
 };
 

@@ -174,6 +174,72 @@ START_TEST(matrices_beyond_a_limit_are_split)
 }
 END_TEST
 
+enum { COUNTED = 12 };
+
+/* Logits [COUNTED][n_vocab] of a text in decode; of its last token what was read, and its share of all rows of
+ * ffn_down. */
+static float *decode_counted(const struct pv_tiny_params *tiny, uint32_t device, enum pv_ffn_mode ffn,
+                             struct pv_token_stats *stats, double *share, size_t *n_floats)
+{
+    const struct pv_engine_params params = {.devices = &device, .n_devices = 1};
+    const struct pv_session_params counting = {.ffn = ffn, .count_rows = true};
+    struct pv_session *session;
+    struct rig rig;
+    uint32_t tokens[COUNTED], n_rows = 0;
+    rig_open(&rig, tiny, ffn == PV_FFN_ROUTED ? 7 : 0, 0.5, &params);
+    const struct pv_hparams *hp = pv_model_hparams(rig.model);
+    float *logits = calloc((size_t)COUNTED * hp->n_vocab, sizeof *logits);
+    ck_assert_ptr_nonnull(logits);
+    rig_random_tokens(3, hp->n_vocab, tokens, COUNTED);
+    ck_assert_int_eq(pv_session_create(rig.engine, &counting, &session), PV_OK);
+    for (uint32_t i = 0; i < COUNTED; i++) {
+        ck_assert_int_eq(pv_session_decode(session, tokens[i]), PV_OK);
+        memcpy(logits + (size_t)i * hp->n_vocab, pv_session_logits(session), hp->n_vocab * sizeof *logits);
+    }
+    ck_assert_int_eq(pv_session_token_stats(session, stats), PV_OK);
+    for (uint32_t i = 0; i < hp->n_layers; i++) {
+        ck_assert_uint_le(stats->n_rows[i], stats->n_neurons[i]);
+        n_rows += stats->n_rows[i];
+    }
+    *share = (double)n_rows / ((double)hp->n_layers * hp->d_ffn);
+    *n_floats = (size_t)COUNTED * hp->n_vocab;
+    pv_session_destroy(session);
+    rig_close(&rig);
+    return logits;
+}
+
+/* Rows of zeros left out and not: the same bits, and fewer bytes. */
+START_TEST(rows_of_zeros_are_not_read)
+{
+    static const struct pv_tiny_params relu = {.arch = "arcee", .type = PV_F32, .d_ffn = 300};
+    static const struct pv_tiny_params silu = {.arch = "llama", .type = PV_F32};
+    const enum pv_ffn_mode mode = _i ? PV_FFN_ROUTED : PV_FFN_DENSE;
+    uint32_t devices[8];
+    const uint32_t n = rig_devices(devices, 8);
+    for (uint32_t i = 0; i < n; i++) {
+        struct pv_plan *plan = &rig_context()->physical[devices[i]].plan;
+        const uint32_t groups = plan->ffn_down_groups;
+        struct pv_token_stats skipped, all;
+        double density, listed;
+        size_t n_floats;
+        float *with = decode_counted(&relu, devices[i], mode, &skipped, &density, &n_floats);
+        plan->ffn_down_groups = 0;
+        float *without = decode_counted(&relu, devices[i], mode, &all, &listed, &n_floats);
+        plan->ffn_down_groups = groups;
+        ck_assert_mem_eq(with, without, n_floats * sizeof *with);
+        ck_assert_double_eq(all.ffn_bytes, all.ffn_bytes_all);
+        ck_assert_double_eq(skipped.ffn_bytes_all, all.ffn_bytes_all);
+        ck_assert_double_lt(density, 0.9 * listed); /* a random model: about half are zero */
+        if (mode == PV_FFN_DENSE)
+            ck_assert_double_le(skipped.ffn_bytes, (1.0 + density) / 2.0 * all.ffn_bytes + 1.0);
+        free(with);
+        free(without);
+        free(decode_counted(&silu, devices[i], mode, &all, &listed, &n_floats));
+        ck_assert_double_eq(all.ffn_bytes, all.ffn_bytes_all);
+    }
+}
+END_TEST
+
 int main(void)
 {
     if (!rig_start())
@@ -186,6 +252,7 @@ int main(void)
     tcase_add_loop_test(tcase, best_two_clusters_match_the_reference, 0, n_forms - 1);
     tcase_add_loop_test(tcase, two_stages_match_the_reference, 0, n_forms);
     tcase_add_loop_test(tcase, matrices_beyond_a_limit_are_split, 0, 3);
+    tcase_add_loop_test(tcase, rows_of_zeros_are_not_read, 0, 2);
     tcase_add_unchecked_fixture(tcase, NULL, rig_stop);
     suite_add_tcase(suite, tcase);
     return pv_test_main(suite);

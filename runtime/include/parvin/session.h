@@ -103,6 +103,8 @@ struct pv_session_params {
     void *mask_user;
     /* [n_layers] pattern thresholds; NULL: zeros */
     const float *tau;
+    /* count what decode reads, for pv_token_stats; slows it a little */
+    bool count_rows;
     /* time every dispatch of decode, for pv_session_dispatches; slows it a little */
     bool time_dispatches;
     /* Asked between the batches of a text that has several. Stopped, the call is PV_ERR_INTERRUPTED and nothing
@@ -146,6 +148,10 @@ struct pv_token_stats {
     const float *margin;
     /* mean over layers */
     double density;
+    /* With count_rows, else NULL and zeros: the rows of ffn_down that were read [n_layers], bytes of feed-forward
+     * weights that were read, and those that would have been read with the rows of zeros. */
+    const uint32_t *n_rows;
+    double ffn_bytes, ffn_bytes_all;
     /* GPU time by timestamps, 0 if the device has none */
     double device_ms;
 };

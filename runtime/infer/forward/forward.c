@@ -250,6 +250,7 @@ enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed)
                                     .z = ffn_input(p),
                                     .a = b->up,
                                     .partial = b->partial,
+                                    .rows_read = p->rows_read,
                                     .y = w->ffn_post_norm ? b->h : b->x,
                                     .accumulate = !w->ffn_post_norm,
                                     .act = hp->act};

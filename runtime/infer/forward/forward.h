@@ -11,7 +11,8 @@ struct pv_layer_pass {
     const struct pv_layer *weights;
     struct pv_work *work;
     struct pv_buffer *cache_k, *cache_v;
-    struct pv_buffer *route; /* struct pv_route; NULL without clusters and experts */
+    struct pv_buffer *route;     /* struct pv_route; NULL without clusters and experts */
+    struct pv_buffer *rows_read; /* of ffn_down in decode; NULL: not counted */
     struct pv_buffer *step;
     struct pv_buffer *rope_factors; /* NULL: all 1 */
     float rope_amplitude;

@@ -30,13 +30,17 @@ static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st
     st->cache_k = pv_calloc(n_layers, sizeof *st->cache_k);
     st->cache_v = pv_calloc(n_layers, sizeof *st->cache_v);
     st->route = pv_calloc(n_layers, sizeof *st->route);
-    if (!st->cache_k || !st->cache_v || !st->route)
+    st->rows_read = pv_calloc(n_layers, sizeof *st->rows_read);
+    if (!st->cache_k || !st->cache_v || !st->route || !st->rows_read)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session of %u layers", n_layers);
     for (uint32_t i = 0; i < n_layers; i++) {
         PV_TRY(pv_buffer_create(dev, cache, PV_MEM_DEVICE, "key cache", &st->cache_k[i]));
         PV_TRY(pv_buffer_create(dev, cache, PV_MEM_DEVICE, "value cache", &st->cache_v[i]));
         if (s->engine->clusters || hp->n_experts > 0)
             PV_TRY(pv_buffer_create(dev, pv_route_bytes(), PV_MEM_DEVICE, "route", &st->route[i]));
+        if (s->params.count_rows)
+            PV_TRY(pv_buffer_create(dev, (uint64_t)dev->plan.ffn_down_splits * sizeof(uint32_t), PV_MEM_HOST,
+                                    "rows read", &st->rows_read[i]));
     }
     if (s->engine->clusters)
         PV_TRY(pv_buffer_create(dev, n_layers * pv_route_bytes(), PV_MEM_HOST, "routes on the host",
@@ -65,10 +69,13 @@ static void destroy_state(struct pv_stage_state *st)
             pv_buffer_destroy(st->cache_v[i]);
         if (st->route)
             pv_buffer_destroy(st->route[i]);
+        if (st->rows_read)
+            pv_buffer_destroy(st->rows_read[i]);
     }
     free(st->cache_k);
     free(st->cache_v);
     free(st->route);
+    free(st->rows_read);
     pv_work_destroy(&st->work);
     pv_buffer_destroy(st->route_host);
 }

@@ -105,6 +105,7 @@ struct pv_layer_pass pv_layer_pass(const struct pv_session *s, struct pv_stage_s
                                   .cache_k = st->cache_k[layer],
                                   .cache_v = st->cache_v[layer],
                                   .route = st->route[layer],
+                                  .rows_read = st->rows_read[layer],
                                   .step = st->step,
                                   .rope_factors = st->stage->rope_factors,
                                   .rope_amplitude = st->stage->rope_amplitude,
