@@ -360,7 +360,7 @@ enum pv_status pv_writer_commit(struct pv_writer *w)
 
 void pv_writer_abort(struct pv_writer *w)
 {
-    if (w->file) {
+    if (w->file && w->temp_path) {
         fclose(w->file);
         unlink(w->temp_path);
     }

@@ -28,7 +28,7 @@ void pv_log_msg(const struct pv_log *log, enum pv_log_level level, const char *f
     va_end(args);
 }
 
-enum pv_status pv_fail(const struct pv_log *log, enum pv_status status, const char *format, ...)
+enum pv_status(pv_fail)(const struct pv_log *log, enum pv_status status, const char *format, ...)
 {
     va_list args;
 

@@ -11,6 +11,9 @@ void pv_log_msg(const struct pv_log *log, enum pv_log_level level, const char *f
  */
 enum pv_status pv_fail(const struct pv_log *log, enum pv_status status, const char *format, ...)
     PV_PRINTF(3, 4);
+#ifdef __clang_analyzer__ /* which does not look into log.c, and would think that a failure may be PV_OK */
+#define pv_fail(log, status, ...) (pv_fail(log, status, __VA_ARGS__), (status))
+#endif
 
 #define pv_info(log, ...) pv_log_msg((log), PV_LOG_INFO, __VA_ARGS__)
 #define pv_warn(log, ...) pv_log_msg((log), PV_LOG_WARN, __VA_ARGS__)

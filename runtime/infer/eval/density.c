@@ -89,7 +89,7 @@ static void count_token(struct layer_counts *l, const uint32_t *active, uint32_t
     }
     l->n_tokens++;
     l->n_active += n;
-    l->shares[(n * (N_SHARES - 1) + d_ffn - 1) / d_ffn]++;
+    l->shares[(size_t)ceil((double)(n * (N_SHARES - 1)) / d_ffn)]++;
     if (++l->n_run == RUN)
         end_run(l, words);
 }
