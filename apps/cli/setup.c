@@ -9,6 +9,8 @@
 
 #include "cli/outputs.h"
 
+enum { SMALL_MODEL_BYTES = 32 << 20 };
+
 /* $VARIABLE/parvin, or parvin in the home's `folder`. */
 static const char *make_dir(const char *variable, const char *folder, char *buffer, size_t size)
 {
@@ -49,8 +51,21 @@ bool setup_clusters_path(const char *model, char *out, size_t size)
     return length > 0 && n > 0 && (size_t)n < size;
 }
 
+/* lavapipe reads LP_NUM_THREADS when the context is made. What the user has set stays. */
+static void choose_threads(struct app *app, const struct setup *setup)
+{
+    if (!setup->decodes || !setup->model || pv_model_weight_bytes(setup->model) > SMALL_MODEL_BYTES ||
+        getenv("LP_NUM_THREADS"))
+        return;
+    setenv("LP_NUM_THREADS", "0", 0);
+    if (app->common->verbose)
+        console_note(&app->console,
+                     "a small model: lavapipe computes on the calling thread (LP_NUM_THREADS=0)");
+}
+
 enum pv_status setup_context(struct app *app, struct setup *setup)
 {
+    choose_threads(app, setup);
     char cache[4096];
     struct pv_context_params params = {
         .log = console_log(&app->console),
@@ -237,10 +252,11 @@ enum pv_status setup_find_clusters(struct app *app, bool dense, struct setup_cho
     return PV_OK;
 }
 
-enum pv_status setup_close(struct app *app, struct setup *setup)
+static enum pv_status close_context(struct app *app, struct setup *setup)
 {
     enum pv_status status = PV_OK;
     pv_engine_destroy(setup->engine);
+    setup->engine = NULL;
     if (setup->context && setup->device_options->validation) {
         const uint64_t n = pv_context_validation_messages(setup->context);
         if (n) {
@@ -249,6 +265,22 @@ enum pv_status setup_close(struct app *app, struct setup *setup)
         }
     }
     pv_context_destroy(setup->context);
+    setup->context = NULL;
+    setup->n_devices = 0;
+    return status;
+}
+
+enum pv_status setup_reopen(struct app *app, struct setup *setup)
+{
+    enum pv_status status = close_context(app, setup);
+    if (!status)
+        status = setup_context(app, setup);
+    return status ? status : setup_devices(app, setup);
+}
+
+enum pv_status setup_close(struct app *app, struct setup *setup)
+{
+    const enum pv_status status = close_context(app, setup);
     pv_clusters_close(setup->clusters);
     pv_model_close(setup->model);
     memset(setup, 0, sizeof *setup);

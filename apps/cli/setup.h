@@ -10,6 +10,7 @@ struct setup {
     /* Set before anything is opened; NULL where the command has no such options. */
     const struct device_options *device_options;
     const struct model_options *model_options;
+    bool decodes; /* the command waits for decode, not for prompts: see setup_context */
     struct pv_context *context;
     struct pv_model *model;
     struct pv_clusters *clusters; /* NULL: dense */
@@ -20,6 +21,8 @@ struct setup {
 };
 
 /* Each logs its own failure; what is open then is closed by setup_close. */
+/* Where the command mostly decodes a small model, which is open, a software driver is asked to compute on the calling
+ * thread: waking its threads for each dispatch takes longer than the work (docs/performance.md). */
 PV_MUST_USE enum pv_status setup_context(struct app *app, struct setup *setup);
 /* The devices that --device or --devices name. */
 PV_MUST_USE enum pv_status setup_devices(struct app *app, struct setup *setup);
@@ -35,6 +38,8 @@ PV_MUST_USE enum pv_status setup_engine(struct app *app, struct setup *setup);
 PV_MUST_USE enum pv_status setup_rest(struct app *app, struct setup *setup);
 /* All of them: the model that is the command's argument, the options' cluster file and devices. */
 PV_MUST_USE enum pv_status setup_all(struct app *app, struct setup *setup);
+/* A new context and the devices in it, without an engine. */
+PV_MUST_USE enum pv_status setup_reopen(struct app *app, struct setup *setup);
 /* Closes everything. PV_ERR_CHECK, with a message, if the validation layers have said anything. */
 enum pv_status setup_close(struct app *app, struct setup *setup);
 

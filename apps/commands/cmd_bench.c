@@ -129,11 +129,15 @@ static enum pv_status encode_text(const struct setup *setup, uint32_t **tokens, 
     return pv_encode(setup->model, bench_text, sizeof bench_text - 1, &params, tokens, n);
 }
 
+/* In a context of its own, as `run` makes it. */
 static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
 {
     uint32_t *tokens = NULL;
     size_t n = 0;
-    enum pv_status status = setup_engine(app, setup);
+    setup->decodes = true;
+    enum pv_status status = setup_reopen(app, setup);
+    if (!status)
+        status = setup_engine(app, setup);
     if (!status)
         status = encode_text(setup, &tokens, &n);
     console_watch_interrupt();
@@ -226,7 +230,7 @@ static int report_view(struct app *app, const struct setup *setup, const struct 
 static int bench_view(struct app *app)
 {
     const struct bench_options *o = options_of(app);
-    struct setup setup = {.device_options = &o->device, .model_options = &o->model};
+    struct setup setup = {.device_options = &o->device, .model_options = &o->model, .decodes = true};
     struct view_bench result;
     enum view_kind kind = VIEW_NONE;
     enum pv_status status = PV_OK;

@@ -429,6 +429,7 @@ static int cmd_chat(struct app *app)
     chat->options = *(const struct chat_options *)app->options;
     chat->choice.model = chat->options.model;
     chat->setup.device_options = &chat->options.device;
+    chat->setup.decodes = true;
     chat->setup.model_options = &chat->choice.model;
     chat->talk.app = app;
     chat->talk.setup = &chat->setup;

@@ -291,7 +291,7 @@ static void print_summary(struct app *app, const struct run *run)
 static int cmd_run(struct app *app)
 {
     struct run run = {.choice = {.model = options_of(app)->model},
-                      .setup = {.device_options = &options_of(app)->device}};
+                      .setup = {.device_options = &options_of(app)->device, .decodes = true}};
     run.setup.model_options = &run.choice.model;
     enum pv_status status = start(app, &run);
     int code;

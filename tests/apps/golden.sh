@@ -45,6 +45,15 @@ expect_number 'x > 0.05 && x < 0.15' x "$(json_number active)"
 parvin density "$MODEL" --text "$SOURCE/models/tales.txt" --ctx 128 --windows 2 --thresholds
 expect_in out 'exact zeros' '90.0 % of the energy'
 
+# A small model is decoded on the calling thread, unless the user has said how many lavapipe takes.
+parvin run "$MODEL" -p 'The fox' -n 1 -v
+expect_in err 'LP_NUM_THREADS=0'
+(
+	export LP_NUM_THREADS=2
+	parvin run "$MODEL" -p 'The fox' -n 1 -v
+)
+grep -q 'LP_NUM_THREADS=0' err && wrong 'the number of threads that the user has set was changed'
+
 # A seed gives a text back; text arrives on a pipe as UTF-8.
 parvin run "$MODEL" -p 'The fox' -n 40 --seed 5
 cp out first
