@@ -1,7 +1,4 @@
 /* Preloaded, it makes call number $FAIL_MALLOC of malloc find no memory. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* RTLD_NEXT */
-#endif
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
