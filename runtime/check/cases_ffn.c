@@ -353,13 +353,13 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     SAME(ty, 1, k1, SILU, 0, "")                                                                             \
     SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
     SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
-    ZEROS(ty, 1, k1, RELU, NO_ZEROS, DENSE, " no", false)                                                    \
-    ZEROS(ty, 33, k2, RELU2, NO_ZEROS, DENSE, " no", false)                                                  \
+    ZEROS(ty, 1, k1, RELU, NO_ZEROS, DENSE, " no", true)                                                     \
+    ZEROS(ty, 33, k2, RELU2, NO_ZEROS, DENSE, " no", true)                                                   \
     ZEROS(ty, 33, k2, RELU2, ALL_ZEROS, DENSE, " all", false)                                                \
-    ZEROS(ty, 172, k3, RELU2, 0, DENSE, " half dense", false)                                                \
+    ZEROS(ty, 172, k3, RELU2, 0, DENSE, " half dense", true)                                                 \
     ZEROS(ty, 172, k3, RELU, GATED | MOST_ZEROS, DENSE, " gated most dense", false)                          \
     ZEROS(ty, 172, k3, RELU2, MOST_ZEROS, 101, " most list=101", false)                                      \
-    ZEROS(ty, 172, k3, RELU, GATED, 0, " gated list=0", false)                                               \
+    ZEROS(ty, 172, k3, RELU, GATED, 0, " gated list=0", true)                                                \
     ZEROS(ty, 1500, 256, RELU2, MOST_ZEROS, DENSE, " most dense", true)                                      \
     ZEROS(ty, 1500, 256, RELU, 0, 1100, " half list=1100", true)                                             \
     FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
