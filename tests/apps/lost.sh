@@ -12,7 +12,9 @@ expect_no_loss() { ! grep -q 'going on' err || wrong 'something was lost'; }
 generate() { parvin run "$MODEL" -p 'Once upon a time' -n 64 --temp 0 --split 2,2 --no-cache "$@"; }
 parvin devices --json
 first=$(json_field name)
+second=$(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' out | grep -vxF "$first" | head -n 1)
 [ -n "$first" ] || wrong 'no name of the first device'
+[ -n "$second" ] || wrong 'no name of the second device'
 
 # The layer is there and takes nothing.
 generate --devices 0,1 --on-lost continue
@@ -48,8 +50,8 @@ expect_no_loss
 parvin run "$MODEL" -p 'Once upon a time' -n 64 --temp 0 --device "$first" --on-lost continue
 expect_code 1
 expect_in err 'is the only device left: there is none to go on with'
-export PV_LOST="$first:vkQueueSubmit:50,$first:vkQueueSubmit:60"
-generate --devices 0,0 --on-lost continue
+export PV_LOST="$first:vkQueueSubmit:50,$second:vkQueueSubmit:60"
+generate --devices 0,1 --on-lost continue
 expect_code 1
 expect_in err 'going on with the other 1 of 2 devices' 'is the only device left: there is none to go on with'
 export PV_LOST="$first:vkQueueSubmit:50"
