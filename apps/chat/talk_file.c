@@ -55,12 +55,21 @@ static bool is_conversation(const json_t *messages)
 enum pv_status talk_load(struct talk *t, const char *path)
 {
     struct console *console = &t->app->console;
+    struct text text = {0};
     json_error_t error;
-    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!strcmp(path, "-")) {
+        console_error(console, "/load takes a file: what is typed here is the conversation");
+        return PV_ERR_ARG;
+    }
+    enum pv_status status = text_read(console, path, &text);
+    if (status)
+        return status;
+    json_t *object = json_loadb(text.bytes, text.n, JSON_REJECT_DUPLICATES, &error);
     const json_t *messages = json_object_get(object, "messages");
-    enum pv_status status = PV_OK;
+    text_free(&text);
     if (!object)
-        console_error(console, "cannot load '%s': %s", path, error.text);
+        console_error(console, "'%s' is no JSON that /save has written: line %d: %s", path, error.line,
+                      error.text);
     else if (!is_conversation(messages))
         console_error(
             console,

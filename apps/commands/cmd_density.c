@@ -87,21 +87,16 @@ static void add_gain(struct density *d, const char *title, const char *key, cons
 static void find_gains(struct density *d)
 {
     const struct pv_density_result *r = &d->result;
-    const struct pv_hparams *h = pv_model_hparams(d->setup.model);
     const double active = r->mean.active;
 
-    add_gain(d, "dense", "dense", "every row is read", r->ffn_bytes);
+    add_gain(d, "dense", "dense", "if every row is read", r->ffn_bytes);
     if (active > sparse_below)
         return;
-    if (h->gated) {
-        const double gate = (r->ffn_bytes - r->down_bytes) / 2;
-        add_gain(d, "exact zeros", "zeros", "lossless; the gate decides which rows of up and down are read",
-                 gate + active * (r->ffn_bytes - gate));
-    } else {
-        add_gain(d, "exact zeros", "zeros", "lossless; rows of down are read for active neurons only",
-                 r->ffn_bytes - r->down_bytes + active * r->down_bytes);
-    }
-    add_gain(d, "ideal masks", "masks", "a bound: a router that never errs; 'parvin fit' comes near it",
+    add_gain(d, "exact zeros", "zeros",
+             "what Parvin does: rows of ffn_down for active neurons only, lossless",
+             r->ffn_bytes - r->down_bytes + active * r->down_bytes);
+    add_gain(d, "ideal masks", "masks",
+             "a bound: the active neurons of a layer alone, by a router that never errs",
              active * r->ffn_bytes);
 }
 
@@ -128,20 +123,16 @@ static enum pv_status measure(struct app *app, struct density *d, const uint32_t
 {
     const uint32_t n_thresholds = sizeof kept_energy / sizeof *kept_energy,
                    n_ctx = pv_engine_n_ctx(d->setup.engine);
+    const bool zeros = pv_act_makes_zeros(pv_model_hparams(d->setup.model)->act);
     const size_t n_most = n_tokens > 0 ? (n_tokens - 1) / n_ctx : 0;
     struct pv_density_params params = {.n_ctx = n_most > 0 || n_tokens < 2 ? n_ctx : (uint32_t)n_tokens - 1,
                                        .n_windows =
                                            options_of(app)->windows < n_most ? options_of(app)->windows : 0,
                                        .kept = kept_energy,
-                                       .n_kept = options_of(app)->thresholds ? n_thresholds : 0,
+                                       .n_kept = options_of(app)->thresholds || !zeros ? n_thresholds : 0,
                                        .progress = console_progress(&app->console)};
     enum pv_status status = pv_density(d->setup.engine, tokens, n_tokens, &params, &d->result);
 
-    if (!status && params.n_kept == 0 && d->result.mean.active > sparse_below) {
-        pv_density_result_free(&d->result);
-        params.n_kept = n_thresholds;
-        status = pv_density(d->setup.engine, tokens, n_tokens, &params, &d->result);
-    }
     console_end_bar(&app->console);
     if (!status && d->setup.n_devices <= 1)
         status = pv_bench_kernels(d->setup.context, pv_engine_device_index(d->setup.engine, 0),
@@ -262,7 +253,7 @@ static int print_table(struct app *app, const struct density *d)
     if (r->mean.active > sparse_below)
         printf(
             "\nThis model is not sparse by itself: %.0f %% of the activations are not zero. Skipping zeros gains nothing,\n"
-            "and clusters pay only as far as a threshold does:\n",
+            "and clusters pay only as far as a threshold does.\n",
             100 * r->mean.active);
     if (r->n_thresholds > 0)
         print_thresholds(r);

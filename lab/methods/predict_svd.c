@@ -154,7 +154,7 @@ static float expected_square(enum pv_act act, float m, float s)
 {
     float t, below, density, a;
 
-    if (act != PV_ACT_RELU2 && act != PV_ACT_RELU) {
+    if (!pv_act_makes_zeros(act)) {
         a = activate(act, m);
         return a * a;
     }

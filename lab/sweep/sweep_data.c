@@ -107,7 +107,7 @@ enum pv_status pv_sweep_data_open(struct pv_sweep_data *data, struct pv_engine *
                                       .n_ctx = engine->n_ctx,
                                       .fingerprint = pv_model_fingerprint(engine->model),
                                       .variant = (uint32_t)hp->act * 2 + hp->gated,
-                                      .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
+                                      .exact_zeros = pv_act_makes_zeros(hp->act),
                                       .run = run_window,
                                       .user = data};
     if (params->n_windows > 0 && params->n_windows < n_windows)

@@ -106,27 +106,21 @@ static enum pv_status run_scale(struct pv_case_run *run, const struct pv_case *c
     return pv_case_check_rows(run, "a", ab, a, c->t, n);
 }
 
-#define TOP(t_, n_, k_, neurons_, flags_, text)                                                              \
-    {.kernel = "top_experts",                                                                                \
+#define EXPERTS(kernel_, run_, axes_, t_, n_, k_, neurons_, flags_, text)                                    \
+    {.kernel = kernel_,                                                                                      \
      .name = #k_ " of " #n_ "x" #neurons_ " T=" #t_ text,                                                    \
-     .run = run_top,                                                                                         \
-     .axes = PV_AXIS_REDUCE,                                                                                 \
+     .run = run_,                                                                                            \
+     .axes = axes_,                                                                                          \
      .tolerance = 1e-10,                                                                                     \
      .t = t_,                                                                                                \
      .n = n_,                                                                                                \
      .k = k_,                                                                                                \
      .list = neurons_,                                                                                       \
      .flags = flags_},
-#define SCALE(t_, n_, k_, neurons_, flags_, text)                                                            \
-    {.kernel = "scale_experts",                                                                              \
-     .name = #k_ " of " #n_ "x" #neurons_ " T=" #t_ text,                                                    \
-     .run = run_scale,                                                                                       \
-     .tolerance = 1e-10,                                                                                     \
-     .t = t_,                                                                                                \
-     .n = n_,                                                                                                \
-     .k = k_,                                                                                                \
-     .list = neurons_,                                                                                       \
-     .flags = flags_},
+#define TOP(t, n, k, neurons, flags, text)                                                                   \
+    EXPERTS("top_experts", run_top, PV_AXIS_REDUCE, t, n, k, neurons, flags, text)
+#define SCALE(t, n, k, neurons, flags, text)                                                                 \
+    EXPERTS("scale_experts", run_scale, 0, t, n, k, neurons, flags, text)
 
 const struct pv_case pv_cases_experts[] = {
     TOP(1, 1, 1, 1, LIST, " list") TOP(1, 8, 2, 31, LIST, " list")

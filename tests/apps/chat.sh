@@ -65,9 +65,9 @@ expect_in err 'loaded 6 messages' 'saved 7 messages' 'there is no answer yet'
 sed 1,2d again.json | sed '/"role": "system"/,/"content"/d' | tr -d ' \n' >a
 grep -c user again.json | grep -q 3 || wrong 'the conversation was not loaded'
 echo 'of somebody' >mine.txt
-printf '/save mine.txt\n/load mine.txt\n/load nothing.json\n/save no/where.json\nOnce\n' | chat -n 2
+printf '/save mine.txt\n/load mine.txt\n/load nothing.json\n/load -\n/save no/where.json\nOnce\n' | chat -n 2
 expect_code 0
-expect_in err 'mine.txt' "cannot load 'nothing.json'" 'no/where.json'
+expect_in err 'mine.txt' "cannot open 'nothing.json'" 'no/where.json' 'takes a file'
 grep -q somebody mine.txt || wrong 'a file of somebody else was written over'
 for text in '[]' '{"messages": [{"role": "user", "content": "a"}]}' '{"messages": [{"role": "assistant", "content": "a"}]}' \
 	'{"messages": [{"role": "user", "content": 3}, {"role": "assistant", "content": "a"}]}'; do

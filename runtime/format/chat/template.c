@@ -165,9 +165,33 @@ static enum pv_status check_keys(json_t *json, const struct pv_log *log)
         for (size_t i = 0; i < sizeof keys / sizeof keys[0] && !known; i++)
             known = strcmp(key, keys[i]) == 0;
         if (!known)
-            return pv_fail(log, PV_ERR_FORMAT, "chat template: there is no field \"%.64s\"", key);
+            return pv_fail(
+                log, PV_ERR_FORMAT,
+                "chat template: there is no field \"%.64s\": take it out, or choose among system, user, "
+                "assistant, generation, place, no_system, trim, bos, stop and name",
+                key);
     }
     return PV_OK;
+}
+
+/* A text that may be missing. */
+static enum pv_status read_text(const json_t *json, const char *key, const struct pv_log *log,
+                                const char **out)
+{
+    const json_t *value = json_object_get(json, key);
+
+    *out = json_string_value(value);
+    return value && !*out ? pv_fail(log, PV_ERR_FORMAT, "chat template: \"%s\" must be a text", key) : PV_OK;
+}
+
+static enum pv_status read_bos(const json_t *json, const struct pv_log *log, struct pv_chat_form *form)
+{
+    const json_t *value = json_object_get(json, "bos");
+
+    form->bos = json_is_true(value);
+    return value && !json_is_boolean(value)
+               ? pv_fail(log, PV_ERR_FORMAT, "chat template: \"bos\" must be true or false")
+               : PV_OK;
 }
 
 static enum pv_status read_form(json_t *json, const struct pv_log *log, struct pv_chat_form *form)
@@ -185,9 +209,9 @@ static enum pv_status read_form(json_t *json, const struct pv_log *log, struct p
     PV_TRY(read_stops(json, log, form));
     form->place = (enum pv_chat_place)place;
     form->trim = (enum pv_chat_trim)trim;
-    form->bos = json_is_true(json_object_get(json, "bos"));
-    form->no_system = json_string_value(json_object_get(json, "no_system"));
-    form->name = json_string_value(json_object_get(json, "name"));
+    PV_TRY(read_bos(json, log, form));
+    PV_TRY(read_text(json, "no_system", log, &form->no_system));
+    PV_TRY(read_text(json, "name", log, &form->name));
     form->generation = json_string_value(json_object_get(json, "generation"));
     if (!form->generation)
         return pv_fail(log, PV_ERR_FORMAT,

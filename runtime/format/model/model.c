@@ -130,6 +130,11 @@ uint64_t pv_model_n_params(const struct pv_model *model)
     return n;
 }
 
+bool pv_act_makes_zeros(enum pv_act act)
+{
+    return act == PV_ACT_RELU || act == PV_ACT_RELU2;
+}
+
 static const char *act_name(enum pv_act act)
 {
     switch (act) {

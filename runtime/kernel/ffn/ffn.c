@@ -90,12 +90,6 @@ enum pv_status pv_kernel_ffn_up(struct pv_recorder *r, const struct pv_ffn_args 
     return PV_OK;
 }
 
-/* The others are zero at single points only. */
-static bool makes_zeros(enum pv_act act)
-{
-    return act == PV_ACT_RELU || act == PV_ACT_RELU2;
-}
-
 static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_args *a,
                                   const struct pv_tensor_part *part, uint32_t p_stride)
 {
@@ -118,7 +112,7 @@ static enum pv_status record_down(struct pv_recorder *r, const struct pv_ffn_arg
                  [PV_SPEC_MASKED] = a->masks != NULL,
                  [PV_SPEC_ROWS] = words,
                  [PV_SPEC_PARTS] = w->n_parts > 1,
-                 [PV_SPEC_GROUPS] = makes_zeros(a->act) ? plan->ffn_down_groups : 0},
+                 [PV_SPEC_GROUPS] = pv_act_makes_zeros(a->act) ? plan->ffn_down_groups : 0},
         .buffers = {part->data, a->a, a->partial, a->masks ? a->route : a->a,
                     a->masks ? a->masks->neurons : a->a, a->rows_read ? a->rows_read : a->partial,
                     part->scales},

@@ -95,7 +95,7 @@ static enum pv_status watch(struct pv_engine *engine, struct watched *watched, s
                                  .fingerprint = pv_model_fingerprint(engine->model),
                                  .variant = (uint32_t)hp->act * 2 + hp->gated,
                                  .neuron_bytes = neuron_bytes(engine->model),
-                                 .exact_zeros = hp->act == PV_ACT_RELU || hp->act == PV_ACT_RELU2,
+                                 .exact_zeros = pv_act_makes_zeros(hp->act),
                                  .run = run_window,
                                  .score = score,
                                  .user = watched,

@@ -124,10 +124,6 @@ enum pv_status pv_learner_measure_loss(struct learner *ln, struct pv_steps *step
     }
     pv_scoring_free(&s);
     steps->done = steps->total;
-    if (status == PV_OK)
-        return pv_steps_report(steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
-    if (status == PV_ERR_INTERRUPTED || status == PV_ERR_FORMAT || status == PV_ERR_IO)
-        return status;
-    pv_warn(&ln->log, "fit: what the masks cost in perplexity could not be measured");
-    return PV_OK;
+    PV_TRY(status);
+    return pv_steps_report(steps, 0.0) ? PV_OK : PV_ERR_INTERRUPTED;
 }

@@ -6,8 +6,8 @@
 #include "learn/fit/learner.h"
 
 /* Sets the ppl fields of `out` where there is text to score and no search has set them, and `within` where the rise
- * is large. The masks are those of ln->params.density before and after. A loss that could not be measured is
- * logged as a warning. PV_ERR_INTERRUPTED; PV_ERR_FORMAT, PV_ERR_IO of the journal. */
+ * is large. The masks are those of ln->params.density before and after. A failure, such as a lost device, ends the
+ * fit; the journal has what was learned, and the next run measures. */
 PV_MUST_USE enum pv_status pv_learner_measure_loss(struct learner *ln, struct pv_steps *steps,
                                                    struct pv_fit_result *out);
 
