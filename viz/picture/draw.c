@@ -1,12 +1,13 @@
 /* Hinting is off and grid edges lie on whole pixels, so that pictures do not depend on the machine's font
- * settings and cells have no seams. */
+ * settings and cells have no seams. Pango sets the text: what DejaVu Sans lacks comes from the machine's other
+ * fonts, scripts are shaped, and a line may run from right to left. */
 #include "viz/picture/draw.h"
 
 #include <math.h>
+#include <pango/pangocairo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "viz/picture/text.h"
 
 #define FAMILY "DejaVu Sans"
 
@@ -57,95 +58,101 @@ void pv_draw_line(const struct pv_draw *d, double x0, double y0, double x1, doub
     cairo_stroke(d->cr);
 }
 
-static void use_font(const struct pv_draw *d, const struct pv_font *font)
+static double units(int pango)
 {
-    cairo_select_font_face(d->cr, FAMILY, CAIRO_FONT_SLANT_NORMAL,
-                           font->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(d->cr, font->size);
+    return (double)pango / PANGO_SCALE;
 }
 
-static double advance(const struct pv_draw *d, const char *text)
-{
-    cairo_text_extents_t extents;
+static const cairo_user_data_key_t layout_key;
 
-    cairo_text_extents(d->cr, text, &extents);
-    return extents.x_advance;
+static void drop_layout(void *layout)
+{
+    g_object_unref(layout);
+}
+
+/* The layout that all text of a context is set with: one line, in points that are pixels. */
+static PangoLayout *layout_of(const struct pv_draw *d, const struct pv_font *font, const char *text)
+{
+    PangoLayout *layout = cairo_get_user_data(d->cr, &layout_key);
+    PangoFontDescription *description;
+    const char *end = text;
+
+    g_utf8_validate(text, -1, &end); /* the end, or bytes that are no UTF-8 */
+    if (!layout) {
+        layout = pango_cairo_create_layout(d->cr);
+        pango_context_set_round_glyph_positions(pango_layout_get_context(layout), FALSE);
+        if (cairo_set_user_data(d->cr, &layout_key, layout, drop_layout) != CAIRO_STATUS_SUCCESS) {
+            g_object_unref(layout);
+            return NULL;
+        }
+    }
+    description = pango_font_description_new();
+    pango_font_description_set_family_static(description, FAMILY);
+    pango_font_description_set_absolute_size(description, font->size * PANGO_SCALE);
+    pango_font_description_set_weight(description, font->bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
+    pango_layout_set_font_description(layout, description);
+    pango_font_description_free(description);
+    pango_layout_set_single_paragraph_mode(layout, TRUE);
+    pango_layout_set_ellipsize(layout, PANGO_ELLIPSIZE_NONE);
+    pango_layout_set_width(layout, -1);
+    pango_layout_set_text(layout, text, (int)(end - text));
+    return layout;
+}
+
+static double line_width(PangoLayoutLine *line)
+{
+    PangoRectangle box;
+
+    pango_layout_line_get_extents(line, NULL, &box);
+    return units(box.width);
 }
 
 double pv_text_extent(const struct pv_draw *d, const struct pv_font *font, const char *text)
 {
-    use_font(d, font);
-    return advance(d, text);
-}
+    PangoLayout *layout = layout_of(d, font, text);
 
-/* Cuts text, character by character, until it and an ellipsis fit. */
-static void cut(const struct pv_draw *d, char *text, double max_width)
-{
-    size_t n = strlen(text);
-
-    while (n > 0) {
-        do
-            n--;
-        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80);
-        memcpy(text + n, "\xe2\x80\xa6", 4);
-        if (advance(d, text) <= max_width)
-            return;
-    }
+    return layout ? line_width(pango_layout_get_line_readonly(layout, 0)) : 0.0;
 }
 
 double pv_draw_text(const struct pv_draw *d, double x, double y, const struct pv_font *font, const char *text)
 {
-    char copy[512];
+    PangoLayout *layout = layout_of(d, font, text);
+    PangoLayoutLine *line;
     double width;
 
-    snprintf(copy, sizeof copy - 4, "%s", text);
-    copy[pv_text_fit(copy, UINT32_MAX)] = '\0'; /* a cut within a character */
-    use_font(d, font);
-    width = advance(d, copy);
+    if (!layout)
+        return 0.0;
+    line = pango_layout_get_line_readonly(layout, 0);
+    width = line_width(line);
     if (font->max_width > 0.0 && width > font->max_width) {
-        cut(d, copy, font->max_width);
-        width = advance(d, copy);
+        pango_layout_set_ellipsize(layout, PANGO_ELLIPSIZE_END);
+        pango_layout_set_width(layout, (int)(font->max_width * PANGO_SCALE));
+        line = pango_layout_get_line_readonly(layout, 0);
+        width = line_width(line);
     }
     if (font->align != PV_LEFT)
         x -= font->align == PV_RIGHT ? width : width / 2;
     pv_draw_colour(d, font->colour);
     cairo_move_to(d->cr, x, y);
-    cairo_show_text(d->cr, copy);
+    pango_cairo_show_layout_line(d->cr, line);
     return width;
 }
 
 double pv_draw_paragraph(const struct pv_draw *d, double x, double y, double width,
                          const struct pv_font *font, const char *text)
 {
-    const double line_height = font->size * 1.5;
-    char line[512] = "";
-    size_t used = 0;
+    PangoLayout *layout = layout_of(d, font, text);
+    int n_lines;
 
-    use_font(d, font);
-    while (*text != '\0') {
-        size_t word = strcspn(text, " ");
-        const size_t before = used;
-
-        if (used + word + 2 >= sizeof line)
-            word = sizeof line - used - 3;
-        if (used > 0)
-            line[used++] = ' ';
-        memcpy(line + used, text, word);
-        used += word;
-        line[used] = '\0';
-        if (before > 0 && advance(d, line) > width) {
-            line[before] = '\0';
-            pv_draw_text(d, x, y, font, line);
-            y += line_height;
-            used = 0;
-            continue; /* the word again, on a new line */
-        }
-        text += word;
-        text += strspn(text, " ");
-    }
-    if (used > 0) {
-        pv_draw_text(d, x, y, font, line);
-        y += line_height;
+    if (!layout)
+        return y;
+    pango_layout_set_width(layout, (int)(width * PANGO_SCALE));
+    pango_layout_set_wrap(layout, PANGO_WRAP_WORD_CHAR);
+    n_lines = pango_layout_get_line_count(layout);
+    pv_draw_colour(d, font->colour);
+    for (int i = 0; i < n_lines; i++, y += font->size * 1.5) {
+        cairo_move_to(d->cr, x, y);
+        pango_cairo_show_layout_line(d->cr, pango_layout_get_line_readonly(layout, i));
     }
     return y;
 }

@@ -1,5 +1,6 @@
-/* Drawing on cairo in Parvin's look: one code for PNG, SVG and the window. Text is DejaVu Sans. Coordinates
- * are pixels at scale 1, y downwards; text positions are baselines. */
+/* Drawing on cairo in Parvin's look: one code for PNG, SVG and the window. Text is DejaVu Sans, and any
+ * other font of the machine for scripts that it lacks. Coordinates are pixels at scale 1, y downwards; text
+ * positions are baselines, and the left end of text of either direction. */
 #ifndef PV_VIZ_PICTURE_DRAW_H
 #define PV_VIZ_PICTURE_DRAW_H
 

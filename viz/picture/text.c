@@ -31,65 +31,97 @@ static bool in_ranges(const struct range *ranges, size_t n, uint32_t code)
     return false;
 }
 
-uint32_t pv_text_columns(uint32_t code)
+/* Terminals add up the widths of code points, or take the emoji of a sequence for one: of those only the first
+ * is shown, so that both agree. */
+static bool joins(uint32_t code)
 {
-    static const struct range zero[] = {
-        {0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},   {0x64b, 0x65f},
-        {0x200b, 0x200f}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xe0100, 0xe01ef}};
-    static const struct range wide[] = {{0x1100, 0x115f},   {0x2e80, 0x303e},  {0x3041, 0xa4cf},
-                                        {0xac00, 0xd7a3},   {0xf900, 0xfaff},  {0xfe30, 0xfe6f},
-                                        {0xff00, 0xff60},   {0xffe0, 0xffe6},  {0x1f300, 0x1f64f},
-                                        {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
+    return code == 0x200d || (code >= 0x1f3fb && code <= 0x1f3ff);
+}
 
-    if (code < 0x300)
-        return 1;
-    if (in_ranges(zero, sizeof zero / sizeof zero[0], code))
-        return 0;
-    return in_ranges(wide, sizeof wide / sizeof wide[0], code) ? 2 : 1;
+size_t pv_text_cluster(const char *s, size_t n, uint32_t *columns, size_t *n_shown)
+{
+    utf8proc_int32_t state = 0;
+    uint32_t code = 0, next = 0;
+    bool joined = false;
+    size_t used = pv_text_char(s, n, &code);
+
+    *columns = used > 0 ? (uint32_t)utf8proc_charwidth((utf8proc_int32_t)code) : 0;
+    *n_shown = used;
+    while (used > 0 && used < n) {
+        const size_t length = pv_text_char(s + used, n - used, &next);
+
+        if (length == 0 ||
+            utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next, &state))
+            break;
+        used += length;
+        joined = joined || joins(next);
+        if (!joined) {
+            *columns += (uint32_t)utf8proc_charwidth((utf8proc_int32_t)next);
+            *n_shown = used;
+        }
+        code = next;
+    }
+    return used;
 }
 
 uint32_t pv_text_width(const char *text)
 {
-    size_t n = strlen(text), length;
-    uint32_t code, width = 0;
+    size_t n = strlen(text), length, shown;
+    uint32_t columns, width = 0;
 
     for (size_t i = 0; i < n; i += length) {
-        length = pv_text_char(text + i, n - i, &code);
+        length = pv_text_cluster(text + i, n - i, &columns, &shown);
         if (length == 0)
-            return width;
-        width += pv_text_columns(code);
+            break;
+        width += columns;
     }
     return width;
 }
 
 size_t pv_text_fit(const char *text, uint32_t columns)
 {
-    size_t n = strlen(text), length, i;
-    uint32_t code, width = 0;
+    size_t n = strlen(text), length, shown, i;
+    uint32_t taken, width = 0;
 
     for (i = 0; i < n; i += length) {
-        length = pv_text_char(text + i, n - i, &code);
-        if (length == 0 || width + pv_text_columns(code) > columns)
+        length = pv_text_cluster(text + i, n - i, &taken, &shown);
+        if (length == 0 || width + taken > columns)
             break;
-        width += pv_text_columns(code);
+        width += taken;
     }
     return i;
 }
 
-/* Line and direction controls would move what stands around them. */
+/* Line and direction controls would move what stands around them. The joiners of Indic and Persian words and of
+ * emoji (U+200C, U+200D) stay. */
 static bool unprintable(uint32_t code)
 {
-    static const struct range ranges[] = {{0, 0x1f},        {0x7f, 0x9f},     {0x200b, 0x200f},
-                                          {0x2028, 0x202e}, {0x2060, 0x206f}, {0xe000, 0xf8ff},
-                                          {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0xe00ff}};
+    static const struct range ranges[] = {
+        {0, 0x1f},        {0x7f, 0x9f},     {0x200b, 0x200b}, {0x200e, 0x200f}, {0x2028, 0x202e},
+        {0x2060, 0x206f}, {0xe000, 0xf8ff}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0xe00ff}};
 
     return in_ranges(ranges, sizeof ranges / sizeof ranges[0], code);
 }
 
+/* Whether a character goes with the one before it. */
+static bool is_mark(uint32_t code)
+{
+    const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+
+    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+           category == UTF8PROC_CATEGORY_ME;
+}
+
 void pv_text_display(const char *bytes, size_t n, char *out, size_t room)
 {
-    static const char ellipsis[] = "\xe2\x80\xa6";
+    static const char ellipsis[] = "\xe2\x80\xa6", circle[] = "\xe2\x97\x8c";
     size_t used = 0, start = n > 1 && bytes[0] == ' ' ? 1 : 0;
+    uint32_t first = 0;
+
+    if (room > sizeof circle && pv_text_char(bytes + start, n - start, &first) > 0 && is_mark(first)) {
+        memcpy(out, circle, sizeof circle - 1);
+        used = sizeof circle - 1;
+    }
 
     for (size_t i = start; i < n;) {
         uint32_t code = 0;

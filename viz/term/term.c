@@ -87,7 +87,7 @@ static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t
     if (layer >= f->n_layers)
         return 0.0;
     for (uint32_t k = first; k < (end > first ? end : first + 1); k++) {
-        const double share = pv_heat_share(f->heat, layer, pv_maskset_at(f->player->masks, layer, k));
+        const double share = pv_heat_share(f->heat, layer, pv_heat_at(f->heat, layer, k));
 
         most = share > most ? share : most;
     }
@@ -163,7 +163,7 @@ static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column,
     const bool dense = cluster == PV_TRACE_NO_CLUSTER;
 
     if (!dense && f->caps->colour != PV_TERM_MONO) {
-        paper = pv_cluster_colour(&(struct pv_draw){.palette = f->palette}, f->player->masks, layer, cluster);
+        paper = pv_cluster_colour(f->heat, f->player->light, layer, cluster);
         ink = pv_ink_on(paper);
     }
     snprintf(text, sizeof text, "%u", cluster);
@@ -272,9 +272,10 @@ static void draw(const struct frame *f)
 
     term_grid_clear(f->grid, f->theme->text, f->theme->background);
     title(f);
-    snprintf(text, sizeof text, "layers and their clusters%s; %s: picked by more of the last tokens",
-             f->player->masks ? ", alike ones side by side" : "",
-             f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
+    snprintf(
+        text, sizeof text,
+        "layers and their clusters, those for like tokens side by side; %s: picked by more of the last tokens",
+        f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
     text_at(f, 1, 0, f->grid->columns, f->theme->faint, text);
     below = heat_rows(f, 2);
     text_at(f, below, 11, 5, f->theme->faint, "token");

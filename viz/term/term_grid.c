@@ -60,28 +60,27 @@ void term_grid_clear(struct term_grid *grid, struct pv_rgb ink, struct pv_rgb pa
 uint32_t term_grid_text(struct term_grid *grid, uint32_t row, uint32_t column, uint32_t columns,
                         struct pv_rgb ink, struct pv_rgb paper, const char *text)
 {
-    size_t n = strlen(text), length;
-    uint32_t used = 0, code;
+    size_t n = strlen(text), length, shown;
+    uint32_t used = 0, width;
 
     if (column >= grid->columns)
         return 0;
     columns = columns < grid->columns - column ? columns : grid->columns - column;
     for (size_t i = 0; i < n; i += length) {
-        char glyph[8] = "";
-        uint32_t width;
+        char glyph[sizeof grid->cells->glyph] = "";
+        uint32_t code;
 
-        length = pv_text_char(text + i, n - i, &code);
-        if (length == 0)
+        length = pv_text_cluster(text + i, n - i, &width, &shown);
+        if (length == 0 || used + width > columns)
             break;
-        width = pv_text_columns(code);
         if (width == 0)
-            continue; /* combining marks have no cell of their own */
-        if (used + width > columns)
-            break;
-        memcpy(glyph, text + i, length);
+            continue;
+        if (shown >= sizeof glyph) /* more marks than anybody writes */
+            shown = pv_text_char(text + i, n - i, &code);
+        memcpy(glyph, text + i, shown);
         term_grid_glyph(grid, row, column + used, ink, paper, glyph);
-        if (width == 2)
-            term_grid_glyph(grid, row, column + used + 1, ink, paper, "");
+        for (uint32_t c = 1; c < width; c++)
+            term_grid_glyph(grid, row, column + used + c, ink, paper, "");
         used += width;
     }
     return used;
@@ -147,6 +146,13 @@ static bool same(struct pv_rgb a, struct pv_rgb b)
     return a.r == b.r && a.g == b.g && a.b == b.b;
 }
 
+/* Box drawing, blocks, arrows and the like, which every terminal takes for one column. After other characters
+ * than these and ASCII the cursor is set anew, since terminals do not agree on their widths. */
+static bool is_drawing(const char *glyph)
+{
+    return memcmp(glyph, "\xe2\x96", 2) == 0 || memcmp(glyph, "\xc2\xb7", 3) == 0;
+}
+
 enum pv_status term_grid_emit(struct term_grid *grid, enum pv_term_colour colour)
 {
     const struct term_cell *last = NULL; /* whose colours are set */
@@ -172,7 +178,7 @@ enum pv_status term_grid_emit(struct term_grid *grid, enum pv_term_colour colour
                 continue;
             if (!there)
                 put(grid, move, (size_t)snprintf(move, sizeof move, "\x1b[%u;%uH", r + 1, c + 1));
-            there = true;
+            there = cell->glyph[1] == '\0' || is_drawing(cell->glyph);
             if (colour != PV_TERM_MONO && (!last || !same(last->ink, cell->ink)))
                 put_colour(grid, 38, cell->ink, colour);
             if (colour != PV_TERM_MONO && (!last || !same(last->paper, cell->paper)))

@@ -6,7 +6,7 @@
 #include "viz/term/term.h"
 
 struct term_cell {
-    char glyph[8]; /* UTF-8; "" in the second column of a wide character */
+    char glyph[24]; /* a character with its marks, UTF-8; "" in the second column of a wide one */
     struct pv_rgb ink, paper;
 };
 struct term_grid {
