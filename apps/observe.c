@@ -322,6 +322,8 @@ enum pv_status observe_text(struct app *app, uint32_t active_layer, struct obser
     console_watch_interrupt();
     if (!status)
         status = observe(o->setup.engine, o->setup.model, o->tokens, o->n_tokens, &params, keep_token, o);
+    if (!status)
+        status = pv_heat_settle(o->heat);
     console_end_bar(&app->console);
     return status;
 }

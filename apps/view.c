@@ -96,10 +96,7 @@ enum pv_status view_masks(struct app *app, const struct pv_clusters *clusters, s
             const uint16_t *neurons = pv_clusters_mask(clusters, l, k, &n);
             pv_maskset_add(*out, l, k, neurons, n);
         }
-    status = pv_maskset_arrange(*out);
-    if (status)
-        console_error(&app->console, "no memory for an order of the clusters");
-    return status;
+    return PV_OK;
 }
 
 struct kept {
@@ -139,7 +136,6 @@ enum pv_status view_run(struct app *app, const struct view_params *v)
     struct pv_player player;
     enum pv_status status;
     pv_player_init(&player, v->heat, v->source);
-    player.masks = v->masks;
     status = view_style(app, v->options, &player.palette, &player.light);
     if (status)
         return status;

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "viz/order.h"
+#include "viz/palette.h"
 #include "viz/picture/text.h"
 
 #define N_SLOTS      24u
@@ -49,6 +51,7 @@ struct pv_heat {
     struct row *rows;             /* ring */
     uint32_t n_rows, n_kept, newest;
     uint32_t back; /* shares are of so many tokens ago */
+    struct pv_order order;
     char *strings;
 };
 
@@ -81,6 +84,7 @@ enum pv_status pv_heat_create(const struct pv_trace_header *header, const struct
     h->half_life = params && params->half_life > 0.0 ? params->half_life : 32.0;
     h->n_rows = params && params->n_recent > 0 ? params->n_recent : 512;
     h->n_cells = (size_t)n_layers * n_clusters;
+    pv_order_init(&h->order, n_layers, header->n_clusters);
     h->recent = calloc(h->n_cells, sizeof *h->recent);
     h->uses = calloc(h->n_cells, sizeof *h->uses);
     h->neurons = calloc(h->n_cells, sizeof *h->neurons);
@@ -118,6 +122,7 @@ void pv_heat_destroy(struct pv_heat *h)
     free(h->rows);
     free(h->known);
     free(h->strings);
+    pv_order_free(&h->order);
     free(h);
 }
 
@@ -322,7 +327,7 @@ enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
                 return status;
         }
     }
-    return PV_OK;
+    return pv_order_push(&h->order, t->cluster);
 }
 
 enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader, uint64_t *n_read)
@@ -339,7 +344,27 @@ enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader
     }
     if (n_read)
         *n_read = n;
-    return status;
+    return status == PV_OK ? pv_heat_settle(heat) : status;
+}
+
+uint32_t pv_heat_place(const struct pv_heat *h, uint32_t layer, uint32_t cluster)
+{
+    return h->order.place ? h->order.place[(size_t)layer * h->header.n_clusters + cluster] : cluster;
+}
+
+uint32_t pv_heat_at(const struct pv_heat *h, uint32_t layer, uint32_t place)
+{
+    return h->order.at ? h->order.at[(size_t)layer * h->header.n_clusters + place] : place;
+}
+
+enum pv_status pv_heat_settle(struct pv_heat *h)
+{
+    return pv_order_make(&h->order);
+}
+
+double pv_heat_steadiness(const struct pv_heat *h)
+{
+    return pv_order_steadiness(&h->order, 1.0 / 6.0 / PV_PLACE_TURN);
 }
 
 const struct pv_trace_header *pv_heat_header(const struct pv_heat *heat)

@@ -38,7 +38,7 @@ PV_MUST_USE enum pv_status pv_heat_create(const struct pv_trace_header *header,
                                           const struct pv_heat_params *params, struct pv_heat **out);
 void pv_heat_destroy(struct pv_heat *heat);
 PV_MUST_USE enum pv_status pv_heat_push(struct pv_heat *heat, const struct pv_trace_token *token);
-/* Reads all that a trace has. With `follow` traces: all that is there now. *n_read may be NULL. */
+/* Reads all that a trace has, and settles. With `follow` traces: all that is there now. *n_read may be NULL. */
 PV_MUST_USE enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader,
                                         uint64_t *n_read);
 
@@ -64,6 +64,15 @@ const struct pv_heat_row *pv_heat_recent(const struct pv_heat *heat, uint32_t ba
 /* The tokens that chose a cluster most often, most frequent first; returns how many (at most n). */
 uint32_t pv_heat_tops(const struct pv_heat *heat, uint32_t layer, uint32_t cluster, struct pv_heat_top *tops,
                       uint32_t n);
+/* The order in which a layer's clusters are shown: those that take the same tokens have like places in every layer.
+ * It is made anew as the tokens double in number, and when pv_heat_settle asks. */
+uint32_t pv_heat_place(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
+/* The cluster that has a place. */
+uint32_t pv_heat_at(const struct pv_heat *heat, uint32_t layer, uint32_t place);
+/* Makes the order of all tokens up to now; call it when no more will come. */
+PV_MUST_USE enum pv_status pv_heat_settle(struct pv_heat *heat);
+/* Share of all steps of tokens from one layer to the next that move the colour by less than a sixth of the circle. */
+double pv_heat_steadiness(const struct pv_heat *heat);
 /* Mean neurons computed when this cluster was chosen, 0 if never. */
 double pv_heat_size(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
 

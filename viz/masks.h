@@ -1,5 +1,5 @@
-/* The masks of a cluster file as bits, and orders of clusters and neurons in which what works together stands
- * together. Immutable after creation, except through pv_maskset_row. */
+/* The masks of a cluster file as bits, and an order of neurons in which those that work together stand together.
+ * Immutable after pv_maskset_add. */
 #ifndef PV_VIZ_MASKS_H
 #define PV_VIZ_MASKS_H
 
@@ -28,16 +28,6 @@ static inline int pv_maskset_bit(const uint32_t *row, uint32_t neuron)
 }
 /* |A and B| / |A or B|: 1 for equal masks, 0 for disjoint (and for two empty) ones. */
 double pv_maskset_jaccard(const struct pv_maskset *masks, uint32_t layer, uint32_t a, uint32_t b);
-/* Places of all clusters of every layer in an order of similarity, small masks first: call it once when every
- * mask is there. Until then a cluster's place is its number. */
-PV_MUST_USE enum pv_status pv_maskset_arrange(struct pv_maskset *masks);
-/* `masks` may be NULL here: places are numbers. */
-uint32_t pv_maskset_place(const struct pv_maskset *masks, uint32_t layer, uint32_t cluster);
-/* The cluster that has a place. */
-uint32_t pv_maskset_at(const struct pv_maskset *masks, uint32_t layer, uint32_t place);
-/* Orders clusters[n] in place, those of similar masks side by side. */
-PV_MUST_USE enum pv_status pv_maskset_order_clusters(const struct pv_maskset *masks, uint32_t layer,
-                                                     uint32_t *clusters, uint32_t n);
 /* Orders all neurons of a layer, out [d_ffn], by the clusters (in the order given) that hold them: first
  * neurons of most clusters, then the others, each beside those that the same clusters hold, last those that
  * none holds. */

@@ -20,14 +20,14 @@ enum pv_status pv_neuron_view_create(const struct pv_heat *heat, const struct pv
         return PV_ERR_NOMEM;
     }
     n_clusters = n_clusters < most ? n_clusters : most;
-    n_used = spread ? pv_spread(heat, masks, layer, out->clusters, n_clusters)
-                    : pv_by_use(heat, layer, out->clusters);
+    n_used =
+        spread ? pv_spread(heat, layer, out->clusters, n_clusters) : pv_by_use(heat, layer, out->clusters);
     out->n_clusters = n_used < n_clusters ? n_used : n_clusters;
     c = out->clusters;
     for (uint32_t i = 1; i < out->n_clusters; i++) { /* few, and often in order: by insertion */
-        uint32_t cluster = c[i], place = pv_maskset_place(masks, layer, cluster), j = i;
+        uint32_t cluster = c[i], place = pv_heat_place(heat, layer, cluster), j = i;
 
-        for (; j > 0 && pv_maskset_place(masks, layer, c[j - 1]) > place; j--)
+        for (; j > 0 && pv_heat_place(heat, layer, c[j - 1]) > place; j--)
             c[j] = c[j - 1];
         c[j] = cluster;
     }
@@ -46,6 +46,7 @@ void pv_neuron_view_free(struct pv_neuron_view *view)
 
 struct mask_cells {
     const struct pv_draw *d;
+    const struct pv_heat *heat; /* of pv_part_masks */
     const struct pv_maskset *masks;
     const struct pv_neuron_view *view;
     const uint32_t *mask, *active; /* of the pattern row */
@@ -65,7 +66,7 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
     const struct mask_cells *c = user;
     uint32_t cluster = c->view->clusters[row], first, end, n = 0;
     const uint32_t *mask = pv_maskset_row(c->masks, c->view->layer, cluster);
-    const struct pv_rgb full = pv_cluster_colour(c->d, c->masks, c->view->layer, cluster);
+    const struct pv_rgb full = pv_cluster_colour(c->heat, c->d->palette->light, c->view->layer, cluster);
 
     column_range(c, column, &first, &end);
     for (uint32_t i = first; i < end; i++)
@@ -73,10 +74,10 @@ static struct pv_rgb mask_colour(void *user, uint32_t column, uint32_t row)
     return pv_mix(c->d->theme->panel, full, (double)n / (end - first));
 }
 
-void pv_part_masks(const struct pv_draw *d, const struct pv_maskset *masks, const struct pv_neuron_view *view,
-                   struct pv_box box)
+void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                   const struct pv_neuron_view *view, struct pv_box box)
 {
-    struct mask_cells cells = {.d = d, .masks = masks, .view = view};
+    struct mask_cells cells = {.d = d, .heat = heat, .masks = masks, .view = view};
 
     cells.n_columns = pv_maskset_d_ffn(masks) < (uint32_t)box.w ? pv_maskset_d_ffn(masks) : (uint32_t)box.w;
     if (view->n_clusters == 0 || cells.n_columns == 0)

@@ -173,23 +173,12 @@ struct pv_rgb pv_palette_at(const struct pv_palette *palette, double value)
     return palette->colour[value >= 1.0 ? 255 : (int)(value * 255.0 + 0.5)];
 }
 
-struct pv_rgb pv_palette_cluster(uint32_t cluster, bool light)
-{
-    static const double level[4] = {0.58, 0.80, 0.47, 0.70};
-    struct stop stop = {.lightness = level[cluster % 4] + (light ? 0.06 : 0.0), .chroma = 0.13};
-    double lab[3];
-
-    stop.hue = fmod((double)cluster * 137.50776405, 360.0); /* the golden angle */
-    stop_lab(stop, lab);
-    return to_screen(lab);
-}
-
 struct pv_rgb pv_palette_place(double place, bool light)
 {
     struct stop stop = {.lightness = (light ? 0.82 : 0.90) - 0.40 * place, .chroma = 0.125};
     double lab[3];
 
-    stop.hue = fmod(100.0 + 290.0 * place, 360.0); /* yellow, green, blue, violet, red */
+    stop.hue = fmod(100.0 + 360.0 * PV_PLACE_TURN * place, 360.0); /* yellow, green, blue, violet, red */
     stop_lab(stop, lab);
     return to_screen(lab);
 }

@@ -12,6 +12,7 @@ struct pv_rgb {
     uint8_t r, g, b;
 };
 enum { PV_N_PALETTES = 4 };
+#define PV_PLACE_TURN (290.0 / 360.0) /* of the circle of hues, that the places 0..1 run over */
 
 struct pv_palette {
     struct pv_rgb colour[256]; /* of values 0..1 */
@@ -30,8 +31,6 @@ int pv_palette_find(const char *name);
 void pv_palette_init(struct pv_palette *palette, uint32_t index, bool light);
 /* value outside 0..1 is clamped, NaN is 0. */
 struct pv_rgb pv_palette_at(const struct pv_palette *palette, double value);
-/* A colour for a cluster, so that neighbours in number differ in hue and in lightness. */
-struct pv_rgb pv_palette_cluster(uint32_t cluster, bool light);
 /* A colour for a place 0..1 in an order of similarity: places side by side look alike, and lightness falls
  * from 0 to 1, so that eyes that see few hues can follow too. */
 struct pv_rgb pv_palette_place(double place, bool light);

@@ -70,9 +70,9 @@ static uint32_t nearest_cluster(const struct pv_panels *p, uint32_t layer, doubl
     const uint32_t first = at > 2 * per_pixel ? (uint32_t)(at - 2 * per_pixel) : 0;
     const uint32_t last = (uint32_t)(at + 2 * per_pixel);
 
-    found = pv_maskset_at(p->masks, layer, at < n ? (uint32_t)at : n - 1);
+    found = pv_heat_at(heat, layer, at < n ? (uint32_t)at : n - 1);
     for (uint32_t k = first; k <= last && k < n; k++) {
-        const uint32_t cluster = pv_maskset_at(p->masks, layer, k);
+        const uint32_t cluster = pv_heat_at(heat, layer, k);
 
         if (pv_heat_share(heat, layer, cluster) > pv_heat_share(heat, layer, found))
             found = cluster;
@@ -287,16 +287,13 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
     double top_share = pv_heat_max_share(heat), row;
 
     panel_title(d, box.x, box.y + 14, box.w, "Layers and their clusters",
-                p->masks           ? (p->player->light
-                                          ? "dark: picked by many of the last tokens; alike ones side by side"
-                                          : "bright: picked by many of the last tokens; alike ones side by side")
-                : p->player->light ? "dark: picked by many of the last tokens"
-                                   : "bright: picked by many of the last tokens");
+                p->player->light ? "dark: picked by many of the last tokens; like colours: like tokens"
+                                 : "bright: picked by many of the last tokens; like colours: like tokens");
     p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 66)};
     row = floor(p->heat.h / n_layers);
     p->heat.h = row >= 1.0 ? (row > 56 ? 56 : row) * n_layers : p->heat.h;
     if (with_heat || pv_heat_header(heat)->n_clusters == 0) {
-        pv_part_heat(d, heat, p->masks, p->heat, top_share);
+        pv_part_heat(d, heat, p->heat, top_share);
     } else { /* a hole for the shader */
         cairo_set_operator(d->cr, CAIRO_OPERATOR_CLEAR);
         cairo_rectangle(d->cr, p->heat.x, p->heat.y, p->heat.w, p->heat.h);
@@ -304,7 +301,8 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
         cairo_set_operator(d->cr, CAIRO_OPERATOR_OVER);
     }
     pv_part_layer_names(d, heat, p->heat);
-    pv_part_cluster_axis(d, heat, p->masks, p->heat);
+    if (pv_heat_header(heat)->n_clusters > 0)
+        pv_part_places(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 4, p->heat.w, 5});
     pv_part_scale(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 28, p->heat.w > 420 ? 240 : 160, 12},
                   top_share, p->heat.w > 420 ? "of the last tokens picked it" : "of the last tokens");
 }
@@ -318,7 +316,7 @@ static void outline(const struct pv_panels *p, const struct pv_draw *d, const st
 
     if (s->what == NOTHING || s->cluster >= h->n_clusters)
         return;
-    place = pv_maskset_place(p->masks, s->layer, s->cluster);
+    place = pv_heat_place(p->player->heat, s->layer, s->cluster);
     x = pv_cell_edge(p->heat.x, p->heat.w, place, h->n_clusters);
     w = pv_cell_edge(p->heat.x, p->heat.w, place + 1, h->n_clusters) - x;
     y = pv_cell_edge(p->heat.y, p->heat.h, s->layer, h->n_layers);
@@ -387,7 +385,7 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
     p->masks_box = (struct pv_box){box.x + 58, box.y + 58, floor(box.w - 58), floor(box.h - 58 - 24)};
     if (p->masks_box.h < 10)
         return;
-    pv_part_masks(d, p->masks, &p->view, p->masks_box);
+    pv_part_masks(d, heat, p->masks, &p->view, p->masks_box);
     for (uint32_t i = 0; i < p->view.n_clusters; i++) {
         const double cell = p->masks_box.h / p->view.n_clusters;
 
@@ -418,14 +416,14 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
     char name[32];
 
     panel_title(d, box.x, box.y + 14, box.w, "Tokens",
-                p->masks ? "the cluster picked in each layer; like colours: like neurons"
-                         : "colour and number: the cluster picked in each layer");
-    p->waterfall = (struct pv_waterfall){.box = {box.x, box.y + 46, box.w, box.h - 46},
-                                         .text_width = box.w > 400 ? 110 : 80,
-                                         .row_height = 20,
-                                         .bar_width = box.w > 420 ? 150 : 110,
-                                         .back = p->player->back,
-                                         .masks = p->masks};
+                "the cluster picked in each layer; like colours: clusters for like tokens");
+    p->waterfall = (struct pv_waterfall){
+        .box = {box.x, box.y + 46, box.w, box.h - 46},
+        .text_width = box.w > 400 ? 110 : 80,
+        .row_height = 20,
+        .bar_width = box.w > 420 ? 150 : 110,
+        .back = p->player->back,
+    };
     cells = pv_waterfall_cells(&p->waterfall, heat);
     for (uint32_t l = 0; l < n_layers; l++) {
         const double cell = cells.w / n_layers;

@@ -14,20 +14,15 @@ double pv_brightness(double share, double top_share)
     return share >= top_share ? 1.0 : sqrt(share / top_share);
 }
 
-struct pv_rgb pv_cluster_colour(const struct pv_draw *d, const struct pv_maskset *masks, uint32_t layer,
-                                uint32_t cluster)
+struct pv_rgb pv_cluster_colour(const struct pv_heat *heat, bool light, uint32_t layer, uint32_t cluster)
 {
-    const double n = masks ? pv_maskset_n_clusters(masks) : 1.0;
-
-    if (!masks || cluster >= pv_maskset_n_clusters(masks))
-        return pv_palette_cluster(cluster, d->palette->light);
-    return pv_palette_place((pv_maskset_place(masks, layer, cluster) + 0.5) / n, d->palette->light);
+    return pv_palette_place((pv_heat_place(heat, layer, cluster) + 0.5) / pv_heat_header(heat)->n_clusters,
+                            light);
 }
 
 struct heat_cells {
     const struct pv_draw *d;
     const struct pv_heat *heat;
-    const struct pv_maskset *masks;
     double top_share;
     uint32_t layer, n_columns, n_clusters; /* layer: of row 0 */
 };
@@ -40,8 +35,7 @@ static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
     double most = 0.0;
 
     for (uint32_t k = first; k < end; k++) {
-        const double share =
-            pv_heat_share(c->heat, c->layer + row, pv_maskset_at(c->masks, c->layer + row, k));
+        const double share = pv_heat_share(c->heat, c->layer + row, pv_heat_at(c->heat, c->layer + row, k));
 
         most = share > most ? share : most;
     }
@@ -58,11 +52,10 @@ static void heat_rows(const struct heat_cells *heat, struct pv_box box, uint32_t
     pv_draw_cells(cells.d, box, cells.n_columns, n_rows, heat_colour, &cells);
 }
 
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                  struct pv_box box, double top_share)
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share)
 {
     const struct pv_trace_header *h = pv_heat_header(heat);
-    const struct heat_cells cells = {.d = d, .heat = heat, .masks = masks, .top_share = top_share};
+    const struct heat_cells cells = {.d = d, .heat = heat, .top_share = top_share};
 
     if (h->n_clusters == 0) {
         pv_draw_rect(d, box, d->theme->panel);
@@ -74,11 +67,10 @@ void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const str
     heat_rows(&cells, box, h->n_layers);
 }
 
-void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                      uint32_t layer, struct pv_box box, double top_share)
+void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
+                      double top_share)
 {
-    const struct heat_cells cells = {
-        .d = d, .heat = heat, .masks = masks, .top_share = top_share, .layer = layer};
+    const struct heat_cells cells = {.d = d, .heat = heat, .top_share = top_share, .layer = layer};
 
     heat_rows(&cells, box, 1);
 }
@@ -119,29 +111,6 @@ void pv_part_places(const struct pv_draw *d, struct pv_box box)
     pv_draw_gradient(d, box, place_colour, &light);
 }
 
-void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                          struct pv_box box)
-{
-    uint32_t n = pv_heat_header(heat)->n_clusters, step;
-    struct pv_font font = {.size = 11, .colour = d->theme->faint, .align = PV_CENTRE};
-    char name[32];
-
-    if (n == 0)
-        return;
-    if (masks) {
-        pv_part_places(d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5});
-        return;
-    }
-    step = label_step(n, box.w, 44.0);
-    for (uint32_t k = 0; k < n; k += step) {
-        const double x = floor(box.x + box.w * (k + 0.5) / n) + 0.5;
-
-        pv_draw_line(d, x, box.y + box.h + 1, x, box.y + box.h + 5, d->theme->line);
-        snprintf(name, sizeof name, "%u", k);
-        pv_draw_text(d, x, box.y + box.h + 17, &font, name);
-    }
-}
-
 static struct pv_rgb scale_colour(void *user, double place)
 {
     return pv_palette_at(user, place);
@@ -172,6 +141,8 @@ void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share,
     pv_draw_text(d, box.x + box.w, box.y + 26, &font, pv_percent(top_share, text, sizeof text));
     pv_draw_text(d, box.x + box.w + 14, box.y + 11, &(struct pv_font){.size = 12, .colour = d->theme->text},
                  label);
+    pv_draw_text(d, box.x + box.w + 14, box.y + 26, &(struct pv_font){.size = 11, .colour = d->theme->faint},
+                 "square-root scale: rare ones show too");
 }
 
 uint32_t pv_waterfall_rows(const struct pv_waterfall *w, const struct pv_heat *heat)
@@ -216,7 +187,7 @@ static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, c
         struct pv_rgb colour = d->theme->panel;
 
         if (row->cluster[l] != PV_TRACE_NO_CLUSTER)
-            colour = pv_cluster_colour(d, w->masks, l, row->cluster[l]);
+            colour = pv_cluster_colour(heat, d->palette->light, l, row->cluster[l]);
         box.w -= cell > 8 ? 1 : 0;
         box.h -= height > 8 ? 1 : 0;
         pv_draw_rect(d, box, colour);
@@ -338,8 +309,7 @@ double pv_telling_score(const struct pv_heat *heat, uint32_t layer, uint32_t clu
     return score;
 }
 
-uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, uint32_t layer,
-                   uint32_t *clusters, uint32_t n)
+uint32_t pv_spread(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters, uint32_t n)
 {
     uint32_t n_clusters = pv_heat_header(heat)->n_clusters, found = 0;
 
@@ -349,7 +319,7 @@ uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, u
         double most = 0.0;
 
         for (uint32_t k = (uint32_t)((uint64_t)i * n_clusters / n); k < end; k++) {
-            const uint32_t cluster = pv_maskset_at(masks, layer, k);
+            const uint32_t cluster = pv_heat_at(heat, layer, k);
             const uint64_t uses = pv_heat_uses(heat, layer, cluster);
             const double score =
                 uses > 0 ? pv_telling_score(heat, layer, cluster) + 1e-9 * (double)uses : 0.0;

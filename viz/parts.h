@@ -6,24 +6,19 @@
 #include "viz/heat.h"
 #include "viz/masks.h"
 
-/* What places clusters: with masks (arranged, see pv_maskset_arrange) alike ones stand side by side and have
- * like colours; without, they stand by number. `masks` may be NULL wherever it goes together with a heat. */
-struct pv_rgb pv_cluster_colour(const struct pv_draw *d, const struct pv_maskset *masks, uint32_t layer,
-                                uint32_t cluster);
+/* The colour of a cluster's place, see pv_heat_place: clusters that take the same tokens have like colours in every
+ * layer. */
+struct pv_rgb pv_cluster_colour(const struct pv_heat *heat, bool light, uint32_t layer, uint32_t cluster);
 /* Layers x clusters, brightness by share of recent tokens; `top_share` is the brightest. Clusters narrower
  * than a pixel share a column, which then shows the largest of them. */
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                  struct pv_box box, double top_share);
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share);
 /* The same for one layer, over the whole box. */
-void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                      uint32_t layer, struct pv_box box, double top_share);
+void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
+                      double top_share);
 /* Brightness 0..1 of a share. */
 double pv_brightness(double share, double top_share);
-/* Names of layers left of a box of rows; below it the numbers of clusters or, with masks, the colours that
- * their places have. */
+/* Names of layers left of a box of rows. */
 void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
-void pv_part_cluster_axis(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
-                          struct pv_box box);
 /* The colours of places, from first to last. */
 void pv_part_places(const struct pv_draw *d, struct pv_box box);
 /* The colour scale of pv_part_heat with its labels; about 34 pixels high. */
@@ -35,7 +30,6 @@ struct pv_waterfall {
     struct pv_box box;
     double text_width, row_height, bar_width;
     uint32_t back;
-    const struct pv_maskset *masks; /* NULL: colours by number */
 };
 uint32_t pv_waterfall_rows(const struct pv_waterfall *w,
                            const struct pv_heat *heat); /* that fit and are there */
@@ -53,8 +47,8 @@ PV_MUST_USE enum pv_status pv_neuron_view_create(const struct pv_heat *heat, con
                                                  uint32_t layer, uint32_t n_clusters, bool spread,
                                                  struct pv_neuron_view *out);
 void pv_neuron_view_free(struct pv_neuron_view *view);
-void pv_part_masks(const struct pv_draw *d, const struct pv_maskset *masks, const struct pv_neuron_view *view,
-                   struct pv_box box);
+void pv_part_masks(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_maskset *masks,
+                   const struct pv_neuron_view *view, struct pv_box box);
 /* One row: the mask of the token's cluster and, where the trace has the true pattern, hit, missed and wasted.
  */
 void pv_part_pattern(const struct pv_draw *d, const struct pv_maskset *masks,
@@ -83,9 +77,8 @@ uint32_t pv_telling_tokens(const struct pv_heat *heat, uint32_t layer, uint32_t 
 /* How much a cluster tells that its first token alone does not: uses by other tokens that pick little else.
  */
 double pv_telling_score(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
-/* Of each of n stretches of places (see pv_maskset_place) the used cluster that tells most, in order of
+/* Of each of n stretches of places (see pv_heat_place) the used cluster that tells most, in order of
  * places; returns how many there are. Room for n. */
-uint32_t pv_spread(const struct pv_heat *heat, const struct pv_maskset *masks, uint32_t layer,
-                   uint32_t *clusters, uint32_t n);
+uint32_t pv_spread(const struct pv_heat *heat, uint32_t layer, uint32_t *clusters, uint32_t n);
 
 #endif

@@ -106,10 +106,13 @@ static double pace(const struct pv_player *player)
 
 static enum pv_status pull(struct pv_player *player, uint32_t max, uint32_t *n)
 {
+    enum pv_status status;
+
     *n = 0;
     if (player->ended || max == 0)
         return PV_OK;
-    return player->source.pull(player->source.user, player->heat, max, n, &player->ended);
+    status = player->source.pull(player->source.user, player->heat, max, n, &player->ended);
+    return status == PV_OK && player->ended ? pv_heat_settle(player->heat) : status;
 }
 
 enum pv_status pv_player_advance(struct pv_player *player, double seconds, bool *changed)

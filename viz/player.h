@@ -41,9 +41,8 @@ enum pv_key pv_key_of(char c);
 struct pv_player {
     struct pv_heat *heat;
     struct pv_source source;
-    double speed;                   /* of a trace: 1 as it ran */
-    double owed;                    /* tokens due but not yet pulled */
-    const struct pv_maskset *masks; /* arranged; NULL: none, and clusters stand by number */
+    double speed; /* of a trace: 1 as it ran */
+    double owed;  /* tokens due but not yet pulled */
     uint32_t back, layer, palette;
     bool light, paused, help, ended, quit, save; /* save: asked for, the view clears it */
     char note[96];                               /* a short message for the user, shown for a while */

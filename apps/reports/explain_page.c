@@ -191,9 +191,7 @@ static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer
         page->spots + ((size_t)layer * n_clusters + cluster) * EXPLAIN_CONTEXTS;
     const double share = (double)pv_heat_uses(heat, layer, cluster) / (double)pv_heat_n_tokens(heat);
     char percent[16];
-    const struct pv_palette palette = {.light = page->light};
-    const struct pv_rgb c =
-        pv_cluster_colour(&(struct pv_draw){.palette = &palette}, page->observed->masks, layer, cluster);
+    const struct pv_rgb c = pv_cluster_colour(heat, page->light, layer, cluster);
     fprintf(f,
             "<tr id=\"l%uc%u\" style=\"--c:#%02x%02x%02x\"><td class=\"n\" data-is=\"cluster\">%u</td>"
             "<td class=\"n\" data-is=\"picked by\">%s<span class=\"bar\" style=\"width:%.0fpx\"></span></td>"

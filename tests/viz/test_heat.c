@@ -1,9 +1,13 @@
-/* label: unit. Counting, half-life, tokens of a cluster; palettes; masks and their orders; display text. */
+/* label: unit. Counting, half-life, tokens of a cluster; palettes; the order of clusters, and of neurons; display text.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "harness.h"
+#include "made.h"
 #include "synth.h"
+#include "viz/align.h"
+#include "viz/order.h"
 #include "viz/palette.h"
 #include "viz/parts.h"
 #include "viz/picture/text.h"
@@ -116,16 +120,12 @@ END_TEST
 START_TEST(mask_orders)
 {
     struct synth s;
-    uint32_t clusters[12], neurons[SYNTH_FFN], changes = 0;
+    uint32_t clusters[12], neurons[SYNTH_FFN];
     bool seen[SYNTH_FFN] = {false};
 
     synth_init(&s);
     for (uint32_t i = 0; i < 12; i++)
-        clusters[i] = i / 2 * 8 + i % 2 * 4; /* two families, in turn */
-    ck_assert_int_eq(pv_maskset_order_clusters(s.masks, 1, clusters, 12), PV_OK);
-    for (uint32_t i = 1; i < 12; i++)
-        changes += clusters[i] % 8 != clusters[i - 1] % 8;
-    ck_assert_uint_eq(changes, 1);
+        clusters[i] = i * 4; /* two families */
     ck_assert_int_eq(pv_maskset_order_neurons(s.masks, 1, clusters, 12, neurons), PV_OK);
     for (uint32_t j = 0; j < SYNTH_FFN; j++)
         seen[neurons[j]] = true;
@@ -139,52 +139,89 @@ START_TEST(mask_orders)
 }
 END_TEST
 
-/* Places are a permutation both ways, families stand together, small masks come first, and like places look
- * alike. */
-START_TEST(arrangement)
+/* Places are a permutation both ways, the same for the same tokens; a token keeps its place from layer to layer, which by
+ * numbers it does not; clusters that no token took stand between the others; like places look alike. */
+START_TEST(orders)
 {
-    struct synth s;
-    uint32_t changes = 0;
-    double near = 0.0, far = 0.0, size[2] = {0.0, 0.0};
+    static const uint32_t clusters[] = {1, 16, 500};
+    const uint32_t n = clusters[_i], n_layers = 9;
+    struct pv_heat *heat[2];
+    double near = 0.0, far = 0.0;
 
-    ck_assert_uint_eq(pv_maskset_place(NULL, 0, 7), 7);
-    ck_assert_uint_eq(pv_maskset_at(NULL, 0, 7), 7);
-    synth_init(&s);
-    ck_assert_uint_eq(pv_maskset_place(s.masks, 2, 7), 7);
-    for (uint16_t j = 100; j < 200; j++) { /* two clusters grow: the order must turn so that they come late */
-        pv_maskset_add(s.masks, 2, 1, &j, 1);
-        pv_maskset_add(s.masks, 2, 9, &j, 1);
+    for (int i = 0; i < 2; i++) {
+        struct made m;
+
+        made_init(&m, n_layers, n, 100);
+        ck_assert_int_eq(pv_heat_create(&m.header, NULL, &heat[i]), PV_OK);
+        ck_assert_uint_eq(pv_heat_at(heat[i], 3, n - 1), n - 1); /* no token yet */
+        for (uint32_t t = 0; t < 700; t++)
+            ck_assert_int_eq(pv_heat_push(heat[i], made_next(&m)), PV_OK);
+        ck_assert_int_eq(pv_heat_settle(heat[i]), PV_OK);
+        ck_assert_int_eq(pv_heat_settle(heat[i]), PV_OK); /* again: nothing changes */
+        made_free(&m);
     }
-    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
-    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK); /* again: the same, and nothing is lost */
-    for (uint32_t l = 0; l < SYNTH_LAYERS; l++) {
-        bool seen[SYNTH_CLUSTERS] = {false};
-
-        for (uint32_t i = 0; i < SYNTH_CLUSTERS; i++) {
-            const uint32_t k = pv_maskset_at(s.masks, l, i);
-
-            ck_assert(k < SYNTH_CLUSTERS && !seen[k]);
-            seen[k] = true;
-            ck_assert_uint_eq(pv_maskset_place(s.masks, l, k), i);
-            if (l == 2)
-                size[i * 2 / SYNTH_CLUSTERS] += pv_maskset_size(s.masks, l, k);
-            changes += l != 2 && i > 0 && k % 8 != pv_maskset_at(s.masks, l, i - 1) % 8;
+    for (uint32_t l = 0; l < n_layers; l++) {
+        for (uint32_t i = 0; i < n; i++) {
+            ck_assert_uint_eq(pv_heat_place(heat[0], l, pv_heat_at(heat[0], l, i)), i);
+            ck_assert_uint_eq(pv_heat_at(heat[0], l, i), pv_heat_at(heat[1], l, i));
         }
     }
-    ck_assert_uint_lt(changes, 5 * 24); /* by number it would be 47 a layer */
-    ck_assert_double_lt(size[0], size[1]);
-    for (uint32_t i = 0; i + 24 < SYNTH_CLUSTERS; i++) {
+    ck_assert_double_gt(pv_heat_steadiness(heat[0]), 0.9); /* the model changes its mind at 1 step in 24 */
+    for (double i = 0; i + 24 < 48; i++) {
         double a[3], b[3], c[3];
 
-        pv_oklab(pv_palette_place((i + 0.5) / SYNTH_CLUSTERS, false), a);
-        pv_oklab(pv_palette_place((i + 1.5) / SYNTH_CLUSTERS, false), b);
-        pv_oklab(pv_palette_place((i + 24.5) / SYNTH_CLUSTERS, false), c);
+        pv_oklab(pv_palette_place((i + 0.5) / 48, false), a);
+        pv_oklab(pv_palette_place((i + 1.5) / 48, false), b);
+        pv_oklab(pv_palette_place((i + 24.5) / 48, false), c);
         ck_assert_double_gt(a[0], b[0]); /* lightness falls */
         near += hypot(hypot(a[0] - b[0], a[1] - b[1]), a[2] - b[2]);
         far += hypot(hypot(a[0] - c[0], a[1] - c[1]), a[2] - c[2]);
     }
     ck_assert_double_lt(near * 4, far);
-    synth_free(&s);
+    pv_heat_destroy(heat[0]);
+    pv_heat_destroy(heat[1]);
+}
+END_TEST
+
+/* Two words in three layers, told apart by every layer: by hand. */
+START_TEST(align)
+{
+    static const uint32_t tokens[] = {0, 2, 1, 3, 1, 0, 0, 2, 1, 3, 1, 0, 0, 2, 1, 7, 1, 0};
+    const struct pv_chosen a = {.clusters = tokens, .n_tokens = 6, .n_layers = 3, .n_clusters = 4};
+    uint32_t place[12] = {0};
+
+    ck_assert_double_eq_tol(pv_align_steadiness(&a, place, 0.1), 1.0, 1e-9);
+    ck_assert_int_eq(pv_align_places(&a, false, place), PV_OK);
+    /* Word A takes 0, 2, 1 and word B 3, 1, 0; once a layer ran dense. Each word has a place of its own. */
+    ck_assert_uint_eq(place[0], place[4 + 2]);
+    ck_assert_uint_eq(place[0], place[8 + 1]);
+    ck_assert_uint_eq(place[3], place[4 + 1]);
+    ck_assert_uint_eq(place[3], place[8 + 0]);
+    ck_assert_uint_eq(place[0] + place[3], 2); /* of four: the first and the third */
+    ck_assert_double_eq_tol(pv_align_steadiness(&a, place, 0.1), 1.0, 1e-9);
+    for (uint32_t i = 0; i < 12; i++)
+        place[i] = i % 4;
+    ck_assert_double_eq_tol(pv_align_steadiness(&a, place, 0.3), 6.0 / 11.0, 1e-9);
+}
+END_TEST
+
+/* A history that is full keeps every other token, and the order that comes of it is as good. */
+START_TEST(long_history)
+{
+    struct pv_order order;
+    struct made m;
+
+    made_init(&m, 3, 40, 10);
+    pv_order_init(&order, 3, 40);
+    for (uint32_t i = 0; i < 20000; i++)
+        ck_assert_int_eq(pv_order_push(&order, made_next(&m)->cluster), PV_OK);
+    ck_assert_int_eq(pv_order_make(&order), PV_OK);
+    ck_assert_uint_le(order.n_kept, 8192);
+    ck_assert_uint_ge(order.n_kept, 4096);
+    ck_assert_uint_eq(order.stride, 4);
+    ck_assert_double_gt(pv_order_steadiness(&order, 0.2), 0.9);
+    pv_order_free(&order);
+    made_free(&m);
 }
 END_TEST
 
@@ -225,10 +262,10 @@ START_TEST(telling)
                                                                  .n_neurons = &n_neurons}),
                      PV_OK);
     ck_assert_uint_eq(pv_telling_tokens(heat, 0, 0, tops, 8), 1); /* a stray is better than nothing */
-    ck_assert_uint_eq(pv_spread(heat, NULL, 0, clusters, 4), 2);
-    ck_assert_uint_eq(clusters[0], 0);
-    ck_assert_uint_eq(clusters[1], 2);
-    ck_assert_uint_eq(pv_spread(heat, NULL, 0, clusters, 1), 1);
+    ck_assert_uint_eq(pv_spread(heat, 0, clusters, 4), 2);
+    ck_assert_uint_eq(clusters[0], 2); /* the most used one comes first */
+    ck_assert_uint_eq(clusters[1], 0);
+    ck_assert_uint_eq(pv_spread(heat, 0, clusters, 1), 1);
     ck_assert_uint_eq(clusters[0], 2);
     pv_heat_destroy(heat);
 }
@@ -247,7 +284,9 @@ START_TEST(display)
                  {"\xe2\x80\xae", "\\xe2\\x80\\xae"},
                  {"Caf\xc3\xa9", "Caf\xc3\xa9"},
                  {"", ""},
-                 {"  ", "\xe2\x90\xa3"}};
+                 {"  ", "\xe2\x90\xa3"},
+                 {"\xcc\x81", "\xe2\x97\x8c\xcc\x81"}, /* a mark without a letter */
+                 {" \xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xb1", "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xb1"}};
     char out[64], small[8];
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -257,6 +296,10 @@ START_TEST(display)
     pv_text_label("ABCDEFGHIJKL", 12, small, sizeof small);
     ck_assert_str_eq(small, "ABCD\xe2\x80\xa6");
     ck_assert_uint_eq(pv_text_width("a\xe4\xb8\xad\xcc\x81"), 3); /* a, wide, combining */
+    ck_assert_uint_eq(pv_text_width("\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80!"),
+                      3);                                                        /* woman, joiner, rocket */
+    ck_assert_uint_eq(pv_text_width("\xe0\xb8\x99\xe0\xb9\x89\xe0\xb8\xb3"), 2); /* Thai: tone mark, vowel */
+    ck_assert_uint_eq(pv_text_fit("e\xcc\x81x", 1), 3);                          /* a letter with its mark */
     ck_assert_uint_eq(pv_text_fit("a\xe4\xb8\xad"
                                   "b",
                                   2),
@@ -274,7 +317,9 @@ int main(void)
     tcase_add_test(c, top_tokens);
     tcase_add_loop_test(c, palettes, 0, PV_N_PALETTES);
     tcase_add_test(c, mask_orders);
-    tcase_add_test(c, arrangement);
+    tcase_add_loop_test(c, orders, 0, 3);
+    tcase_add_test(c, align);
+    tcase_add_test(c, long_history);
     tcase_add_test(c, telling);
     tcase_add_test(c, display);
     suite_add_tcase(suite, c);

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "harness.h"
+#include "made.h"
 #include "synth.h"
 #include "viz/panels.h"
+#include "viz/picture/draw.h"
 #include "viz/term/term.h"
 #include "viz/window/window.h"
 
@@ -35,7 +37,6 @@ static char *make(int kind, int style, bool svg, size_t *n)
     char *bytes = NULL;
 
     synth_init(&s);
-    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
     heat = synth_heat(&s, INFINITY, 300);
     params = params_of(&s, kind, style);
     ck_assert_int_eq(pv_picture_bytes(heat, &params, svg, NULL, &bytes, n), PV_OK);
@@ -126,7 +127,6 @@ START_TEST(shapes)
             for (uint16_t k = 0; k < n_clusters && k < 70; k++)
                 pv_maskset_add(masks, l, k, &k, 1);
         }
-        ck_assert_int_eq(pv_maskset_arrange(masks), PV_OK);
     }
     for (uint32_t i = 0; i < 9; i++) {
         for (uint32_t l = 0; l < n_layers; l++) {
@@ -154,6 +154,65 @@ START_TEST(shapes)
 }
 END_TEST
 
+/* The width of a text, and the hash of what it looks like. */
+static double look(const char *text, uint64_t *hash)
+{
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 400, 48);
+    const struct pv_draw d = {.cr = pv_draw_context(surface, 1.0)};
+    const struct pv_font font = {.size = 20, .colour = {255, 255, 255}};
+    const double width = pv_draw_text(&d, 4, 32, &font, text);
+    const unsigned char *pixels;
+
+    ck_assert_double_eq_tol(width, pv_text_extent(&d, &font, text), 1e-9);
+    cairo_surface_flush(surface);
+    pixels = cairo_image_surface_get_data(surface);
+    *hash = 14695981039346656037u;
+    for (int i = 0; i < 400 * 48 * 4; i++)
+        *hash = (*hash ^ pixels[i]) * 1099511628211u;
+    cairo_destroy(d.cr);
+    cairo_surface_destroy(surface);
+    return width;
+}
+
+/* Words of every script have glyphs (those without look like a code point that nobody has assigned, but for its
+ * digits), Arabic letters join, Hebrew runs to the left, marks stand on their letters, emoji make one. */
+START_TEST(scripts)
+{
+    static const char *const letters[] = {"\xd0\x96",         "\xce\xa9",
+                                          "\xd7\xa9",         "\xd8\xb4",
+                                          "\xe0\xa4\x95",     "\xe0\xa6\x95",
+                                          "\xe0\xae\x95",     "\xe0\xb8\x81",
+                                          "\xe1\x83\x90",     "\xe1\x8a\xa0",
+                                          "\xe6\x98\x9f",     "\xe3\x81\x8b",
+                                          "\xf0\x9f\x8c\x9f", "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80"};
+    static const char *const boxes[] = {"\xcd\xb8", "\xe0\xa7\xbf",
+                                        "\xf0\x9f\xbf\xbe"}; /* U+378, U+9FF, U+1FFFE */
+    uint64_t hash, other;
+    double box[2];
+
+    box[0] = look(boxes[0], &hash); /* four digits */
+    box[1] = look(boxes[2], &hash); /* six */
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+        const double width = look(letters[i], &hash);
+
+        ck_assert_msg(width > 4.0 && fabs(width - box[0]) > 0.01 && fabs(width - box[1]) > 0.01,
+                      "no glyph for %s: install fonts for it (./bootstrap test does)", letters[i]);
+    }
+    /* Arabic seen: alone it is wider than in a word. */
+    ck_assert_double_lt(look("\xd8\xb3\xd8\xb3\xd8\xb3", &hash), 3 * look("\xd8\xb3", &hash) - 4.0);
+    /* Alef, bet and bet, alef are as wide, and not alike; with a letter of Latin script the line is turned. */
+    ck_assert_double_eq_tol(look("\xd7\x90\xd7\x91", &hash), look("\xd7\x91\xd7\x90", &other), 1e-6);
+    ck_assert_uint_ne(hash, other);
+    look("\xe2\x80\xad\xd7\x91\xd7\x90\xe2\x80\xac", &other); /* bet, alef, forced from left to right */
+    ck_assert_uint_eq(hash, other);
+    ck_assert_double_eq_tol(look("e\xcc\x81", &hash), look("\xc3\xa9", &other), 1e-6);
+    ck_assert_double_lt(look(letters[13], &hash), look("\xf0\x9f\x91\xa9\xf0\x9f\x9a\x80", &other) - 4.0);
+    look("abc\xff", &hash); /* up to bytes that are no UTF-8 */
+    look("abc", &other);
+    ck_assert_uint_eq(hash, other);
+}
+END_TEST
+
 /* No panel, at no size and place of the mouse, draws outside its memory or fails. */
 START_TEST(panels)
 {
@@ -164,7 +223,6 @@ START_TEST(panels)
     struct pv_panels *p;
 
     synth_init(&s);
-    ck_assert_int_eq(pv_maskset_arrange(s.masks), PV_OK);
     heat = synth_heat(&s, 32, 100);
     pv_player_init(&player, heat, (struct pv_source){0});
     player.ended = true;
@@ -244,6 +302,7 @@ int main(void)
     tcase_add_loop_test(c, the_same_bytes, 0, PV_N_PICTURES * N_STYLES);
     tcase_add_test(c, refused);
     tcase_add_loop_test(c, shapes, 0, 12);
+    tcase_add_test(c, scripts);
     tcase_add_loop_test(c, panels, 0, 2);
     tcase_add_test(c, keys);
     tcase_add_test(c, no_window);

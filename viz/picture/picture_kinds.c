@@ -52,11 +52,12 @@ static void place_legend(struct picture *p)
     const struct pv_theme *t = p->d.theme;
     struct pv_font font = {.size = 12, .colour = t->text};
     const double x =
-        floor(MARGIN + pv_draw_text(&p->d, MARGIN, p->y, &font, "colour: clusters of like neurons") + 16);
+        floor(MARGIN + pv_draw_text(&p->d, MARGIN, p->y, &font, "colour: clusters for like tokens") + 16);
 
     pv_part_places(&p->d, (struct pv_box){x, p->y - 11, 240, 14});
     pv_draw_text(&p->d, x + 254, p->y, &font,
-                 p->width > 800 ? "have like colours; the number is the cluster's" : "have like colours");
+                 p->width > 800 ? "have like colours in every layer; the number is the cluster's"
+                                : "have like colours");
     p->y += 34;
 }
 
@@ -75,19 +76,18 @@ void picture_waterfall(struct picture *p)
     snprintf(
         text, sizeof text,
         "Read it downwards: each row is one token (a word, a piece of one or a sign), each column one layer "
-        "of the model. A cell says which of the layer's %u clusters was picked for the token%s. Words of "
+        "of the model. A cell says which of the layer's %u clusters was picked for the token. Words of "
         "one kind, such as \xe2\x80\x9che\xe2\x80\x9d and \xe2\x80\x9cthey\xe2\x80\x9d, take the same or "
         "like clusters, so the same neurons are computed for them. The blue bar is the share of all neurons "
         "that the token cost; without clusters every bar would be full.",
-        h->n_clusters, p->params->masks ? "" : "; equal colours in a column are equal clusters");
+        h->n_clusters);
     picture_heading(p, "A text, token by token, and the clusters it takes", text);
-    if (p->params->masks && h->n_clusters > 0)
+    if (h->n_clusters > 0)
         place_legend(p);
     p->y += 6;
     for (uint32_t c = 0; c < n_columns; c++) {
         const uint32_t first = c * per_column, rows = n - first < per_column ? n - first : per_column;
-        struct pv_waterfall w = {
-            .text_width = 130, .row_height = 22, .back = back + n - first - rows, .masks = p->params->masks};
+        struct pv_waterfall w = {.text_width = 130, .row_height = 22, .back = back + n - first - rows};
 
         w.box = (struct pv_box){MARGIN + c * (half + gap), p->y,
                                 n_columns == 2 ? half : p->width - 2 * MARGIN, w.row_height * rows};
@@ -221,7 +221,7 @@ void picture_neurons(struct picture *p)
     snprintf(title, sizeof title, "The neurons behind the clusters of layer %u", p->layer);
     snprintf(text, sizeof text,
              "Each row is one cluster, named by words that pick it; each column is one of the layer's %u "
-             "neurons; a cell is coloured where the cluster holds the neuron. Clusters of like neurons are "
+             "neurons; a cell is coloured where the cluster holds the neuron. Clusters for like words are "
              "neighbours and have like colours. Neurons that work together stand together, at the right "
              "those that none of these %u clusters needs. A token computes the neurons of one row and leaves "
              "the rest of the layer alone.",
@@ -234,7 +234,7 @@ void picture_neurons(struct picture *p)
     label.align = PV_RIGHT;
     if (row >= 12)
         pv_draw_text(&p->d, box.x - 10, box.y - 7, &label, "words, cluster");
-    pv_part_masks(&p->d, p->params->masks, v, box);
+    pv_part_masks(&p->d, p->heat, p->params->masks, v, box);
     for (uint32_t i = 0; i < v->n_clusters && row >= 12; i++)
         name_row(p, box, box.y + row * (i + 0.5) + 4, v->clusters[i]);
     snprintf(text, sizeof text, "the layer's %u neurons, those that work together side by side", h->d_ffn);
@@ -259,6 +259,12 @@ static double use_share(const struct picture *p, uint32_t cluster)
     return (double)pv_heat_uses(p->heat, p->layer, cluster) / (double)pv_heat_n_tokens(p->heat);
 }
 
+/* Of all the times that a token comes, the share in which it picks the cluster. */
+static struct pv_rgb chip_colour(const struct picture *p, double share)
+{
+    return pv_palette_at(p->d.palette, 0.12 + 0.75 * (share > 1.0 ? 1.0 : share));
+}
+
 static void token_row(struct picture *p, uint32_t cluster, double most)
 {
     const struct pv_theme *t = p->d.theme;
@@ -268,7 +274,7 @@ static void token_row(struct picture *p, uint32_t cluster, double most)
     char text[64], percent[16];
 
     pv_draw_rect(&p->d, (struct pv_box){MARGIN, p->y + 3, 8, 20},
-                 pv_cluster_colour(&p->d, p->params->masks, p->layer, cluster));
+                 pv_cluster_colour(p->heat, p->params->light, p->layer, cluster));
     snprintf(text, sizeof text, "cluster %u", cluster);
     pv_draw_text(&p->d, MARGIN + 18, p->y + 17, &(struct pv_font){.size = 12.5, .colour = t->strong}, text);
     pv_draw_rect(&p->d, (struct pv_box){MARGIN + 108, p->y + 5, floor(84 * share / most + 0.5), 16}, t->hit);
@@ -277,7 +283,7 @@ static void token_row(struct picture *p, uint32_t cluster, double most)
                  pv_percent(share, percent, sizeof percent));
     for (uint32_t i = 0; i < n; i++) {
         const double only = (double)tops[i].count / (double)tops[i].count_all;
-        const struct pv_rgb fill = pv_palette_at(p->d.palette, 0.12 + 0.75 * (only > 1.0 ? 1.0 : only));
+        const struct pv_rgb fill = chip_colour(p, only);
         struct pv_font count = {.size = 10, .colour = t->faint};
         double w = floor(pv_text_extent(&p->d, &(struct pv_font){.size = 12.5}, tops[i].text) + 12), w_count;
 
@@ -292,27 +298,34 @@ static void token_row(struct picture *p, uint32_t cluster, double most)
     p->y += 30;
 }
 
-/* From rare to always. */
+static struct pv_rgb legend_colour(void *user, double share)
+{
+    return chip_colour(user, share);
+}
+
 static void token_legend(struct picture *p)
 {
-    const struct pv_theme *t = p->d.theme;
-    struct pv_font font = {.size = 11, .colour = t->faint, .align = PV_RIGHT};
+    struct pv_font font = {.size = 11, .colour = p->d.theme->faint, .align = PV_CENTRE};
+    const struct pv_box bar = {MARGIN + 262, p->y, 200, 12};
+    char text[16];
 
-    for (int i = 0; i < 5; i++)
-        pv_draw_rect(&p->d, (struct pv_box){MARGIN + 262 + 28 * i, p->y, 28, 12},
-                     pv_palette_at(p->d.palette, 0.12 + 0.75 * (i + 0.5) / 5));
-    pv_draw_text(&p->d, MARGIN + 252, p->y + 10, &font, "picks it rarely");
+    pv_draw_gradient(&p->d, bar, legend_colour, p);
+    for (int i = 0; i <= 4; i++) {
+        pv_draw_line(&p->d, bar.x + 50 * i, bar.y + 12, bar.x + 50 * i, bar.y + 16, p->d.theme->faint);
+        pv_draw_text(&p->d, bar.x + 50 * i, bar.y + 27, &font, pv_percent(i / 4.0, text, sizeof text));
+    }
     font.align = PV_LEFT;
-    pv_draw_text(&p->d, MARGIN + 412, p->y + 10, &font, "picks it always");
-    if (p->width > 760)
-        pv_draw_text(&p->d, MARGIN + 540, p->y + 10, &font, "\xc3\x97 8: eight times in this text");
-    p->y += 36;
+    font.max_width = p->width - MARGIN - bar.x - 216;
+    pv_draw_text(
+        &p->d, bar.x + 216, p->y + 10, &font,
+        "of the times that the token comes, it picks this cluster; \xc3\x97 8: eight times in this text");
+    p->y += 46;
 }
 
 void picture_tokens(struct picture *p)
 {
     const struct pv_theme *t = p->d.theme;
-    uint32_t n_clusters = pv_heat_header(p->heat)->n_clusters, n_used, n;
+    uint32_t n_clusters = pv_heat_header(p->heat)->n_clusters, n;
     uint32_t *clusters = calloc((size_t)n_clusters + 1, sizeof *clusters);
     char title[128], text[700];
     double most = 0.0;
@@ -320,13 +333,11 @@ void picture_tokens(struct picture *p)
     snprintf(title, sizeof title, "What the clusters of layer %u are for", p->layer);
     snprintf(
         text, sizeof text,
-        "Each row is one cluster of neurons (%s), with the tokens that picked it and how often they did. "
+        "Each row is one cluster of neurons (clusters for like words are neighbours; of each group of neighbours, the "
+        "one that is for most words), with the tokens that picked it and how often they did. "
         "Nobody told the clusters what words mean: they come from which neurons fire together. A %s token "
         "picks this cluster nearly every time it comes, a %s one spreads over several. A hyphen marks a "
         "piece of a word.",
-        p->params->masks ? "clusters of like neurons are neighbours; of each group of neighbours, "
-                           "the one that is for most words"
-                         : "the most used ones first",
         p->params->light ? "dark" : "bright", p->params->light ? "pale" : "dark");
     picture_heading(p, title, text);
     if (!clusters) {
@@ -334,12 +345,7 @@ void picture_tokens(struct picture *p)
         return;
     }
     n = p->params->n_rows > 0 ? p->params->n_rows : 20;
-    if (p->params->masks) {
-        n = pv_spread(p->heat, p->params->masks, p->layer, clusters, n);
-    } else {
-        n_used = pv_by_use(p->heat, p->layer, clusters);
-        n = n < n_used ? n : n_used;
-    }
+    n = pv_spread(p->heat, p->layer, clusters, n);
     pv_draw_text(&p->d, MARGIN + 108, p->y, &(struct pv_font){.size = 11, .colour = t->faint},
                  "share of all tokens");
     pv_draw_text(&p->d, MARGIN + 262, p->y, &(struct pv_font){.size = 11, .colour = t->faint},

@@ -89,7 +89,7 @@ static double cell_x(const struct picture *p, struct pv_box box, uint32_t layer,
 {
     const uint32_t n = pv_heat_header(p->heat)->n_clusters;
 
-    return box.x + box.w * (pv_maskset_place(p->params->masks, layer, cluster) + 0.5) / n;
+    return box.x + box.w * (pv_heat_place(p->heat, layer, cluster) + 0.5) / n;
 }
 
 static void mark_spot(struct picture *p, double x, double y, double right, uint32_t number)
@@ -128,7 +128,7 @@ static void caption(struct picture *p, struct pv_box row, uint32_t layer)
         double x, middle = row.x + (i + 0.5) * room, most = 0.0, half;
 
         for (uint32_t k = first; k < end; k++) {
-            const uint32_t cluster = pv_maskset_at(p->params->masks, layer, k);
+            const uint32_t cluster = pv_heat_at(p->heat, layer, k);
 
             if (pv_heat_share(p->heat, layer, cluster) > most) {
                 most = pv_heat_share(p->heat, layer, cluster);
@@ -187,7 +187,7 @@ static void tell_spot(struct picture *p, const struct spot *spot, uint32_t numbe
         if (x + w > p->width - MARGIN)
             break;
         x += 6 + picture_chip(p, x, p->y,
-                              pv_cluster_colour(&p->d, p->params->masks, spot->layer, spot->cluster),
+                              pv_cluster_colour(p->heat, p->params->light, spot->layer, spot->cluster),
                               tops[i].text);
     }
     p->y += 27;
@@ -205,10 +205,9 @@ static void introduce(struct picture *p)
             "has sorted each layer's %u neurons into %u overlapping groups that work together, called "
             "clusters. For every token a small router picks one cluster in each layer, and only that "
             "cluster's neurons are computed: here %s of them. The %s a cell, the more tokens picked that "
-            "cluster%s.",
+            "cluster; clusters for like tokens stand side by side, and above each other from layer to layer.",
             h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof share),
-            p->params->light ? "darker" : "brighter",
-            p->params->masks ? "; clusters of like neurons stand side by side" : "");
+            p->params->light ? "darker" : "brighter");
     else
         snprintf(text, sizeof text,
                  "This run computed every one of each layer's %u neurons for every token. With clusters "
@@ -232,7 +231,7 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
     pitch = height + (captioned ? 28 : 0);
     box.h = pitch * h->n_layers;
     if (h->n_clusters == 0 || !captioned) {
-        pv_part_heat(&p->d, p->heat, p->params->masks, box, top_share);
+        pv_part_heat(&p->d, p->heat, box, top_share);
         pv_part_layer_names(&p->d, p->heat, box);
     }
     pv_draw_text(&p->d, box.x + box.w + 26, box.y - 8,
@@ -243,7 +242,7 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
         density_bar(p, (struct pv_box){box.x + box.w + 26, row.y + 1, 154, height - 2}, l);
         if (!captioned)
             continue;
-        pv_part_heat_row(&p->d, p->heat, p->params->masks, l, row, top_share);
+        pv_part_heat_row(&p->d, p->heat, l, row, top_share);
         pv_draw_frame(&p->d, row, p->d.theme->line);
         snprintf(text, sizeof text, "layer %u", l);
         pv_draw_text(&p->d, row.x - 10, row.y + height / 2 + 4, &name, text);
@@ -272,12 +271,11 @@ void picture_layers(struct picture *p)
     p->y = box.y + box.h + 16;
     if (h->n_clusters == 0)
         return;
-    pv_part_cluster_axis(&p->d, p->heat, p->params->masks, box);
+    pv_part_places(&p->d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5});
     snprintf(text, sizeof text,
-             p->params->masks ? "the %u clusters of a layer, alike ones side by side"
-                              : "the %u clusters of a layer, by number",
+             "the %u clusters of a layer; those for like tokens stand side by side, and above each other",
              h->n_clusters);
-    p->y += p->params->masks ? 12 : 20;
+    p->y += 12;
     pv_draw_text(&p->d, box.x + box.w / 2, p->y, &axis, text);
     p->y += 22;
     pv_part_scale(&p->d, (struct pv_box){box.x, p->y, 300, 12}, top_share,

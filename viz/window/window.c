@@ -183,7 +183,6 @@ static enum pv_status draw_heat(struct view *v)
 {
     const struct pv_heat *heat = v->player->heat;
     const struct pv_trace_header *h = pv_heat_header(heat);
-    const struct pv_maskset *masks = v->params->masks;
     const uint32_t n_clusters = h->n_clusters > 0 ? h->n_clusters : 1;
     enum pv_status status = window_vk_texture(&v->vk, TEXTURE_HEAT, n_clusters, h->n_layers);
     struct window_texture *t = &v->vk.textures[TEXTURE_HEAT];
@@ -197,8 +196,7 @@ static enum pv_status draw_heat(struct view *v)
     for (uint32_t l = 0; l < h->n_layers; l++) {
         for (uint32_t k = 0; k < n_clusters; k++)
             *texel++ =
-                (uint8_t)(pv_brightness(pv_heat_share(heat, l, pv_maskset_at(masks, l, k)), top_share) *
-                              255.0 +
+                (uint8_t)(pv_brightness(pv_heat_share(heat, l, pv_heat_at(heat, l, k)), top_share) * 255.0 +
                           0.5);
     }
     t->changed = true;
