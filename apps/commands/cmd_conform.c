@@ -1,21 +1,11 @@
 /* parvin conform: every kernel on every device against the CPU reference. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "reports/compile_report.h"
 #include "reports/conform_report.h"
-#include "cli/setup.h"
 #include "commands/commands.h"
-
-struct conform_options {
-    struct common_options common;
-    struct device_options device;
-    const char *filter, *variant, *junit, *markdown, *table, *against;
-    uint64_t seed;
-    double minutes;
-    bool quick, list_variants, compile_only;
-};
+#include "conform/run.h"
 
 #define AT(field) offsetof(struct conform_options, field)
 static const struct option conform_rows[] = {
@@ -31,6 +21,8 @@ static const struct option conform_rows[] = {
      "build every pipeline of every variant and run nothing, on drivers without a device too; show what the compiler says of them"},
     {0, "against", OPTION_TEXT, AT(against), "PATH", NULL, 0, 0,
      "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
+    {0, "isolate", OPTION_FLAG, AT(isolate), NULL, NULL, 0, 0,
+     "run in a child process: a driver that crashes, or loses the device, costs the row at hand and no other"},
     {0, "minutes", OPTION_REAL, AT(minutes), "N", "one round", 0.001, 1e6,
      "go on with new seeds until the time is up"},
     {0, "junit", OPTION_OUTPUT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
@@ -55,32 +47,49 @@ static const struct conform_options *options_of(const struct app *app)
     return app->options;
 }
 
+/* What is reported of the run. */
 struct conform {
     struct app *app;
-    const struct pv_device_info *info;
-    json_t *device; /* report of the device at hand */
-    uint64_t seed;  /* of the round at hand */
-    bool keep_all;  /* rows that passed too */
+    struct pv_device_info info;
+    json_t *devices, *device; /* reports of all, and of the device at hand */
+    uint64_t first, last;     /* seeds of the device at hand */
+    double started;
+    struct pv_conform_result result, total; /* of the device at hand; of all */
 };
 
 /* The command line that runs this row alone. Names of cases hold no quotes. */
-static void reproduce(const struct conform *c, const struct pv_conform_row *row, char *out, size_t size)
+static void reproduce(const struct conform *c, uint64_t seed, const struct pv_conform_row *row, char *out,
+                      size_t size)
 {
     const struct conform_options *o = options_of(c->app);
-    snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s",
-             c->info->uuid, row->variant, row->kernel, row->name, (unsigned long long)c->seed,
-             o->device.plan ? " --plan " : "", o->device.plan ? o->device.plan : "",
-             o->device.validation ? " --validation" : "");
+    snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s%s",
+             c->info.uuid, row->variant, row->kernel, row->name, (unsigned long long)seed,
+             o->isolate ? " --isolate" : "", o->device.plan ? " --plan " : "",
+             o->device.plan ? o->device.plan : "", o->device.validation ? " --validation" : "");
 }
 
-static void on_row(void *user, const struct pv_conform_row *row)
+static void add(const struct pv_conform_result *result, struct pv_conform_result *total)
+{
+    total->n_passed += result->n_passed;
+    total->n_failed += result->n_failed;
+    total->n_skipped += result->n_skipped;
+}
+
+static void on_row(void *user, uint64_t seed, const struct pv_conform_row *row)
 {
     struct conform *c = user;
     const bool failed = !row->passed && !row->skipped;
     char command[1024];
+    if (seed > c->last && options_of(c->app)->minutes > 0) {
+        json_t *report = json_pack("{s:[O]}", "devices", c->device);
+        conform_report_shorten(report); /* hours of rows that passed would fill the memory */
+        json_decref(report);
+    }
+    c->last = seed > c->last ? seed : c->last;
+    add(&(struct pv_conform_result){row->passed && !row->skipped, failed, row->skipped}, &c->result);
     if (failed)
-        reproduce(c, row, command, sizeof command);
-    conform_report_row(c->device, row, c->seed, failed ? command : NULL);
+        reproduce(c, seed, row, command, sizeof command);
+    conform_report_row(c->device, row, seed, failed ? command : NULL);
     if (c->app->common->json || (!failed && !c->app->common->verbose))
         return;
     printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
@@ -92,81 +101,36 @@ static void on_row(void *user, const struct pv_conform_row *row)
         printf("         %s\n", command);
 }
 
-static void add(const struct pv_conform_result *result, struct pv_conform_result *total)
+static void on_device(void *user, uint32_t index, const struct pv_device_info *info, double until)
 {
-    total->n_passed += result->n_passed;
-    total->n_failed += result->n_failed;
-    total->n_skipped += result->n_skipped;
-}
-
-/* Where a tiny model may lie for a moment. */
-static void temporary_path(char *out, size_t size)
-{
-    const char *folder = getenv("TMPDIR");
-    snprintf(out, size, "%s/parvin-conform-%ld.gguf", folder && folder[0] == '/' ? folder : "/tmp",
-             (long)getpid());
-}
-
-/* One round, or with --minutes one after the other with new seeds until the time is up. */
-static enum pv_status rounds(struct conform *c, struct pv_context *context, uint32_t index,
-                             struct pv_conform_result *total)
-{
+    struct conform *c = user;
     const struct conform_options *o = options_of(c->app);
-    char temporary[4096];
-    temporary_path(temporary, sizeof temporary);
-    const double until = console_seconds() + o->minutes * 60;
-    enum pv_status status;
-    do {
-        struct pv_conform_params params = {.filter = o->filter,
-                                           .variant = o->variant       ? o->variant
-                                                      : o->device.plan ? "plan"
-                                                                       : NULL,
-                                           .seed = c->seed,
-                                           .quick = o->quick};
-        struct pv_conform_result result = {0};
-        status = pv_conform(context, index, &params, on_row, c, &result);
-        add(&result, total);
-        if (!status) {
-            status = pv_conform_models(context, index, temporary, &params, on_row, c, &result);
-            add(&result, total);
-        }
-        c->seed++;
-        if (o->minutes > 0) {
-            json_t *report = json_pack("{s:[O]}", "devices", c->device);
-            conform_report_shorten(report); /* hours of rows that passed would fill the memory */
-            json_decref(report);
-        }
-    } while (!status && o->minutes > 0 && console_seconds() < until && !console_interrupted());
-    return status;
+    (void)index;
+    (void)until;
+    c->info = *info;
+    c->first = c->last = o->seed ? o->seed : 1;
+    c->started = console_seconds();
+    c->result = (struct pv_conform_result){0};
+    c->device = conform_report_device(&c->info, c->first, o->quick);
+    json_array_append_new(c->devices, c->device);
+    if (!o->common.json)
+        printf("%s (%s), seed %llu\n", c->info.name, c->info.driver, (unsigned long long)c->first);
 }
 
-static enum pv_status check_device(struct app *app, struct pv_context *context, uint32_t index,
-                                   json_t *devices, struct pv_conform_result *total)
+static void on_device_end(void *user)
 {
-    const struct conform_options *o = options_of(app);
-    struct conform c = {.app = app, .seed = o->seed ? o->seed : 1};
-    struct pv_conform_result result = {0};
-    const double start = console_seconds();
-    c.info = pv_context_device_info(context, index);
-    c.device = conform_report_device(c.info, c.seed, o->quick);
-    json_array_append_new(devices, c.device);
-    if (!o->common.json)
-        printf("%s (%s), seed %llu\n", c.info->name, c.info->driver, (unsigned long long)c.seed);
-    const uint64_t first = c.seed;
-    const enum pv_status status = rounds(&c, context, index, &result);
-    json_put_count(c.device, "rounds", c.seed - first);
-    json_put_number(c.device, "seconds", console_seconds() - start);
-    if (!o->common.json) {
-        conform_report_tallies(c.device, stdout);
-        printf("%s: %u passed, %u failed, %u skipped", c.info->name, result.n_passed, result.n_failed,
-               result.n_skipped);
-        if (c.seed - first > 1)
-            printf(", seeds %llu to %llu", (unsigned long long)first, (unsigned long long)c.seed - 1);
-        putchar('\n');
-    }
-    total->n_passed += result.n_passed;
-    total->n_failed += result.n_failed;
-    return status;
+    struct conform *c = user;
+    json_put_count(c->device, "rounds", c->last - c->first + 1);
+    json_put_number(c->device, "seconds", console_seconds() - c->started);
+    add(&c->result, &c->total);
+    if (c->app->common->json)
+        return;
+    conform_report_tallies(c->device, stdout);
+    printf("%s: %u passed, %u failed, %u skipped", c->info.name, c->result.n_passed, c->result.n_failed,
+           c->result.n_skipped);
+    if (c->last > c->first)
+        printf(", seeds %llu to %llu", (unsigned long long)c->first, (unsigned long long)c->last);
+    putchar('\n');
 }
 
 /* ---- compiling only ---- */
@@ -205,11 +169,19 @@ static void print_rises(const struct app *app, const json_t *device)
     putchar('\n');
 }
 
-static enum pv_status compile_device(struct app *app, struct pv_context *context, uint32_t index,
-                                     json_t *devices, struct pv_conform_result *total)
+/* What is listed or compiled, a device at a time. */
+struct listing {
+    struct app *app;
+    struct pv_context *context;
+    struct conform *all;
+};
+
+static enum pv_status compile_device(void *user, uint32_t index)
 {
+    const struct listing *l = user;
+    struct app *app = l->app;
     const struct conform_options *o = options_of(app);
-    struct conform c = {.app = app, .info = pv_context_device_info(context, index)};
+    struct conform c = {.app = app, .info = *pv_context_device_info(l->context, index)};
     const struct pv_conform_params params = {.filter = o->filter,
                                              .variant = o->variant       ? o->variant
                                                         : o->device.plan ? "plan"
@@ -217,22 +189,22 @@ static enum pv_status compile_device(struct app *app, struct pv_context *context
                                              .quick = o->quick};
     struct pv_compile_result result = {0};
     const double start = console_seconds();
-    c.device = compile_report_device(c.info);
-    json_array_append_new(devices, c.device);
+    c.device = compile_report_device(&c.info);
+    json_array_append_new(l->all->devices, c.device);
     if (!o->common.json)
-        printf("%s (%s)\n", c.info->name, c.info->driver);
-    enum pv_status status = pv_conform_compile(context, index, &params, on_compiled, &c, &result);
+        printf("%s (%s)\n", c.info.name, c.info.driver);
+    enum pv_status status = pv_conform_compile(l->context, index, &params, on_compiled, &c, &result);
     compile_report_finish(c.device, console_seconds() - start);
     if (!status && o->against)
         status = compile_report_against(&app->console, o->against, c.device);
     if (!o->common.json) {
         compile_report_table(c.device, stdout);
         print_rises(app, c.device);
-        printf("%s: %u pipelines built, %u failed, %d spill\n", c.info->name, result.n_compiled,
+        printf("%s: %u pipelines built, %u failed, %d spill\n", c.info.name, result.n_compiled,
                result.n_failed, (int)json_integer_value(json_object_get(c.device, "spilling")));
     }
-    total->n_passed += result.n_compiled;
-    total->n_failed += result.n_failed;
+    l->all->total.n_passed += result.n_compiled;
+    l->all->total.n_failed += result.n_failed;
     return status;
 }
 
@@ -250,17 +222,17 @@ static void on_variant(void *user, const struct pv_conform_variant *v)
     json_array_append_new(list, object);
 }
 
-static enum pv_status list_device(struct app *app, struct pv_context *context, uint32_t index,
-                                  json_t *devices)
+static enum pv_status list_device(void *user, uint32_t index)
 {
-    const struct pv_device_info *info = pv_context_device_info(context, index);
+    const struct listing *l = user;
+    const struct pv_device_info *info = pv_context_device_info(l->context, index);
     json_t *object = json_object(), *list = json_array(), *v;
     size_t i;
-    const enum pv_status status = pv_conform_variants(context, index, on_variant, list);
+    const enum pv_status status = pv_conform_variants(l->context, index, on_variant, list);
     json_put_string(object, "name", info->name);
     json_put(object, "variants", list);
-    json_array_append_new(devices, object);
-    if (app->common->json)
+    json_array_append_new(l->all->devices, object);
+    if (l->app->common->json)
         return status;
     printf("%s (%s)\n", info->name, info->driver);
     json_array_foreach(list, i, v)
@@ -286,40 +258,31 @@ static enum pv_status verdict(struct app *app, const struct pv_conform_result *t
     return PV_OK;
 }
 
-static enum pv_status one_device(struct app *app, struct pv_context *context, uint32_t index, json_t *devices,
-                                 struct pv_conform_result *total)
+static enum pv_status list_or_compile(struct app *app, struct conform *c)
 {
-    if (options_of(app)->list_variants)
-        return list_device(app, context, index, devices);
-    return options_of(app)->compile_only ? compile_device(app, context, index, devices, total)
-                                         : check_device(app, context, index, devices, total);
+    struct setup setup = {.device_options = &options_of(app)->device};
+    enum pv_status status = setup_context(app, &setup);
+    struct listing listing = {app, setup.context, c};
+    if (!status)
+        status = conform_each_device(app, &setup, 0, false,
+                                     options_of(app)->list_variants ? list_device : compile_device, &listing);
+    const enum pv_status closed = setup_close(app, &setup);
+    return status ? status : closed;
 }
 
-/* The devices to check: the one that --device names, or every one that can do what is asked. */
-static enum pv_status check_all(struct app *app, struct setup *setup, json_t *devices)
+static enum pv_status check_all(struct app *app, struct conform *c)
 {
-    const bool compile_only = options_of(app)->compile_only;
-    struct pv_conform_result total = {0};
-    uint32_t only = UINT32_MAX, n_checked = 0;
-    enum pv_status status = PV_OK, worst = PV_OK;
-    if (options_of(app)->device.device)
-        status = (compile_only ? pv_context_find_compiler : pv_context_find_device)(
-            setup->context, options_of(app)->device.device, &only);
-    for (uint32_t i = 0; !status && i < pv_context_n_devices(setup->context); i++) {
-        const struct pv_device_info *info = pv_context_device_info(setup->context, i);
-        if (only != UINT32_MAX ? i != only : !(compile_only ? info->compiles : info->usable))
-            continue;
-        const enum pv_status checked = one_device(app, setup->context, i, devices, &total);
-        worst = checked ? checked : worst;
-        n_checked++;
-    }
-    if (status || worst)
-        return status ? status : worst;
-    if (!n_checked) {
-        console_error(&app->console, "no usable Vulkan device; 'parvin devices' says why");
-        return PV_ERR_NO_DEVICE;
-    }
-    return options_of(app)->list_variants ? PV_OK : verdict(app, &total);
+    const struct conform_options *o = options_of(app);
+    const struct conform_events events = {c, on_device, NULL, on_row, on_device_end};
+    enum pv_status status;
+    if (o->list_variants || o->compile_only)
+        status = list_or_compile(app, c);
+    else
+        status = o->isolate ? conform_isolated(app, &events) : conform_run(app, NULL, &events);
+    if (o->list_variants || (status && status != PV_ERR_CHECK))
+        return status;
+    const enum pv_status said = verdict(app, &c->total);
+    return said ? said : status;
 }
 
 /* The files that were asked for; written for failed runs too. */
@@ -336,7 +299,6 @@ static enum pv_status write_reports(struct app *app, const json_t *report)
 
 static int cmd_conform(struct app *app)
 {
-    struct setup setup = {.device_options = &options_of(app)->device};
     if (options_of(app)->against && !options_of(app)->compile_only) {
         console_error(&app->console, "--against goes with --compile-only");
         return EXIT_USAGE;
@@ -345,16 +307,20 @@ static int cmd_conform(struct app *app)
         console_error(&app->console, "--compile-only runs nothing: no --junit, no --minutes");
         return EXIT_USAGE;
     }
+    if (options_of(app)->isolate && (options_of(app)->compile_only || options_of(app)->list_variants)) {
+        console_error(&app->console, "--isolate is about cases that run: leave out %s",
+                      options_of(app)->compile_only ? "--compile-only" : "--list-variants");
+        return EXIT_USAGE;
+    }
     if (options_of(app)->table)
         return app_fail(app, conform_report_folder(&app->console, options_of(app)->table, stdout));
-    json_t *report = json_object(), *devices = json_array();
+    json_t *report = json_object();
+    struct conform c = {.app = app, .devices = json_array()};
     json_put(report, "parvin", json_string(PV_VERSION));
-    json_put(report, "devices", devices);
+    json_put(report, "devices", c.devices);
     if (options_of(app)->minutes > 0)
         console_watch_interrupt();
-    enum pv_status status = setup_context(app, &setup);
-    if (!status)
-        status = check_all(app, &setup, devices);
+    const enum pv_status status = check_all(app, &c);
     int code = app_fail(app, status);
     if (!status || status == PV_ERR_CHECK) {
         const int written = app_fail(app, write_reports(app, report));
@@ -369,8 +335,7 @@ static int cmd_conform(struct app *app)
     } else {
         json_decref(report);
     }
-    status = setup_close(app, &setup);
-    return code ? code : app_fail(app, status);
+    return code;
 }
 
 const struct command command_conform = {

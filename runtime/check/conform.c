@@ -33,11 +33,21 @@ bool pv_conform_wants(const struct pv_conform_params *params, const struct pv_ca
     return strstr(name, params->filter) != NULL;
 }
 
-static void report(const struct conform *run, const char *plan_name, struct pv_conform_row *row)
+/* The row's name, with the variant's behind it. */
+static void name_row(const char *kernel, const char *name, const char *variant, struct pv_conform_row *row)
 {
-    const size_t n = strlen(row->name);
-    snprintf(row->name + n, sizeof row->name - n, "%s[%s]", n ? " " : "", plan_name);
-    snprintf(row->variant, sizeof row->variant, "%s", plan_name);
+    snprintf(row->kernel, sizeof row->kernel, "%s", kernel);
+    snprintf(row->name, sizeof row->name, "%s%s[%s]", name, name[0] ? " " : "", variant);
+    snprintf(row->variant, sizeof row->variant, "%s", variant);
+}
+
+static bool starts(const struct conform *run, const struct pv_conform_row *row)
+{
+    return !run->params->starting || run->params->starting(run->user, row);
+}
+
+static void report(const struct conform *run, const struct pv_conform_row *row)
+{
     if (row->skipped)
         run->result->n_skipped++;
     else if (row->passed)
@@ -56,11 +66,15 @@ static enum pv_status run_cases(const struct conform *run, struct pv_device *dev
     PV_TRY(pv_recorder_create(device, &recorder));
     for (uint32_t i = 0; i < pv_case_count() && status == PV_OK; i++) {
         const struct pv_case *c = pv_case_at(i);
-        struct pv_conform_row row;
+        struct pv_conform_row row = {0};
         if (!pv_conform_wants(run->params, c, variant))
             continue;
+        name_row(c->kernel, c->name, variant->name, &row);
+        if (!starts(run, &row))
+            continue;
         status = pv_case_execute(recorder, c, run->params->seed ? run->params->seed : 1, &row);
-        report(run, variant->name, &row);
+        name_row(c->kernel, c->name, variant->name, &row);
+        report(run, &row);
     }
     pv_recorder_destroy(recorder);
     return status;
@@ -72,10 +86,11 @@ static enum pv_status run_variant(void *user, const struct pv_variant *variant, 
     struct pv_device *device = NULL;
     bool any = false;
     if (!worth) {
-        struct pv_conform_row skipped = {.kernel = "variant", .skipped = true};
+        struct pv_conform_row skipped = {.skipped = true};
+        name_row("variant", "", variant->name, &skipped);
         snprintf(skipped.detail, sizeof skipped.detail, "%s", variant->detail);
-        if (!run->params->filter)
-            report(run, variant->name, &skipped);
+        if (!run->params->filter && starts(run, &skipped))
+            report(run, &skipped);
         return PV_OK;
     }
     for (uint32_t i = 0; i < pv_case_count() && !any; i++)

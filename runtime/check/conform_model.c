@@ -190,7 +190,8 @@ static enum pv_status run_forms(struct pv_context *context, uint32_t device, con
         snprintf(r.name, sizeof r.name, "%s [%s]", forms[i].name, variant);
         snprintf(r.variant, sizeof r.variant, "%s", variant);
         snprintf(full, sizeof full, "model/%s", r.name);
-        if (params->filter && !strstr(full, params->filter))
+        if ((params->filter && !strstr(full, params->filter)) ||
+            (params->starting && !params->starting(user, &r)))
             continue;
         enum pv_status status = run_form(&run, device, path, seed);
         if (status != PV_OK) {

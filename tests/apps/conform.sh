@@ -49,6 +49,37 @@ expect_code 0
 expect_in out 'model                    6 passed'
 expect_files reports a.xml a.md
 
+# A driver that dies in one pipeline (a layer of ours in its place) costs the rows that need it, by name; all others are as
+# without it. Without --isolate it takes the command along.
+crash() { VK_LAYER_PATH=$LAYERS VK_INSTANCE_LAYERS=VK_LAYER_PARVIN_lost PV_CRASH=$spv parvin conform "$@"; }
+spv=$(grep '/softmax_grad.*storage.*\.spv$' "$SHADERS" | head -n 1)
+only="--device $device --variant storage-invocation --quick"
+# shellcheck disable=SC2086
+{
+	parvin conform $only --filter ad --isolate
+	expect_code 0
+	sed 's/largest.*//; /seed 1$/d' out >whole
+	parvin conform $only --filter ad
+	sed 's/largest.*//; /seed 1$/d' out | cmp -s - whole || wrong 'a child process gives other results'
+	crash $only --filter softmax_grad --json --isolate
+	expect_code 1
+	rows=$(json_field failed)
+	expect_number 'n >= 1 && p == 0' n "$rows" p "$(json_field passed)"
+	expect_in out 'the driver killed the process: signal 11' '"kernel": "softmax_grad"' ' --isolate"'
+	crash $only --filter ad --isolate
+	expect_code 1
+	expect_in err "$rows cases failed"
+	sed '/FAILED/d; /^         parvin/d; s/largest.*//; /seed 1$/d' out >left
+	grep -vE 'softmax_grad|skipped$' whole >others
+	grep -vE 'softmax_grad|skipped$' left | cmp -s - others || wrong 'other rows than those of the pipeline were lost'
+	crash $only --filter softmax_grad
+	[ "$code" -gt 128 ] || wrong "exit code $code where the driver crashes"
+}
+for option in --compile-only --list-variants; do
+	parvin conform --isolate $option
+	expect_usage "leave out $option"
+done
+
 # Time is up after one round at the least; each round has a seed of its own. A slow device wants longer for a second.
 for minutes in 0.02 0.2 1; do
 	parvin conform --device "$device" --filter 'argmax/' --minutes $minutes --seed 7

@@ -2,7 +2,9 @@
  * "PART:CALL:N[,...]": the first opened device whose name has PART in it is lost at its N-th CALL
  * (vkQueueSubmit or vkWaitSemaphores), or is out of memory from its N-th vkAllocateMemory on. A second entry
  * of the same PART is for the second such device. A lost device stays lost. With vkAcquireNextImageKHR it is
- * the window's surface that is lost, until another is made. */
+ * the window's surface that is lost, until another is made. PV_CRASH names a SPIR-V file: a process that builds
+ * a pipeline of that module dies of SIGSEGV, as with a driver whose compiler crashes. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +22,11 @@ struct device {
     PFN_vkWaitSemaphores wait;
     PFN_vkAllocateMemory allocate;
     PFN_vkAcquireNextImageKHR acquire;
+    PFN_vkCreateShaderModule create_module;
+    PFN_vkCreateComputePipelines create_pipelines;
     PFN_vkDestroyDevice destroy;
-    long left[N_CALLS]; /* until it fails; -1: never */
+    VkShaderModule deadly; /* what PV_CRASH names, once it is a module */
+    long left[N_CALLS];    /* until it fails; -1: never */
     int lost;
 };
 static struct device devices[MAX_DEVICES];
@@ -104,6 +109,43 @@ static VKAPI_ATTR void VKAPI_CALL destroy_surface(VkInstance from, VkSurfaceKHR 
     next_destroy_surface(from, surface, callbacks);
 }
 
+static int is_file(const VkShaderModuleCreateInfo *info, const char *path)
+{
+    FILE *file = path ? fopen(path, "rb") : NULL;
+    size_t n = 0;
+    if (!file)
+        return 0;
+    for (int c; (c = fgetc(file)) != EOF; n++)
+        if (n >= info->codeSize || c != ((const unsigned char *)info->pCode)[n])
+            break;
+    const int same = n == info->codeSize && feof(file);
+    fclose(file);
+    return same;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_module(VkDevice device, const VkShaderModuleCreateInfo *info,
+                                                    const VkAllocationCallbacks *callbacks,
+                                                    VkShaderModule *out)
+{
+    struct device *d = find(device);
+    const VkResult result = d->create_module(device, info, callbacks, out);
+    if (result == VK_SUCCESS)
+        d->deadly = is_file(info, getenv("PV_CRASH")) ? *out : VK_NULL_HANDLE;
+    return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cache, uint32_t n,
+                                                       const VkComputePipelineCreateInfo *infos,
+                                                       const VkAllocationCallbacks *callbacks,
+                                                       VkPipeline *out)
+{
+    struct device *d = find(device);
+    for (uint32_t i = 0; i < n; i++)
+        if (d->deadly && infos[i].stage.module == d->deadly)
+            raise(SIGSEGV);
+    return d->create_pipelines(device, cache, n, infos, callbacks, out);
+}
+
 static VKAPI_ATTR void VKAPI_CALL destroy_device(VkDevice device, const VkAllocationCallbacks *callbacks)
 {
     struct device *d = find(device);
@@ -165,6 +207,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical, c
     d->wait = (PFN_vkWaitSemaphores)get(*out, "vkWaitSemaphores");
     d->allocate = (PFN_vkAllocateMemory)get(*out, "vkAllocateMemory");
     d->acquire = (PFN_vkAcquireNextImageKHR)get(*out, "vkAcquireNextImageKHR");
+    d->create_module = (PFN_vkCreateShaderModule)get(*out, "vkCreateShaderModule");
+    d->create_pipelines = (PFN_vkCreateComputePipelines)get(*out, "vkCreateComputePipelines");
     d->destroy = (PFN_vkDestroyDevice)get(*out, "vkDestroyDevice");
     read_plan(d, p.deviceName);
     return VK_SUCCESS;
@@ -210,6 +254,8 @@ static PFN_vkVoidFunction own(const char *name)
         {"vkAcquireNextImageKHR", (PFN_vkVoidFunction)acquire_next_image},
         {"vkGetPhysicalDeviceSurfaceCapabilitiesKHR", (PFN_vkVoidFunction)surface_capabilities},
         {"vkDestroySurfaceKHR", (PFN_vkVoidFunction)destroy_surface},
+        {"vkCreateShaderModule", (PFN_vkVoidFunction)create_module},
+        {"vkCreateComputePipelines", (PFN_vkVoidFunction)create_pipelines},
         {"vkDestroyDevice", (PFN_vkVoidFunction)destroy_device},
         {"vkGetInstanceProcAddr", (PFN_vkVoidFunction)lost_GetInstanceProcAddr},
         {"vkCreateInstance", (PFN_vkVoidFunction)create_instance},

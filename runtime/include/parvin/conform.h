@@ -7,6 +7,7 @@
 
 PV_API_BEGIN
 
+struct pv_conform_row;
 struct pv_conform_params {
     /* substring of "kernel/case [variant]"; NULL: all */
     const char *filter;
@@ -16,6 +17,9 @@ struct pv_conform_params {
     uint64_t seed;
     /* only the small cases, and two weight types in variants other than the plan */
     bool quick;
+    /* called before each row, which has its kernel, name and variant; false: the row is left out. NULL: none is.
+     * `user` is that of the call */
+    bool (*starting)(void *user, const struct pv_conform_row *row);
 };
 struct pv_conform_row {
     char kernel[32];
