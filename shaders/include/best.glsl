@@ -1,12 +1,12 @@
-// Greatest value, its index and the runner-up over LANES invocations. The lowest index wins a tie; NaN never wins.
+// The greatest two values and their indices over LANES invocations. The lowest index wins a tie; NaN never wins.
 struct best {
 	float first, second;
-	uint index;
+	uint index, second_index;
 };
 const float BEST_NONE = -3.4028234e38;
 
 best best_start() {
-	return best(BEST_NONE, BEST_NONE, 0xffffffffu);
+	return best(BEST_NONE, BEST_NONE, 0xffffffffu, 0xffffffffu);
 }
 bool best_beats(float a, uint ia, float b, uint ib) {
 	return a > b || (a == b && ia < ib);
@@ -15,35 +15,40 @@ void best_add(inout best s, float v, uint i) {
 	if (!(v >= BEST_NONE)) return; // NaN and -inf
 	if (best_beats(v, i, s.first, s.index)) {
 		s.second = s.first;
+		s.second_index = s.index;
 		s.first = v;
 		s.index = i;
-	} else if (v > s.second) s.second = v;
+	} else if (best_beats(v, i, s.second, s.second_index)) {
+		s.second = v;
+		s.second_index = i;
+	}
 }
 best best_join(best a, best b) {
-	if (best_beats(b.first, b.index, a.first, a.index)) return best(b.first, max(b.second, a.first), b.index);
-	return best(a.first, max(a.second, b.first), a.index);
+	best_add(a, b.first, b.index);
+	best_add(a, b.second, b.second_index);
+	return a;
 }
 
 shared float best_first[WG], best_second[WG];
-shared uint best_index[WG];
+shared uint best_index[WG], best_second_index[WG];
 
+best best_at(uint i) {
+	return best(best_first[i], best_second[i], best_index[i], best_second_index[i]);
+}
+void best_put(uint i, best b) {
+	best_first[i] = b.first;
+	best_second[i] = b.second;
+	best_index[i] = b.index;
+	best_second_index[i] = b.second_index;
+}
 best best_reduce(best s, uint n_lanes) { // groups of n_lanes neighbours; everyone gets the result
 	if (n_lanes == 1) return s;
 	uint i = gl_LocalInvocationID.x, lane = i % n_lanes;
-	best_first[i] = s.first;
-	best_second[i] = s.second;
-	best_index[i] = s.index;
+	best_put(i, s);
 	barrier();
 	for (uint k = n_lanes / 2; k > 0; k /= 2) {
-		if (lane < k) {
-			best r = best_join(best(best_first[i], best_second[i], best_index[i]),
-			                   best(best_first[i + k], best_second[i + k], best_index[i + k]));
-			best_first[i] = r.first;
-			best_second[i] = r.second;
-			best_index[i] = r.index;
-		}
+		if (lane < k) best_put(i, best_join(best_at(i), best_at(i + k)));
 		barrier();
 	}
-	uint root = i - lane;
-	return best(best_first[root], best_second[root], best_index[root]);
+	return best_at(i - lane);
 }
