@@ -16,29 +16,41 @@ static const struct {
     [SCRATCH] = {"scratch", false, true},     [CODE] = {"code bytes", false, true},
     [WAVES] = {"waves", true, true},          [LATENCY] = {"latency", false, false},
 };
-/* Mesa's radv and anv, old names and new; NVIDIA's. */
+/* As Mesa 22 to 26 write them, and NVIDIA. Statistics of one meaning in one pipeline add up. A fill follows a spill, and
+ * registers that nvk moves to other registers stay on the chip: neither is counted. */
 static const struct {
     const char *statistic;
     enum meaning meaning;
 } known[] = {
-    {"VGPRs", REGISTERS},
-    {"Max live registers", REGISTERS},
-    {"Register Count", REGISTERS},
+    {"VGPRs", REGISTERS},              /* radv */
+    {"Max live registers", REGISTERS}, /* anv */
+    {"Register Count", REGISTERS},     /* NVIDIA */
+    {"Number of GPRs", REGISTERS},     /* nvk */
+    {"Registers used", REGISTERS},     /* turnip */
+    {"GPRs", REGISTERS},               /* honeykrisp */
     {"SGPRs", SCALARS},
+    {"Uniforms", SCALARS},
     {"Spilled VGPRs", SPILLS},
     {"Spilled SGPRs", SPILLS},
-    {"Spill Count", SPILLS},
-    {"Spills", SPILLS},
+    {"Spill Count", SPILLS},      /* hasvk, old anv */
+    {"Spills", SPILLS},           /* anv, honeykrisp, panvk */
+    {"Spills to memory", SPILLS}, /* nvk */
+    {"STP Count", SPILLS},        /* turnip: stores to private memory */
     {"LDS size", SHARED},
+    {"Workgroup Memory Size", SHARED},
     {"Scratch size", SCRATCH},
     {"Scratch Memory Size", SCRATCH},
-    {"Workgroup Memory Size", SHARED},
+    {"SLM size", SCRATCH}, /* nvk: memory of a thread, not of the workgroup */
+    {"Scratch", SCRATCH},
     {"Code size", CODE},
     {"Binary Size", CODE},
     {"Subgroups per SIMD", WAVES},
+    {"Max warps/SM", WAVES},
+    {"Max Waves Per Core", WAVES},
     {"Latency", LATENCY},
     {"Cycles", LATENCY},
     {"Cycle Count", LATENCY},
+    {"Static cycle count", LATENCY},
 };
 
 /* Numbers of one pipeline, or the worst of several (spills: their sum); below 0: not said. */
@@ -206,20 +218,29 @@ static uint32_t sum_kernels(const json_t *device, const char *only, struct kerne
     return n;
 }
 
-void compile_report_finish(json_t *device, double seconds)
+/* Pipelines that keep registers in memory; `only` NULL: of all variants. */
+static uint32_t count_spilling(const json_t *device, const char *only)
 {
     json_t *columns = json_object_get(device, "columns"), *pipelines, *values;
     const char *variant, *name;
-    uint64_t n_spilling = 0;
+    uint32_t n_spilling = 0;
     json_object_foreach(json_object_get(device, "pipelines"), variant, pipelines)
     {
+        if (only && strcmp(only, variant) != 0)
+            continue;
         json_object_foreach(pipelines, name, values)
         {
             const struct numbers n = numbers_of(columns, values);
             n_spilling += n.value[SPILLS] > 0 || n.value[SCRATCH] > 0;
         }
     }
-    json_put_count(device, "spilling", n_spilling);
+    return n_spilling;
+}
+
+void compile_report_finish(json_t *device, double seconds)
+{
+    json_put_count(device, "spilling", count_spilling(device, NULL));
+    json_put_count(device, "spilling_in_plan", count_spilling(device, "plan"));
     json_put_number(device, "seconds", seconds);
 }
 
@@ -273,9 +294,9 @@ static void put_device(FILE *to, const json_t *device)
     struct kernel_sum sums[KERNELS_MAX];
     struct numbers all;
     (void)sum_kernels(device, NULL, sums, &all);
-    fprintf(to, "| %s | %s | %d | %d | %d |", device_report_text(device, "name"),
+    fprintf(to, "| %s | %s | %d | %d | %u | %u |", device_report_text(device, "name"),
             device_report_text(device, "driver"), int_of(device, "compiled"), int_of(device, "failed"),
-            int_of(device, "spilling"));
+            count_spilling(device, NULL), count_spilling(device, "plan"));
     for (int m = 0; m < N_MEANINGS; m++)
         put_cell(to, all.value[m]);
     fputc('\n', to);
@@ -305,10 +326,10 @@ void compile_report_markdown(const json_t *devices, FILE *to)
     struct numbers all;
     json_t *device;
     size_t i;
-    fputs("| device | driver | pipelines | failed | spilling |", to);
+    fputs("| device | driver | pipelines | failed | spilling | of the plan |", to);
     for (int m = 0; m < N_MEANINGS; m++)
         fprintf(to, " %s |", meanings[m].title);
-    fputs("\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", to);
+    fputs("\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", to);
     json_array_foreach(devices, i, device) put_device(to, device);
     fputs("\nThe pipelines of the device's own plan: registers / waves, the worst of each kernel's.\n\n| "
           "kernel |",

@@ -1,7 +1,7 @@
 /* What 'conform --compile-only' leaves: one JSON object a device, from which every other form is written.
  * Shape:
  *   {"name", "driver", "uuid", "type", "vulkan", "compile_only": true, "compiled", "failed", "spilling",
- *    "seconds", "columns": [STATISTIC...], "pipelines": {VARIANT: {"SHADER CONSTANTS": [NUMBER...]}},
+ *    "spilling_in_plan", "seconds", "columns": [STATISTIC...], "pipelines": {VARIANT: {"SHADER CONSTANTS": [NUMBER...]}},
  *    "failures": [{"shader", "variant", "detail"}], and after a comparison "rises": [TEXT...]}
  * The columns are the driver's own statistics by its own names; a pipeline stands under the first variant
  * that needs it. What a statistic means is a table in compile_report.c. */
