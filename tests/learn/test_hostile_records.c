@@ -10,54 +10,20 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/rng.h"
-#include "fake_source.h"
+#include "fake_fit.h"
 #include "format/clusters/cluster_file.h"
 #include "harness.h"
-#include "learn/fit/learn.h"
 
-enum { N_WINDOWS = 8, N_TOKENS = N_WINDOWS * FAKE_CTX, RANDOM_RECORDS = 6, MAGIC_BYTES = 8 };
-enum { PLAIN, SEARCH, LOW_RANK, BY_MASK, DENSE, AUTO_K, N_FITS };
+enum { RANDOM_RECORDS = 6, MAGIC_BYTES = 8 };
 
 static char out_path[PV_TEST_PATH_ROOM], resume_path[PV_TEST_PATH_ROOM + 16];
 static struct pv_test_log captured;
 
-static bool stop_at_writing(void *user, const char *stage, double done, double total)
-{
-    (void)user;
-    (void)done;
-    (void)total;
-    return strcmp(stage, "writing") != 0;
-}
-
 static enum pv_status fit(int which, bool to_the_end)
 {
-    struct fake fake = {.n_batch = 8, .dense = which == DENSE};
-    struct pv_source source = fake_source(&fake);
     struct pv_log log = pv_test_log(&captured);
-    struct pv_fit_params params = {.n_clusters = which == AUTO_K ? PV_FIT_CLUSTERS_AUTO : 5,
-                                   .density = which == SEARCH ? 0.0 : 0.3,
-                                   .max_ppl_rise = which == SEARCH ? 0.1 : 0.0,
-                                   .router = which == LOW_RANK ? PV_FIT_ROUTER_LOWRANK : PV_FIT_ROUTER_LINEAR,
-                                   .space = which == BY_MASK ? PV_FIT_SPACE_MASK : PV_FIT_SPACE_CONTRIBUTION,
-                                   .seed = 5,
-                                   .n_iters = 2,
-                                   .n_epochs = 1,
-                                   .n_threads = 1};
-    uint32_t *text = fake_text(N_TOKENS, 3);
-    struct pv_fit_result result;
-    enum pv_status status;
 
-    if (!to_the_end)
-        params.progress.fn = stop_at_writing;
-    status = pv_learn(
-        &source,
-        &(struct pv_learn_job){
-            .tokens = text, .n_tokens = N_TOKENS, .out_path = out_path, .params = &params, .log = &log},
-        &result);
-    if (status == PV_OK)
-        pv_fit_result_free(&result);
-    free(text);
-    return status;
+    return fake_fit(which, out_path, to_the_end, &log);
 }
 
 static uint64_t key_of(const char *data)
@@ -196,8 +162,8 @@ START_TEST(every_kind_of_record)
     ck_assert_uint_ne(kinds >> PV_RECORD_HEAD & kinds >> PV_RECORD_TAU & kinds >> PV_RECORD_WINDOW & 1, 0);
     ck_assert_uint_ne(kinds >> PV_RECORD_CLUSTER & kinds >> PV_RECORD_ROUTER & kinds >> PV_RECORD_SCORE & 1,
                       0);
-    ck_assert_uint_eq(kinds >> PV_RECORD_TRY & 1, _i == AUTO_K);
-    ck_assert_uint_eq(kinds >> PV_RECORD_DOWN & 1, _i == LOW_RANK);
+    ck_assert_uint_eq(kinds >> PV_RECORD_TRY & 1, _i == FAKE_FIT_AUTO_K);
+    ck_assert_uint_eq(kinds >> PV_RECORD_DOWN & 1, _i == FAKE_FIT_LOW_RANK);
     ck_assert_int_eq(fit(_i, true), PV_OK); /* the sound one still is */
     free(records);
     free(data);
@@ -210,7 +176,7 @@ START_TEST(a_cluster_that_is_not_there)
 {
     struct pv_journal j;
     size_t size_bytes;
-    char *data = make_resume(PLAIN, &size_bytes, &j);
+    char *data = make_resume(FAKE_FIT_PLAIN, &size_bytes, &j);
     const uint16_t five = 5;
 
     for (size_t i = 0; i < j.n_records; i++) {
@@ -230,7 +196,7 @@ START_TEST(a_cluster_that_is_not_there)
         break;
     }
     pv_journal_close(&j, false);
-    ck_assert_int_eq(fit(PLAIN, true), PV_ERR_FORMAT);
+    ck_assert_int_eq(fit(FAKE_FIT_PLAIN, true), PV_ERR_FORMAT);
     ck_assert(pv_test_logged(&captured, "malformed record (clusters of layer 0)"));
     free(data);
     remove(resume_path);
@@ -243,7 +209,7 @@ int main(void)
     TCase *tc = tcase_create("records");
 
     tcase_set_timeout(tc, 300);
-    tcase_add_loop_test(tc, every_kind_of_record, 0, N_FITS);
+    tcase_add_loop_test(tc, every_kind_of_record, 0, FAKE_N_FITS);
     tcase_add_test(tc, a_cluster_that_is_not_there);
     suite_add_tcase(suite, tc);
     return pv_test_main(suite);

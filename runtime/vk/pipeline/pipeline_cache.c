@@ -15,12 +15,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-struct header {
-    char magic[8];
-    uint32_t version, driver_version;
-    uint8_t cache_uuid[VK_UUID_SIZE];
-    uint64_t size_bytes, hash;
-};
 enum { VERSION = 1, MAX_CACHE_MIB = 512 };
 static const char magic[8] = {'P', 'V', 'P', 'I', 'P', 'E', '\n', '\0'};
 
@@ -37,30 +31,27 @@ static char *cache_path(const struct pv_device *device)
     return path;
 }
 
-static struct header make_header(const struct pv_device *device, const void *data, size_t size_bytes)
+struct pv_pipeline_cache_header pv_pipeline_cache_header(const VkPhysicalDeviceProperties *driver,
+                                                         const void *data, size_t size_bytes)
 {
-    VkPhysicalDeviceProperties props;
-    vkGetPhysicalDeviceProperties(device->physical, &props);
-    struct header header = {.version = VERSION,
-                            .driver_version = props.driverVersion,
-                            .size_bytes = size_bytes,
-                            .hash = pv_hash64(data, size_bytes, 0)};
+    struct pv_pipeline_cache_header header = {.version = VERSION,
+                                              .driver_version = driver->driverVersion,
+                                              .size_bytes = size_bytes,
+                                              .hash = pv_hash64(data, size_bytes, 0)};
     memcpy(header.magic, magic, sizeof magic);
-    memcpy(header.cache_uuid, props.pipelineCacheUUID, sizeof header.cache_uuid);
+    memcpy(header.cache_uuid, driver->pipelineCacheUUID, sizeof header.cache_uuid);
     return header;
 }
 
-/* The driver's bytes inside a file's bytes, or NULL. */
-static const char *payload(const struct pv_device *device, const char *file, size_t file_bytes,
-                           size_t *size_bytes)
+const uint8_t *pv_pipeline_cache_payload(const VkPhysicalDeviceProperties *driver, const uint8_t *file,
+                                         size_t file_bytes, size_t *size_bytes)
 {
-    struct header found, wanted;
-    if (file_bytes <= sizeof found)
+    struct pv_pipeline_cache_header wanted;
+    if (file_bytes <= sizeof wanted)
         return NULL;
-    memcpy(&found, file, sizeof found);
-    *size_bytes = file_bytes - sizeof found;
-    wanted = make_header(device, file + sizeof found, *size_bytes);
-    return memcmp(&found, &wanted, sizeof found) == 0 ? file + sizeof found : NULL;
+    *size_bytes = file_bytes - sizeof wanted;
+    wanted = pv_pipeline_cache_header(driver, file + sizeof wanted, *size_bytes);
+    return memcmp(file, &wanted, sizeof wanted) == 0 ? file + sizeof wanted : NULL;
 }
 
 static bool exists(const char *path)
@@ -73,10 +64,12 @@ enum pv_status pv_pipeline_cache_load(struct pv_device *device, VkPipelineCache 
 {
     char *path = cache_path(device), *file = NULL;
     size_t file_bytes = 0, size_bytes = 0;
-    const char *data = NULL;
+    const uint8_t *data = NULL;
+    VkPhysicalDeviceProperties driver;
     *loaded = false;
     if (path && exists(path) && pv_file_read(path, device->log, &file, &file_bytes) == PV_OK) {
-        data = payload(device, file, file_bytes, &size_bytes);
+        vkGetPhysicalDeviceProperties(device->physical, &driver);
+        data = pv_pipeline_cache_payload(&driver, (const uint8_t *)file, file_bytes, &size_bytes);
         if (!data)
             pv_info(device->log, "%s is damaged or of another driver; it is ignored and will be rewritten",
                     path);
@@ -126,7 +119,9 @@ void pv_pipeline_cache_store(struct pv_device *device, VkPipelineCache cache)
         goto done;
     make_folders(path);
     struct pv_writer writer = {0};
-    struct header header = make_header(device, data, size_bytes);
+    VkPhysicalDeviceProperties driver;
+    vkGetPhysicalDeviceProperties(device->physical, &driver);
+    const struct pv_pipeline_cache_header header = pv_pipeline_cache_header(&driver, data, size_bytes);
     if (pv_writer_open(&writer, path, device->log) != PV_OK)
         goto done;
     pv_writer_put(&writer, &header, sizeof header);

@@ -18,4 +18,17 @@ PV_MUST_USE enum pv_status pv_pipeline_cache_load(struct pv_device *device, VkPi
 /* Writes it back, atomically. Failures are logged and change nothing. */
 void pv_pipeline_cache_store(struct pv_device *device, VkPipelineCache cache);
 
+/* The file: this header, then the driver's bytes. */
+struct pv_pipeline_cache_header {
+    char magic[8];
+    uint32_t version, driver_version;
+    uint8_t cache_uuid[VK_UUID_SIZE];
+    uint64_t size_bytes, hash; /* of the driver's bytes */
+};
+struct pv_pipeline_cache_header pv_pipeline_cache_header(const VkPhysicalDeviceProperties *driver,
+                                                         const void *data, size_t size_bytes);
+/* The driver's bytes inside a file's, with their size; NULL where the file is damaged or of another driver. */
+const uint8_t *pv_pipeline_cache_payload(const VkPhysicalDeviceProperties *driver, const uint8_t *file,
+                                         size_t file_bytes, size_t *size_bytes);
+
 #endif
