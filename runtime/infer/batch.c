@@ -31,6 +31,11 @@ enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch
     return s->params.prefill_dense && !batch->targets ? PV_FFN_DENSE : s->params.ffn;
 }
 
+static struct pv_fed_rows fed_rows(const struct pv_session *s, const struct pv_batch *batch)
+{
+    return (struct pv_fed_rows){batch->tokens, batch->n, batch->first_pos, pv_batch_mode(s, batch)};
+}
+
 static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot,
                                    uint32_t layer, const struct pv_batch *batch, enum pv_ffn_mode mode)
 {
@@ -142,8 +147,8 @@ static enum pv_status finish_chunk(struct pv_session *s, const struct pv_batch *
     st->batch = st->slots[k % PV_SLOTS].parts[0];
     st->slots[k % PV_SLOTS].n = 0;
     return pv_session_score_rows(
-        s,
-        &(struct pv_scored_rows){.targets = c.targets, .nll = c.nll, .logits_rows = c.logits_rows, .n = c.n});
+        s, &(struct pv_scored_rows){
+               .fed = fed_rows(s, &c), .targets = c.targets, .nll = c.nll, .logits_rows = c.logits_rows});
 }
 
 /* One tick of the pipeline: stage 0 gets chunk `tick`, and every stage i behind it chunk tick - i as soon as
@@ -177,21 +182,12 @@ static bool may_go_on(const struct pv_session *s, const struct pv_batch *text, u
            progress->fn(progress->user, "prompt", done < total ? done : total, total);
 }
 
-/* Nothing may be left under way in recordings that somebody else will use. */
-static enum pv_status wait_all(struct pv_session *s)
-{
-    for (uint32_t i = 0; i < s->engine->n_stages; i++)
-        for (uint32_t k = 0; k < PV_SLOTS; k++)
-            PV_TRY(pv_device_wait(s->states[i].stage->device, s->states[i].slots[k].value));
-    return PV_OK;
-}
-
 static enum pv_status run_chunks_of(struct pv_session *s, const struct pv_batch *text, uint32_t size)
 {
     const uint32_t n_stages = s->engine->n_stages, n_chunks = (text->n + size - 1) / size;
     for (uint32_t tick = 0; tick < n_chunks + n_stages - 1; tick++) {
         if (!may_go_on(s, text, tick * size)) {
-            PV_TRY(wait_all(s));
+            PV_TRY(pv_session_wait(s)); /* others will use these recordings */
             return PV_ERR_INTERRUPTED;
         }
         PV_TRY(tick_stages(s, text, size, n_chunks, tick));
@@ -233,7 +229,8 @@ enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
     }
     PV_TRY(run_chunks(s, &rest));
     s->n_past += text->n;
-    return text->last_logits ? pv_session_fetch_logits(s) : PV_OK;
+    const struct pv_fed_rows fed = fed_rows(s, text);
+    return text->last_logits ? pv_session_fetch_logits(s, &fed) : PV_OK;
 }
 
 enum pv_status pv_session_rows(struct pv_session *s, struct pv_batch *rows)

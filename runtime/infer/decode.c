@@ -124,5 +124,7 @@ enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token
         PV_TRY(fetch_stats(session, &session->states[i]));
     session->n_past++;
     session->decoded = true;
-    return pv_session_fetch_logits(session);
+    return pv_session_fetch_logits(
+        session,
+        &(struct pv_fed_rows){.tokens = &token, .n = 1, .first_pos = step.pos, .mode = session->params.ffn});
 }

@@ -117,11 +117,12 @@ expect_in out ', there was a little girl named Lily'
 expect_in err 'stopped by end of text'
 for temperature in 0 0.8; do
 	parvin run "$cases/nan_norm.gguf" -p 'Once upon a time' -n 16 --temp $temperature
-	expect_failure 'is not a number after token'
+	expect_failure 'is not a number after token 5: all layers are finite'
 done
 parvin eval "$cases/nan_norm.gguf" --text "$SOURCE/models/tales.txt" --windows 1 --ctx 64
 expect_failure 'is not a number after token'
 parvin run "$cases/bigv.gguf" -p 'Once upon a time' -n 16 --temp 0 --plan kv_f16=on
+expect_failure 'the attention of layer 0, at token 0; perhaps its float16 KV cache overflowed'
 expect_failure 'kv_f16=off'
 for file in esc-tokens.gguf esc-method.clusters.gguf; do
 	parvin info "$cases/$file"

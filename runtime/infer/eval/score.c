@@ -32,21 +32,8 @@ static enum pv_status score_block(struct pv_session *s, struct pv_stage_state *s
     return PV_OK;
 }
 
-/* The output of a model whose numbers have overflowed is NaN or infinite somewhere: every token would then be as good
- * as any other. */
-static enum pv_status fail_not_numbers(const struct pv_session *s)
-{
-    bool f16 = false;
-    for (uint32_t i = 0; i < s->engine->n_stages; i++)
-        f16 = f16 || s->engine->stages[i].device->plan.kv_f16;
-    return pv_fail(
-        s->engine->log, PV_ERR_CHECK, "the model's output is not a number after token %u%s", s->n_past,
-        f16 ? ": perhaps the float16 KV cache overflowed, which holds values up to 65504; keep the cache in "
-              "float32 (plan key kv_f16=off)"
-            : ": its weights are damaged, or its values overflow float32; get the model file again");
-}
-
-/* Logits: some may be -infinity (tokens that are never meant to come), none NaN or +infinity. */
+/* Whether logits can be drawn from: some may be -infinity (tokens that are never meant to come), none NaN or +infinity,
+ * which would make every token as good as any other. */
 static bool are_numbers(const float *logits, size_t n)
 {
     bool any = false;
@@ -63,24 +50,24 @@ enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_score
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     const struct pv_hparams *hp = &s->engine->hp;
     PV_TRY(pv_recorder_begin(st->batch, 0));
-    const struct pv_output_rows all = {.x = st->work.x, .h = st->work.h, .n = rows->n};
+    const struct pv_output_rows all = {.x = st->work.x, .h = st->work.h, .n = rows->fed.n};
     PV_TRY(pv_forward_output_norm(st->batch, hp, st->stage, &all));
     PV_TRY(pv_recorder_end(st->batch));
     PV_TRY(pv_recorder_run(st->batch));
-    for (uint32_t first = 0; first < rows->n; first += s->logit_rows) {
-        const uint32_t left = rows->n - first;
+    for (uint32_t first = 0; first < rows->fed.n; first += s->logit_rows) {
+        const uint32_t left = rows->fed.n - first;
         PV_TRY(score_block(s, st, rows, first, left < s->logit_rows ? left : s->logit_rows));
     }
-    for (uint32_t i = 0; i < rows->n; i++)
+    for (uint32_t i = 0; i < rows->fed.n; i++)
         if (!isfinite(rows->nll[i]))
-            return fail_not_numbers(s);
+            return pv_session_fail_overflow(s, &rows->fed);
     return PV_OK;
 }
 
-enum pv_status pv_session_fetch_logits(struct pv_session *s)
+enum pv_status pv_session_fetch_logits(struct pv_session *s, const struct pv_fed_rows *fed)
 {
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     PV_TRY(pv_buffer_read(st->work.logits_host, 0, s->logits, s->engine->hp.n_vocab * sizeof *s->logits));
     PV_TRY(pv_buffer_read(st->work.argmax_host, 0, &s->argmax, sizeof s->argmax));
-    return are_numbers(s->logits, s->engine->hp.n_vocab) ? PV_OK : fail_not_numbers(s);
+    return are_numbers(s->logits, s->engine->hp.n_vocab) ? PV_OK : pv_session_fail_overflow(s, fed);
 }

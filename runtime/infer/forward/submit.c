@@ -68,6 +68,14 @@ enum pv_status pv_slot_resubmit(struct pv_slot *slot)
     return PV_OK;
 }
 
+enum pv_status pv_session_wait(struct pv_session *s)
+{
+    for (uint32_t i = 0; i < s->engine->n_stages; i++)
+        for (uint32_t k = 0; k < PV_SLOTS; k++)
+            PV_TRY(pv_device_wait(s->states[i].stage->device, s->states[i].slots[k].value));
+    return PV_OK;
+}
+
 void pv_slot_destroy(struct pv_slot *slot, uint32_t n_layers)
 {
     for (uint32_t i = 0; slot->parts && i <= n_layers; i++)

@@ -18,6 +18,8 @@ PV_MUST_USE enum pv_status pv_slot_cut(struct pv_stage_state *st, struct pv_slot
 PV_MUST_USE enum pv_status pv_slot_end(struct pv_stage_state *st, struct pv_slot *slot);
 /* Submits all parts of a recording once more. */
 PV_MUST_USE enum pv_status pv_slot_resubmit(struct pv_slot *slot);
+/* Waits for all that is under way in the slots of prompts and scored texts. */
+PV_MUST_USE enum pv_status pv_session_wait(struct pv_session *s);
 void pv_slot_destroy(struct pv_slot *slot, uint32_t n_layers);
 /* The row before the layers, and after them: from the stage before, to the next. */
 PV_MUST_USE enum pv_status pv_stage_take(struct pv_session *s, struct pv_stage_state *st, uint32_t slot,
