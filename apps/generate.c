@@ -2,6 +2,7 @@
  * end waits for the next token. */
 #include "generate.h"
 #include "cli/text_print.h"
+#include "stops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,45 +14,12 @@ struct stream {
     size_t n_shown; /* bytes of the text already on stdout */
 };
 
-/* Length of the longest end of `text` that begins a text to stop at. */
-static size_t stop_begun(const struct option_texts *stop, const struct text *text)
-{
-    size_t longest = 0;
-    for (uint32_t i = 0; stop && i < stop->n; i++) {
-        const size_t length = strlen(stop->texts[i]);
-        for (size_t n = length < text->n ? length : text->n; n > longest; n--)
-            if (!memcmp(text->bytes + text->n - n, stop->texts[i], n)) {
-                longest = n;
-                break;
-            }
-    }
-    return longest;
-}
-
-/* Cuts `text` before the first text to stop at that ends behind `from`; false if there is none. */
-static bool cut_at_stop(const struct option_texts *stop, size_t from, struct text *text)
-{
-    size_t cut = SIZE_MAX;
-    for (uint32_t i = 0; stop && i < stop->n; i++) {
-        const size_t length = strlen(stop->texts[i]);
-        const size_t begin = from > length ? from - length : 0;
-        for (size_t at = begin; length && at + length <= text->n && at < cut; at++)
-            if (!memcmp(text->bytes + at, stop->texts[i], length))
-                cut = at;
-    }
-    if (cut == SIZE_MAX)
-        return false;
-    text->n = cut;
-    text->bytes[cut] = 0;
-    return true;
-}
-
 static void show(struct stream *stream, const struct text *text, bool all)
 {
     const struct generate_params *params = stream->params;
     if (!stream->on || !text->n)
         return;
-    const size_t ready = all ? text->n : text->n - stop_begun(params->stop, text);
+    const size_t ready = all ? text->n : text->n - stops_begun(params->stop, text);
     const size_t end = text_whole_utf8(text->bytes, ready);
     if (end <= stream->n_shown)
         return;
@@ -129,7 +97,7 @@ static enum pv_status loop(struct pv_engine *engine, const struct pv_model *mode
         const size_t before = out->text.n;
         status = keep(model, token, out);
         pv_sampler_accept(sampler, token);
-        if (!status && cut_at_stop(params->stop, before, &out->text)) {
+        if (!status && stops_cut(params->stop, before, &out->text)) {
             out->stopped = "stop text";
             break;
         }

@@ -3,10 +3,9 @@
 #include "commands/commands.h"
 
 static const struct command *const commands[] = {
-    &command_devices, &command_info,    &command_tokenize, &command_fit,
-    &command_capture, &command_merge,   &command_run,      &command_chat,
-    &command_eval,    &command_density, &command_bench,    &command_conform,
-    &command_view,    &command_heatmap, &command_explain,  &command_demo,
+    &command_devices, &command_info, &command_tokenize, &command_fit,     &command_capture, &command_merge,
+    &command_run,     &command_chat, &command_serve,    &command_eval,    &command_density, &command_bench,
+    &command_conform, &command_view, &command_heatmap,  &command_explain, &command_demo,
 };
 static const struct program program = {
     .name = "parvin",

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chat/form.h"
 #include "chat/input.h"
 #include "chat/talk.h"
 #include "cli/text_print.h"
@@ -63,49 +64,7 @@ struct chat {
     struct talk talk;
 };
 
-/* --- templates ----------------------------------------------------------------------------------------------------- */
-
-static void say_templates(struct app *app, const char *word)
-{
-    struct text names = {0};
-    for (uint32_t i = 0; pv_chat_template_row(i); i++) {
-        const char *name = pv_chat_template_row(i);
-        if (!text_append(&names, ", ", i > 0 ? 2 : 0) || !text_append(&names, name, strlen(name)))
-            break;
-    }
-    console_error(&app->console, "--chat-template: there is no template and no file '%s'; there are %s", word,
-                  names.n ? names.bytes : "some");
-    text_free(&names);
-}
-
-static bool is_row(const char *word)
-{
-    for (uint32_t i = 0; pv_chat_template_row(i); i++)
-        if (!strcmp(pv_chat_template_row(i), word))
-            return true;
-    return false;
-}
-
-static enum pv_status choose_template(struct chat *chat)
-{
-    struct app *app = chat->app;
-    const char *word = chat->options.template;
-    const struct pv_log log = console_log(&app->console);
-    if (!word)
-        return pv_chat_template_of(chat->setup.model, &chat->form);
-    if (is_row(word))
-        return pv_chat_template_named(word, &log, &chat->form);
-    if (access(word, F_OK) != 0) {
-        say_templates(app, word);
-        return PV_ERR_ARG;
-    }
-    struct text json = {0};
-    enum pv_status status = text_read(&app->console, word, &json);
-    if (!status)
-        status = pv_chat_template_parse(json.bytes, json.n, &log, &chat->form);
-    text_free(&json);
-    return status;
-}
+/* --- the start ------------------------------------------------------------------------------------------------------ */
 
 static enum pv_status choose_thoughts(struct chat *chat)
 {
@@ -363,7 +322,7 @@ static enum pv_status start(struct chat *chat)
     if (!status)
         status = setup_model(app, app->common->argument, &chat->setup);
     if (!status)
-        status = choose_template(chat);
+        status = chat_form_choose(app, o->template, chat->setup.model, &chat->form);
     if (!status)
         status = setup_find_clusters(app, o->dense, &chat->choice);
     if (!status)

@@ -6,6 +6,6 @@
 
 extern const struct command command_bench, command_capture, command_chat, command_conform, command_demo,
     command_density, command_devices, command_eval, command_explain, command_fit, command_heatmap,
-    command_info, command_merge, command_run, command_tokenize, command_view;
+    command_info, command_merge, command_run, command_serve, command_tokenize, command_view;
 
 #endif

@@ -62,6 +62,13 @@ static enum pv_status create(const struct pv_chat_form *form, const struct pv_lo
     return PV_OK;
 }
 
+bool pv_model_has_chat_template(const struct pv_model *model)
+{
+    struct pv_str text;
+
+    return pv_gguf_str(&model->gguf, "tokenizer.chat_template", &text);
+}
+
 enum pv_status pv_chat_template_of(const struct pv_model *model, struct pv_chat_template **out)
 {
     static const char bos[] = "bos_token";

@@ -26,6 +26,8 @@ struct pv_chat_message {
     size_t n_tokens;
 };
 
+/* True if the model's file has a chat template, known or not. */
+bool pv_model_has_chat_template(const struct pv_model *model);
 /* The template that the model's file names. PV_ERR_UNSUPPORTED, with the reason logged, where the file has none or one
  * that is not known. */
 PV_MUST_USE enum pv_status pv_chat_template_of(const struct pv_model *model, struct pv_chat_template **out);

@@ -1,0 +1,33 @@
+/* The server's addresses. A route is a function from a request's body to an answer, or to a job that will have one; it knows
+ * nothing of connections. */
+#ifndef SERVE_ROUTES_H
+#define SERVE_ROUTES_H
+
+#include "cli/setup.h"
+#include "serve/worker.h"
+
+struct serve_route_input {
+    const struct setup *setup;
+    const struct pv_chat_template *form; /* or NULL */
+    struct serve_worker *worker;
+    const char *name; /* of the model */
+    const char *body; /* [n_bytes] */
+    size_t n_bytes;
+};
+
+struct serve_answer {
+    unsigned http;
+    const char *type; /* of the content */
+    struct text text;
+    struct serve_job *job; /* set: the answer is the job's, once a worker has it */
+};
+
+struct serve_route {
+    const char *method, *path; /* path NULL: the table's end */
+    bool open;                 /* to clients without a key too */
+    bool (*answer)(const struct serve_route_input *input, struct serve_answer *out,
+                   struct serve_error *error);
+};
+extern const struct serve_route serve_routes[];
+
+#endif
