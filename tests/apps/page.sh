@@ -3,41 +3,10 @@
 # on the console, and it fits wide and narrow windows. 'KEEP=FOLDER page.sh' keeps the screenshots: look at them.
 # shellcheck source=tests/apps/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/apps/browser.sh
+. "$(dirname "$0")/browser.sh"
 clusters=$SOURCE/models/fables-5m.clusters.gguf
-browser=$(command -v chromium || command -v chromium-browser) || {
-	echo 'skipped: there is no chromium'
-	exit 77
-}
 need_device
-
-# browse PAGE OPTION...: the DOM after the page's script is in 'dom', what came on the console in 'console'.
-browse() {
-	page=$1
-	shift
-	rm -rf profile
-	last="chromium $page"
-	timeout 120 "$browser" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
-		--disable-component-update --disable-sync --disable-extensions --disable-dev-shm-usage --hide-scrollbars \
-		--host-resolver-rules='MAP * ~NOTFOUND' --enable-logging=stderr --virtual-time-budget=5000 \
-		--user-data-dir="$PWD/profile" "$@" "file://$PWD/$page" >dom 2>browser.log || {
-		wrong 'chromium failed'
-		tail -n 5 browser.log
-	}
-	grep CONSOLE browser.log >console || :
-}
-# asked SCRIPT HASH OPTION...: what the page, opened at '#HASH', says to a script that is put at its end.
-asked() {
-	{
-		sed '$d' page.html
-		echo "<script>$1</script></body></html>"
-	} >asked.html
-	hash=$2
-	shift 2
-	browse "asked.html#$hash" --dump-dom "$@"
-	[ ! -s console ] || { wrong 'the page says something on the console'; cat console; }
-	sed -n 's/.*<title>\(.*\)<\/title>.*/\1/p' dom
-}
-expect_answer() { [ "$1" = "$2" ] || wrong "'$1' instead of '$2'"; }
 
 parvin explain "$MODEL" -c "$clusters" --tokens 1500 -o page.html
 expect_code 0
