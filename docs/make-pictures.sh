@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the pictures of README.md and docs/clusters.md from the model in models/:
 #     docs/make-pictures.sh [FOLDER]        (docs/pictures, after './bootstrap build'; a minute or two)
+# page.png, of docs/serve.md, is a screenshot that tests/web/drive.mjs takes of a server with these files and --ctx 512.
 # It needs ImageMagick and, for the window's picture, Xvfb and xdotool. Environment: PARVIN, the program
 # (build/parvin); TOKENS, how much of models/tales.txt to read (all).
 set -eu

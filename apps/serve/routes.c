@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "serve/page.h"
+
 static bool fail_memory(struct serve_error *error)
 {
     serve_error_set(error, 500, "", "the server is out of memory");
@@ -160,6 +162,8 @@ static bool answer_completion(const struct serve_route_input *in, struct serve_a
 }
 
 const struct serve_route serve_routes[] = {
+    {"GET", "/", true, serve_answer_page},
+    {"GET", "/parvin/model", false, serve_answer_about},
     {"GET", "/health", true, answer_health},
     {"GET", "/v1/models", false, answer_models},
     {"POST", "/v1/chat/completions", false, answer_chat},

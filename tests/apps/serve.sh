@@ -53,6 +53,19 @@ expect_status 200
 expect_in out '"status":"ok"'
 get /v1/models
 expect_in out '"id":"fables-5m-f16.gguf"'
+get /parvin/model
+expect_status 200
+expect_in out '"name":"fables-5m-f16.gguf"' '"n_layers":4' '"n_ff":1536' '"chat":false' '"clusters":null' '"modes":["dense"]'
+get /
+expect_status 200
+expect_in out '<title>Parvin</title>' 'Content-Security-Policy'
+if command -v chromium >/dev/null; then # web.sh looks at the page more closely
+	timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --virtual-time-budget=5000 \
+		--enable-logging=stderr --user-data-dir="$PWD/profile" --dump-dom "$url/" >dom 2>browser.log || wrong 'chromium failed'
+	expect_in dom 'fables-5m-f16.gguf' '4 layers of 1,536 neurons' 'No clusters are loaded'
+	grep -q CONSOLE browser.log && wrong "the page says: $(grep CONSOLE browser.log)"
+	rm -rf profile dom browser.log
+fi
 
 # The likeliest tokens are what run gives, whole and as a stream, and again with what the session holds.
 parvin run "$MODEL" --dense --temp 0 -n 16 -p 'Once upon a time'
@@ -134,11 +147,17 @@ serve -c "$SOURCE/models/fables-5m.clusters.gguf" --api-key secret --name tales
 get /v1/models
 expect_status 401
 expect_in out '"code":"invalid_api_key"'
+get /parvin/model
+expect_status 401
+get /
+expect_status 200
 get /health
 expect_status 200
 key='Authorization: Bearer secret'
 ask /v1/completions "{$prompt,\"max_tokens\":8}" -H 'Authorization: Bearer secre'
 expect_status 401
+curl -s -o out -H "$key" "$url/parvin/model"
+expect_in out '"name":"tales"' '"k":256' '"fingerprint":"4d2675a046274df7"' '"modes":["dense","masked"]'
 ask /v1/completions "{$prompt,\"max_tokens\":8}" -H "$key"
 expect_status 200
 expect_in out '"model":"tales"'
