@@ -154,7 +154,7 @@ static void make(const struct row *row, const struct pv_caps *caps, uint32_t qui
     }
 }
 
-/* One for each size that the device offers beside its own. */
+/* One for each size that the device offers beside that of its own plan. */
 static uint32_t make_subgroup_sizes(const struct pv_caps *caps, uint32_t quirks, const struct pv_plan *own,
                                     uint32_t room, struct pv_variant *out)
 {
@@ -163,11 +163,11 @@ static uint32_t make_subgroup_sizes(const struct pv_caps *caps, uint32_t quirks,
         return 0;
     for (uint32_t size = 2; size <= 128 && n < room; size *= 2) {
         char overrides[160];
-        if (size < caps->min_subgroup_size || size > caps->max_subgroup_size || size == caps->subgroup_size)
+        if (size < caps->min_subgroup_size || size > caps->max_subgroup_size || size == own->subgroup_size)
             continue;
         snprintf(overrides, sizeof overrides, SMALL BASE "storage,reduce=subgroup,subgroup_size=%u", size);
-        const struct row row = {"", "subgroups of a size other than the device's usual one", NOTHING,
-                                overrides, PV_AXIS_REDUCE};
+        const struct row row = {"", "subgroups of a size other than that of the plan", NOTHING, overrides,
+                                PV_AXIS_REDUCE};
         make(&row, caps, quirks, own, &out[n]);
         snprintf(out[n].name, sizeof out[n].name, "subgroup-%u", size);
         n++;

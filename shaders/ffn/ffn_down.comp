@@ -49,7 +49,20 @@ void add_row(uint row, uint first, float av) {
 		add(LOADU4(w, row * pc.w_stride + word(first, c)), row, c, word(first, c), av);
 }
 
+void add_four(uvec4 row, uint first, vec4 av) {
+	uint at = word(first, 0);
+	uvec4 u[4];
+	[[unroll]] for (uint k = 0; k < 4; k++) u[k] = LOADU4(w, row[k] * pc.w_stride + at);
+	[[unroll]] for (uint k = 0; k < 4; k++) add(u[k], row[k], 0, at, av[k]);
+}
+
+const bool NARROW = WORDS == 1 && W_NV > 4; // a GPU whose registers would not hold eight rows beside the sums
 void add_eight(uvec4 row, uvec4 next, uint first, vec4 av, vec4 next_av) {
+	if (NARROW) {
+		add_four(row, first, av);
+		add_four(next, first, next_av);
+		return;
+	}
 	[[unroll]] for (uint c = 0; c < WORDS; c++) {
 		uint at = word(first, c);
 		uvec4 u[8];
@@ -114,12 +127,20 @@ void add_packed_eight(uint i, uint first) {
 		vec4(kept[i], kept[i + 1], kept[i + 2], kept[i + 3]), vec4(kept[i + 4], kept[i + 5], kept[i + 6], kept[i + 7]));
 }
 
+void add_packed_two(uint i, uint first) {
+	uint at = word(first, 0), a = kept_row[i], b = kept_row[i + 1];
+	uvec4 u = LOADU4(w, a * pc.w_stride + at), v = LOADU4(w, b * pc.w_stride + at);
+	add(u, a, 0, at, kept[i]);
+	add(v, b, 0, at, kept[i + 1]);
+}
+
 // The groups [q, q_end) without the zeros. Two barriers a tile do: nobody packs again before all have walked.
 void walk_packed(uint q, uint q_end, uint n, uint list4, uint first) {
 	for (; q < q_end; q += WG * GROUPS) {
 		uint n_rows = pack(q, q_end, n, list4), i = 0;
 		n_read += n_rows;
-		for (; i + 8 <= n_rows; i += 8) add_packed_eight(i, first);
+		for (; !NARROW && i + 8 <= n_rows; i += 8) add_packed_eight(i, first);
+		for (; NARROW && i + 2 <= n_rows; i += 2) add_packed_two(i, first);
 		for (; i < n_rows; i++) add_row(kept_row[i], first, kept[i]);
 	}
 }

@@ -109,7 +109,7 @@ START_TEST(gpus_share_rows)
         const struct pv_plan plan = make(&caps, NULL);
         const bool arithmetic = caps.subgroup_ops & 4;
         n_subgroup += arithmetic;
-        ck_assert_uint_eq(pv_quirks_find(&caps), 0);
+        ck_assert_uint_eq(pv_quirks_find(&caps) & ~(uint32_t)PV_QUIRK_WIDE_SUBGROUPS_SPILL, 0);
         ck_assert_int_eq(plan.access, PV_ACCESS_STORAGE);
         ck_assert_int_eq(plan.reduce, arithmetic ? PV_REDUCE_SUBGROUP : PV_REDUCE_WORKGROUP);
         ck_assert(!arithmetic || plan.matvec_workgroup % plan.subgroup_size == 0);
@@ -121,6 +121,23 @@ START_TEST(gpus_share_rows)
         ck_assert_int_eq(make(&caps, NULL).reduce, PV_REDUCE_WORKGROUP);
     }
     ck_assert_int_ge(n_subgroup, 12);
+}
+END_TEST
+
+/* On Intel's GPUs with registers for it, and with a driver that is asked for it, only. */
+START_TEST(subgroups_that_would_spill_are_halved)
+{
+    struct pv_caps caps = load(ANV);
+    ck_assert_uint_eq(caps.subgroup_size, 32);
+    ck_assert_uint_eq(make(&caps, NULL).subgroup_size, 16);
+    ck_assert_uint_eq(make(&caps, "subgroup_size=32").subgroup_size, 32);
+    caps.min_subgroup_size = 16; /* Xe2 */
+    ck_assert_uint_eq(make(&caps, NULL).subgroup_size, 32);
+    caps.min_subgroup_size = 8;
+    caps.subgroup_size_control = false;
+    ck_assert_uint_eq(make(&caps, NULL).subgroup_size, 32);
+    caps = load(NVIDIA);
+    ck_assert_uint_eq(make(&caps, NULL).subgroup_size, 32);
 }
 END_TEST
 
@@ -334,7 +351,8 @@ START_TEST(quirk_rows_are_complete)
         all |= rows[i].quirk;
     }
     ck_assert_uint_eq(all, PV_QUIRK_SLOW_STORAGE_READS | PV_QUIRK_SLOW_BARRIERS |
-                               PV_QUIRK_NO_SUBGROUP_SPEEDUP); /* no flag without a row */
+                               PV_QUIRK_NO_SUBGROUP_SPEEDUP |
+                               PV_QUIRK_WIDE_SUBGROUPS_SPILL); /* no flag without a row */
 }
 END_TEST
 
@@ -346,6 +364,7 @@ int main(void)
     tcase_add_loop_test(tc, every_file_names_its_source, 0, N_DEVICES);
     tcase_add_test(tc, software_drivers_get_what_was_measured_best);
     tcase_add_test(tc, gpus_share_rows);
+    tcase_add_test(tc, subgroups_that_would_spill_are_halved);
     tcase_add_test(tc, hostile_caps_still_give_a_plan);
     tcase_add_test(tc, overrides_force_every_key);
     tcase_add_test(tc, a_wave_of_32_can_be_asked_of_rdna);

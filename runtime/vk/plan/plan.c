@@ -261,6 +261,10 @@ static void decide_strategy(const struct pv_caps *caps, uint32_t quirks, struct 
     plan->access =
         (quirks & PV_QUIRK_SLOW_STORAGE_READS) && texel_reach ? PV_ACCESS_TEXEL : PV_ACCESS_STORAGE;
     plan->subgroup_size = caps->subgroup_size > 0 ? caps->subgroup_size : 1;
+    /* Xe2 has registers twice as wide, and no subgroups of 8. */
+    if ((quirks & PV_QUIRK_WIDE_SUBGROUPS_SPILL) && caps->subgroup_size_control &&
+        caps->min_subgroup_size <= 8 && plan->subgroup_size == 32)
+        plan->subgroup_size = 16;
     if (quirks & (PV_QUIRK_SLOW_BARRIERS | PV_QUIRK_NO_SUBGROUP_SPEEDUP))
         plan->reduce = PV_REDUCE_INVOCATION;
     else if (subgroups_usable(caps, plan->subgroup_size))

@@ -4,6 +4,7 @@
 #include "vk/plan/quirks.h"
 
 enum { /* VkDriverId, so that this file needs no Vulkan header */
+       DRIVER_INTEL_MESA = 6,
        DRIVER_GOOGLE_SWIFTSHADER = 10,
        DRIVER_MESA_LLVMPIPE = 13,
 };
@@ -22,6 +23,10 @@ static const struct pv_quirk_row table[] = {
     {0, DRIVER_MESA_LLVMPIPE, 0, UINT32_MAX, PV_QUIRK_SLOW_BARRIERS,
      "every barrier suspends and resumes each invocation of the workgroup as a coroutine",
      MESA_SOURCE "drivers/llvmpipe/lp_state_cs.c"},
+    {0, DRIVER_INTEL_MESA, 0, UINT32_MAX, PV_QUIRK_WIDE_SUBGROUPS_SPILL,
+     "with subgroups of 32, a register of a subgroup takes four of the GPU's 128 (Skylake to Meteor Lake): "
+     "matvec and ffn_up of every quantised type spill, 1 to 136 registers; with 16 none does",
+     "https://gitlab.freedesktop.org/mesa/mesa/-/blob/mesa-25.0.7/src/intel/vulkan/anv_pipeline.c"},
     {0, DRIVER_GOOGLE_SWIFTSHADER, 0, UINT32_MAX, PV_QUIRK_SLOW_BARRIERS,
      "every barrier suspends and resumes each subgroup as a coroutine: 0.2 GB/s with barriers, 3.1 GB/s "
      "without",

@@ -11,6 +11,8 @@ enum pv_quirk { /* bits; named by symptom */
                 PV_QUIRK_SLOW_BARRIERS = 1u << 1, /* in-shader barriers cost more than the work they save */
                 PV_QUIRK_NO_SUBGROUP_SPEEDUP =
                     1u << 2, /* subgroup reductions slower than one row per invocation */
+                PV_QUIRK_WIDE_SUBGROUPS_SPILL =
+                    1u << 3, /* at the usual subgroup size registers run out; half of it does */
 };
 struct pv_quirk_row {
     uint32_t vendor_id, driver_id;     /* 0: any */
