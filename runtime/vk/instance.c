@@ -226,9 +226,12 @@ static void fill_info(struct pv_physical *p)
     pv_utf8_clean(p->info.name);
     pv_utf8_clean(p->info.driver);
     snprintf(p->info.type, sizeof p->info.type, "%s", types[type_rank(c->device_type)]);
-    p->info.api_major = VK_API_VERSION_MAJOR(c->api_version);
-    p->info.api_minor = VK_API_VERSION_MINOR(c->api_version);
-    p->info.api_patch = VK_API_VERSION_PATCH(c->api_version);
+    VkPhysicalDeviceProperties
+        properties; /* the driver's own version: that of the caps is what Parvin uses of it */
+    vkGetPhysicalDeviceProperties(p->handle, &properties);
+    p->info.api_major = VK_API_VERSION_MAJOR(properties.apiVersion);
+    p->info.api_minor = VK_API_VERSION_MINOR(properties.apiVersion);
+    p->info.api_patch = VK_API_VERSION_PATCH(properties.apiVersion);
     p->info.memory_bytes = c->device_heap_bytes;
     explain(p);
 }
