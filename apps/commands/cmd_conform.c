@@ -23,6 +23,10 @@ static const struct option conform_rows[] = {
      "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
     {0, "isolate", OPTION_FLAG, AT(isolate), NULL, NULL, 0, 0,
      "run in a child process: a driver that crashes, or loses the device, costs the row at hand and no other"},
+    {0, "repeat", OPTION_FLAG, AT(repeat), NULL, NULL, 0, 0,
+     "run each case four times: twice alike, with other poison, with the workgroups in another order; what changes failed"},
+    {0, "record-only", OPTION_FLAG, AT(record_only), NULL, NULL, 0, 0,
+     "compile, record and submit under the validation layers, and ignore results: for drivers without a device"},
     {0, "minutes", OPTION_REAL, AT(minutes), "N", "one round", 0.001, 1e6,
      "go on with new seeds until the time is up"},
     {0, "junit", OPTION_OUTPUT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
@@ -64,8 +68,12 @@ static void reproduce(const struct conform *c, uint64_t seed, const struct pv_co
     const struct conform_options *o = options_of(c->app);
     snprintf(out, size, "parvin conform --device %s --variant %s --filter '%s/%s' --seed %llu%s%s%s%s",
              c->info.uuid, row->variant, row->kernel, row->name, (unsigned long long)seed,
-             o->isolate ? " --isolate" : "", o->device.plan ? " --plan " : "",
-             o->device.plan ? o->device.plan : "", o->device.validation ? " --validation" : "");
+             o->isolate       ? " --isolate"
+             : o->record_only ? " --record-only"
+             : o->repeat      ? " --repeat"
+                              : "",
+             o->device.plan ? " --plan " : "", o->device.plan ? o->device.plan : "",
+             o->device.validation ? " --validation" : "");
 }
 
 static void add(const struct pv_conform_result *result, struct pv_conform_result *total)
@@ -92,11 +100,12 @@ static void on_row(void *user, uint64_t seed, const struct pv_conform_row *row)
     conform_report_row(c->device, row, seed, failed ? command : NULL);
     if (c->app->common->json || (!failed && !c->app->common->verbose))
         return;
-    printf("  %-6s %s/%s: error %.3g, allowed %.3g%s%s\n",
+    printf("  %-6s %s/%s: %s%serror %.3g, allowed %.3g%s%s\n",
            row->skipped  ? "skip"
            : row->passed ? "ok"
                          : "FAILED",
-           row->kernel, row->name, row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
+           row->kernel, row->name, failed ? pv_conform_fault_name(row->fault) : "", failed ? "; " : "",
+           row->error, row->tolerance, row->detail[0] ? "; " : "", row->detail);
     if (failed)
         printf("         %s\n", command);
 }

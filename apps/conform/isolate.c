@@ -173,6 +173,7 @@ static void take_death(struct parent *p, int how)
     else
         snprintf(row.detail, sizeof row.detail, "the driver ended the process with exit code %d",
                  WEXITSTATUS(how));
+    row.fault = PV_FAULT_CRASH;
     row.passed = row.skipped = false;
     p->events->row(p->events->user, p->place.seed, &row);
     if (!p->at_row)

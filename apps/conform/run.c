@@ -48,6 +48,8 @@ static enum pv_status one_round(struct run *run, uint32_t index)
                                                                          : NULL,
                                              .seed = run->seed,
                                              .quick = o->quick,
+                                             .repeat = o->repeat,
+                                             .record_only = o->record_only,
                                              .starting = on_starting};
     struct pv_conform_result result = {0};
     char temporary[4096];
@@ -103,7 +105,9 @@ enum pv_status conform_each_device(struct app *app, struct setup *setup, uint32_
 enum pv_status conform_run(struct app *app, const struct conform_place *from,
                            const struct conform_events *events)
 {
-    struct setup setup = {.device_options = &options_of(app)->device};
+    struct device_options device = options_of(app)->device;
+    device.validation = device.validation || options_of(app)->record_only;
+    struct setup setup = {.device_options = &device};
     struct run run = {.app = app, .setup = &setup, .from = from, .events = events};
     enum pv_status status = setup_context(app, &setup);
     if (!status)

@@ -11,7 +11,7 @@ struct conform_options {
     const char *filter, *variant, *junit, *markdown, *table, *against;
     uint64_t seed;
     double minutes;
-    bool quick, list_variants, compile_only, isolate;
+    bool quick, list_variants, compile_only, isolate, record_only, repeat;
 };
 
 struct conform_events {

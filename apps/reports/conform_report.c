@@ -62,6 +62,8 @@ void conform_report_row(json_t *device, const struct pv_conform_row *row, uint64
     json_put_string(object, "variant", row->variant);
     json_put_count(object, "seed", seed);
     json_put_string(object, "result", result);
+    if (!row->passed && !row->skipped)
+        json_put_string(object, "fault", pv_conform_fault_name(row->fault));
     json_put_number(object, "error", row->error);
     json_put_number(object, "tolerance", row->tolerance);
     if (row->detail[0])
@@ -228,9 +230,9 @@ static void put_detail(FILE *to, const json_t *device)
     {
         if (strcmp(device_report_text(row, "result"), "failed") != 0)
             continue;
-        fprintf(to, "\n**%s/%s** failed: %s\n\n    %s\n", device_report_text(row, "kernel"),
-                device_report_text(row, "case"), device_report_text(row, "detail"),
-                device_report_text(row, "reproduce"));
+        fprintf(to, "\n**%s/%s** failed: %s; %s\n\n    %s\n", device_report_text(row, "kernel"),
+                device_report_text(row, "case"), device_report_text(row, "fault"),
+                device_report_text(row, "detail"), device_report_text(row, "reproduce"));
     }
 }
 

@@ -1,7 +1,7 @@
 /* What a conformance run leaves: one JSON object, from which every other form is written. Shape:
  *   {"parvin", "devices": [{"name", "driver", "uuid", "type", "vulkan", "seed", "quick", "passed", "failed",
  *    "skipped", "seconds", "variants": {NAME: {"passed", "failed", "skipped"}}, "kernels": {likewise,
- * "worst"}, "rows": [{"kernel", "case", "variant", "seed", "result", "error", "tolerance", "detail",
+ * "worst"}, "rows": [{"kernel", "case", "variant", "seed", "result", "fault", "error", "tolerance", "detail",
  * "reproduce"}]}]} */
 #ifndef PV_APPS_REPORTS_CONFORM_REPORT_H
 #define PV_APPS_REPORTS_CONFORM_REPORT_H

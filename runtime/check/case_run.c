@@ -1,14 +1,16 @@
 /* Inputs, poisoned outputs and comparison for kernel cases. */
 #include "check/case_run.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 
 enum { GUARD_WORDS = 16 };
-static const uint32_t poison = 0xffffffffu;
 
 static enum pv_status no_memory(const struct pv_case_run *run)
 {
@@ -40,7 +42,7 @@ static enum pv_status new_image(struct pv_case_run *run, size_t n, uint32_t **im
 {
     PV_TRY(pv_case_words(run, n + GUARD_WORDS, image));
     for (size_t i = 0; i < n + GUARD_WORDS; i++)
-        (*image)[i] = poison;
+        (*image)[i] = run->poison;
     return PV_OK;
 }
 
@@ -119,18 +121,59 @@ enum pv_status pv_case_submit(struct pv_case_run *run)
     return pv_recorder_run(run->recorder);
 }
 
-void pv_case_expect(struct pv_case_run *run, bool holds, const char *message)
+void pv_case_fail(struct pv_case_run *run, enum pv_conform_fault fault, const char *format, ...)
 {
-    if (holds || run->failed)
+    va_list arguments;
+    if (run->failed)
         return;
     run->failed = true;
-    snprintf(run->detail, sizeof run->detail, "%s", message);
+    run->fault = fault;
+    va_start(arguments, format);
+    vsnprintf(run->detail, sizeof run->detail, format, arguments);
+    va_end(arguments);
+}
+
+void pv_case_expect(struct pv_case_run *run, bool holds, const char *message)
+{
+    if (!holds)
+        pv_case_fail(run, PV_FAULT_VALUES, "%s", message);
 }
 
 enum pv_status pv_case_read(struct pv_case_run *run, struct pv_buffer *buffer, uint32_t **out)
 {
-    PV_TRY(pv_case_words(run, (size_t)(buffer->size_bytes / 4), out));
-    return pv_buffer_read(buffer, 0, *out, buffer->size_bytes);
+    const size_t n = (size_t)(buffer->size_bytes / 4);
+    uint32_t *alike = NULL;
+    PV_TRY(pv_case_words(run, n, out));
+    PV_TRY(pv_case_words(run, n, &alike));
+    PV_TRY(pv_buffer_read(buffer, 0, *out, buffer->size_bytes));
+    for (size_t i = 0; i < n; i++)
+        alike[i] = (*out)[i] == run->poison ? PV_POISON_NAN : (*out)[i];
+    run->digest = pv_hash64(alike, n * sizeof *alike, run->digest);
+    return PV_OK;
+}
+
+/* What is wrong with values that are too far off, from what they have in common. */
+static enum pv_conform_fault fault_of(const float *got, const float *expected, size_t n, double rms)
+{
+    const double largest_half = 65504, step_of_half = 1.0 / 512;
+    size_t n_wrong = 0, n_nan = 0, n_over = 0, n_infinite = 0, n_flushed = 0, n_near = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double want = (double)expected[i], have = (double)got[i], off = fabs(have - want);
+        if (off <= 1e-6 * fabs(want))
+            continue;
+        n_wrong++;
+        n_nan += isnan(have) && !isnan(want);
+        n_infinite += isinf(have) && isfinite(want);
+        n_over += (isinf(have) || fabs(have) == largest_half) && isfinite(want) && fabs(want) > largest_half;
+        n_flushed += have == 0 && want != 0 && fabs(want) < (double)FLT_MIN;
+        n_near += off <= step_of_half * fmax(fabs(want), rms);
+    }
+    return n_over > 0             ? PV_FAULT_HALF_RANGE
+           : n_nan > 0            ? PV_FAULT_NAN
+           : n_infinite > 0       ? PV_FAULT_INFINITE
+           : n_flushed == n_wrong ? PV_FAULT_DENORMALS
+           : n_near == n_wrong    ? PV_FAULT_ROUNDING
+                                  : PV_FAULT_VALUES;
 }
 
 /* Normalised mean squared error of n values; infinite if one is NaN. */
@@ -153,23 +196,21 @@ void pv_case_compare(struct pv_case_run *run, const char *what, const float *got
     }
     const double error = sum > 0.0 ? sum / (norm > 1e-30 ? norm : 1e-30) : 0.0;
     run->error = error > run->error ? error : run->error;
-    if (error > run->tolerance && !run->failed) {
-        run->failed = true;
-        snprintf(run->detail, sizeof run->detail, "%s[%zu] is %.9g, expected %.9g", what, at, (double)got[at],
-                 (double)expected[at]);
-    }
+    if (error > run->tolerance)
+        pv_case_fail(run, fault_of(got, expected, n, n > 0 ? sqrt(norm / (double)n) : 0),
+                     "%s[%zu] is %.9g, expected %.9g", what, at, (double)got[at], (double)expected[at]);
 }
 
-/* Counts words of [first, last) that are not poison. */
+/* Words of [first, last) must be poison. */
 static void check_poison(struct pv_case_run *run, const char *what, const uint32_t *words, size_t first,
                          size_t last)
 {
-    for (size_t i = first; i < last && !run->failed; i++)
-        if (words[i] != poison) {
-            run->failed = true;
-            snprintf(run->detail, sizeof run->detail,
-                     "%s: word %zu was written (0x%08x), it is padding or past the end", what, i,
-                     (unsigned)words[i]);
+    for (size_t i = first; i < last; i++)
+        if (words[i] != run->poison) {
+            pv_case_fail(run, PV_FAULT_OUTSIDE,
+                         "%s: word %zu was written (0x%08x), it is padding or past the end", what, i,
+                         (unsigned)words[i]);
+            return;
         }
 }
 
@@ -200,11 +241,9 @@ enum pv_status pv_case_check_words(struct pv_case_run *run, const char *what, st
         memcpy(&want, (const char *)expected + i * sizeof want, sizeof want);
         if (words[i] == want)
             continue;
-        if (n_wrong++ == 0 && !run->failed) {
-            run->failed = true;
-            snprintf(run->detail, sizeof run->detail, "%s: word %zu is 0x%08x, expected 0x%08x", what, i,
-                     (unsigned)words[i], (unsigned)want);
-        }
+        if (n_wrong++ == 0)
+            pv_case_fail(run, PV_FAULT_VALUES, "%s: word %zu is 0x%08x, expected 0x%08x", what, i,
+                         (unsigned)words[i], (unsigned)want);
     }
     if ((double)n_wrong > run->error)
         run->error = (double)n_wrong;

@@ -1,7 +1,6 @@
 /* What the run function of a case works with: inputs, poisoned outputs and comparison. Everything made here
- * is released when the case ends. Every device buffer is filled with 0xffffffff (a NaN) where no data was
- * given, padding between rows and guard words past the end included, and the guards of outputs must still be
- * there afterwards. */
+ * is released when the case ends. Every device buffer is filled with poison where no data was given, padding
+ * between rows and guard words past the end included, and the guards of outputs must still be there afterwards. */
 #ifndef PV_CHECK_CASE_RUN_H
 #define PV_CHECK_CASE_RUN_H
 
@@ -12,7 +11,6 @@
 #include "kernel/reference.h"
 
 enum { PV_CASE_BUFFERS = 24, PV_CASE_TENSORS = 4 };
-
 struct pv_case_run {
     struct pv_device *device;
     struct pv_recorder *recorder;
@@ -22,9 +20,12 @@ struct pv_case_run {
     struct pv_tensor tensors[PV_CASE_TENSORS];
     struct pv_masks masks;
     uint32_t n_buffers, n_tensors;
+    uint32_t poison;
+    uint64_t digest;         /* of the words read back, those of poison counting alike whatever it is */
     double tolerance, error; /* error: the worst of the checks so far */
     bool failed, skipped;
-    char detail[256]; /* of the first failure, or why it was skipped */
+    enum pv_conform_fault fault; /* of the first failure */
+    char detail[256];            /* likewise, or why it was skipped */
 };
 
 /* Zeroed host memory. */
@@ -54,6 +55,9 @@ PV_MUST_USE enum pv_status pv_case_check_rows(struct pv_case_run *run, const cha
                                               uint32_t n_tokens, uint32_t n);
 PV_MUST_USE enum pv_status pv_case_check_words(struct pv_case_run *run, const char *what,
                                                struct pv_buffer *buffer, const void *expected, size_t n);
+/* The first failure is what the row says. */
+void pv_case_fail(struct pv_case_run *run, enum pv_conform_fault fault, const char *format, ...)
+    PV_PRINTF(3, 4);
 /* Fails the case with a message unless `holds`. */
 void pv_case_expect(struct pv_case_run *run, bool holds, const char *message);
 /* The buffer's words, in memory of the case. */

@@ -46,24 +46,37 @@ static void release(struct pv_case_run *run)
     pv_arena_free(&run->arena);
 }
 
-enum pv_status pv_case_execute(struct pv_recorder *recorder, const struct pv_case *c, uint64_t seed,
-                               struct pv_conform_row *row)
+enum pv_status pv_case_execute(struct pv_recorder *recorder, const struct pv_case *c,
+                               const struct pv_case_how *how, struct pv_conform_row *row, uint64_t *digest)
 {
-    struct pv_case_run run = {
-        .device = pv_recorder_device(recorder), .recorder = recorder, .tolerance = c->tolerance};
-    pv_rng_seed(&run.rng, pv_hash64(c->name, strlen(c->name), seed));
+    struct pv_device *device = pv_recorder_device(recorder);
+    struct pv_case_run run = {.device = device,
+                              .recorder = recorder,
+                              .poison = how->poison ? how->poison : PV_POISON_NAN,
+                              .tolerance = c->tolerance};
+    const uint64_t n_messages = pv_context_validation_messages(device->context);
+    pv_rng_seed(&run.rng, pv_hash64(c->name, strlen(c->name), how->seed));
     *row = (struct pv_conform_row){.tolerance = c->tolerance};
     snprintf(row->kernel, sizeof row->kernel, "%s", c->kernel);
     snprintf(row->name, sizeof row->name, "%s", c->name);
     const enum pv_status status = c->run(&run, c);
-    if (status != PV_OK && !run.skipped)
-        snprintf(row->detail, sizeof row->detail, "could not run: %s (see the log)", pv_status_name(status));
-    else
-        memcpy(row->detail, run.detail, sizeof row->detail);
+    release(&run);
     row->error = run.error;
     row->skipped = run.skipped;
     row->passed = status == PV_OK && !run.failed;
-    release(&run);
+    row->fault = run.fault;
+    memcpy(row->detail, run.detail, sizeof row->detail);
+    if (status != PV_OK && !run.skipped) {
+        row->fault = PV_FAULT_CALL;
+        snprintf(row->detail, sizeof row->detail, "could not run: %s (see the log)", pv_status_name(status));
+    } else if (pv_context_validation_messages(device->context) > n_messages) {
+        row->passed = false;
+        row->fault = PV_FAULT_LAYERS;
+        snprintf(row->detail, sizeof row->detail, "the validation layers sent %llu messages (see the log)",
+                 (unsigned long long)(pv_context_validation_messages(device->context) - n_messages));
+    }
+    if (digest)
+        *digest = run.digest;
     return status == PV_ERR_NOMEM || status == PV_ERR_DEVICE_LOST || status == PV_ERR_DEVICE_MEMORY ? status
                                                                                                     : PV_OK;
 }

@@ -38,9 +38,19 @@ struct pv_case {
 uint32_t pv_case_count(void);
 const struct pv_case *pv_case_at(uint32_t index); /* index < pv_case_count() */
 
-/* Runs one case with inputs drawn from `seed`; fills the row but for the plan's name. Wrong results and
- * failing kernels are rows; the status is of what makes further cases pointless (memory, a lost device). */
+/* What poison a run has: a NaN, or a number that is large in float32 (2.6e36) and the largest in float16. */
+#define PV_POISON_NAN   0xffffffffu
+#define PV_POISON_LARGE 0x7bff7bffu
+/* How a case is run: inputs drawn from `seed`, other memory filled with `poison` (0: PV_POISON_NAN). */
+struct pv_case_how {
+    uint64_t seed;
+    uint32_t poison;
+};
+/* Runs one case; fills the row but for the plan's name. Wrong results and failing kernels are rows; the status is of
+ * what makes further cases pointless (memory, a lost device). `digest` (may be NULL): of all that it read back; two
+ * runs with one seed must give the same. */
 PV_MUST_USE enum pv_status pv_case_execute(struct pv_recorder *recorder, const struct pv_case *c,
-                                           uint64_t seed, struct pv_conform_row *row);
+                                           const struct pv_case_how *how, struct pv_conform_row *row,
+                                           uint64_t *digest);
 
 #endif

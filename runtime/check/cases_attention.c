@@ -116,7 +116,7 @@ static enum pv_status check_cache(struct pv_case_run *run, const char *what,
     for (size_t i = 0; i < n; i++) {
         const uint32_t word = words[f16 ? i / 2 : i], half = word >> (i % 2 * 16) & 0xffffu;
         if (mark[i] < 0.0f)
-            pv_case_expect(run, f16 ? half == 0xffffu : word == 0xffffffffu,
+            pv_case_expect(run, f16 ? half == (run->poison & 0xffffu) : word == run->poison,
                            "a cell outside the batch was written");
         else if (f16)
             got[i] = pv_half_to_float((uint16_t)half);
@@ -124,7 +124,7 @@ static enum pv_status check_cache(struct pv_case_run *run, const char *what,
             memcpy(&got[i], &word, sizeof word);
     }
     for (size_t i = f16 ? n / 2 : n; i < buffer->size_bytes / 4; i++)
-        pv_case_expect(run, words[i] == 0xffffffffu, "written past the end of the cache");
+        pv_case_expect(run, words[i] == run->poison, "written past the end of the cache");
     pv_case_compare(run, what, got, expected, n);
     return PV_OK;
 }

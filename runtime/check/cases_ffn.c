@@ -142,7 +142,7 @@ static enum pv_status check_route(struct pv_case_run *run, const struct ffn *f)
     pv_case_expect(run, memcmp(&route.margin, &margin, sizeof margin) == 0, "route: wrong margin");
     pv_case_expect(run, route.up_x == pv_ceil_div(f->n_list, per_group) && route.up_y == 1 && route.up_z == 1,
                    "route: wrong indirect arguments for ffn_up");
-    pv_case_expect(run, words[sizeof route / 4] == 0xffffffffu, "route: written past the end");
+    pv_case_expect(run, words[sizeof route / 4] == run->poison, "route: written past the end");
     return PV_OK;
 }
 
@@ -309,7 +309,7 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     pv_case_expect(run, route.cluster == expected, "another cluster than the greatest score's");
     pv_case_expect(run, route.n_neurons == counts[expected], "not the list's length");
     pv_case_expect(run, memcmp(&route.margin, &margin, sizeof margin) == 0, "wrong margin");
-    pv_case_expect(run, words[sizeof route / 4] == 0xffffffffu, "written past the end");
+    pv_case_expect(run, words[sizeof route / 4] == run->poison, "written past the end");
     return PV_OK;
 }
 

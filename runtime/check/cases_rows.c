@@ -59,6 +59,25 @@ static enum pv_status run_soft_cap(struct pv_case_run *run, const struct pv_case
     return pv_case_check_rows(run, "y", yb, y, c->t, c->n);
 }
 
+static enum pv_status run_lanes(struct pv_case_run *run, const struct pv_case *c)
+{
+    const struct pv_row_split split = pv_row_split(&run->device->plan);
+    uint32_t *expected = NULL, *got = NULL;
+    struct pv_buffer *yb = NULL;
+    PV_TRY(pv_case_words(run, 2 * (size_t)c->n, &expected));
+    PV_TRY(pv_case_buffer(run, NULL, 2 * (size_t)c->n, &yb));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_lanes(run->recorder, yb, c->n));
+    PV_TRY(pv_case_submit(run));
+    pv_ref_lanes(split.lanes, c->n, expected);
+    PV_TRY(pv_case_read(run, yb, &got));
+    for (size_t i = 0; split.subgroup && i < 2 * (size_t)c->n; i++)
+        if (got[i] != expected[i] && got[i] != run->poison)
+            pv_case_fail(run, PV_FAULT_SUBGROUPS, "subgroups %s %u invocations, the driver says %u",
+                         i % 2 ? "sum over" : "say they have", (unsigned)got[i], (unsigned)expected[i]);
+    return pv_case_check_words(run, "y", yb, expected, 2 * (size_t)c->n);
+}
+
 static enum pv_status run_act_rows(struct pv_case_run *run, const struct pv_case *c)
 {
     const size_t n = (size_t)c->t * c->n;
@@ -141,8 +160,9 @@ static enum pv_status run_add(struct pv_case_run *run, const struct pv_case *c)
 {
     float *x = NULL, *y = NULL;
     struct pv_buffer *xb = NULL, *yb = NULL;
-    PV_TRY(pv_case_random(run, c->n, 1.0f, &x));
-    PV_TRY(pv_case_random(run, c->n, 1.0f, &y));
+    const float scale = c->flags & WIDE ? 1e6f : 1.0f; /* past float16 */
+    PV_TRY(pv_case_random(run, c->n, scale, &x));
+    PV_TRY(pv_case_random(run, c->n, scale, &y));
     PV_TRY(pv_case_rows(run, x, 1, c->n, &xb));
     PV_TRY(pv_case_rows(run, y, 1, c->n, &yb));
     PV_TRY(pv_case_begin(run));
@@ -263,7 +283,7 @@ static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_ca
                    slot.up_x == pv_ceil_div(n, pv_row_split(&run->device->plan).rows_per_workgroup) &&
                        slot.up_y == 1 && slot.up_z == 1,
                    "route: wrong indirect arguments for ffn_up");
-    pv_case_expect(run, words[sizeof slot / 4] == 0xffffffffu, "route: written past the end");
+    pv_case_expect(run, words[sizeof slot / 4] == run->poison, "route: written past the end");
     return pv_case_check_words(run, "list", out, list, n); /* the first n, then poison */
 }
 
@@ -288,7 +308,7 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
     pv_ref_nll_rows(logits, targets, c->t, c->n, expected);
     uint32_t *words = NULL;
     PV_TRY(pv_case_read(run, out, &words));
-    pv_case_expect(run, words[c->t] == 0xffffffffu, "written past the end of nll");
+    pv_case_expect(run, words[c->t] == run->poison, "written past the end of nll");
     float *got = NULL;
     PV_TRY(pv_case_floats(run, c->t, &got));
     for (uint32_t t = 0; t < c->t; t++)
@@ -319,7 +339,8 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
 #define MASK(t, n, k) PV_CASE_ROWS(mask_rows, t, n, k, 0, " K=" #k, PV_AXIS_TILES, 0.0)
 #define CAPTURE(t, n, tau)                                                                                   \
     PV_CASE_ROWS(capture, t, n, 0, tau, " tau=" #tau, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
-#define ADD(n)                 PV_CASE_ROWS(add, 1, n, 0, 0, "", PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
+#define LANES(n)               PV_CASE_ROWS(lanes, 1, n, 0, 0, "", PV_AXIS_REDUCE, 0.0)
+#define ADD(n, flags, text)    PV_CASE_ROWS(add, 1, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
 #define ARGMAX(n, flags, text) PV_CASE_ROWS(argmax, 1, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_TILES, 0.0)
 #define ROUTE(t, n, flags, text)                                                                             \
     PV_CASE_ROWS(route_rows, t, n, 0, flags, text, PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES, 0.0)
@@ -331,24 +352,29 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
 
 const struct pv_case pv_cases_rows[] = {
     NORM(1, 1, 0, "") NORM(2, 31, 0, "") NORM(33, 33, 0, "") NORM(3, 172, WIDE, " wide") NORM(1, 1024, 0, "")
-        NORM(3, 33, ACCUMULATE, " accumulate") NORM(1, 31, LAYER, " layer")
-            NORM(31, 172, LAYER | BIAS, " layer bias") NORM(2, 1030, LAYER | BIAS | WIDE, " layer bias wide")
-                NORM(5, 33, LAYER | BIAS | ACCUMULATE, " layer bias accumulate") CAP(1, 1, 0, "") CAP(
-                    3, 31, 0, "") CAP(33, 33, 0, "") CAP(2, 5003, WIDE, " wide") ACTS(RELU2) ACTS(RELU)
-                    ACTS(SILU) ACTS(GELU) MASK(1, 1, 1) MASK(31, 31, 3) MASK(5, 172, 33) MASK(33, 1030, 4)
-                        CAPTURE(1, 1, 0) CAPTURE(3, 31, 0) CAPTURE(2, 33, 1) CAPTURE(31, 172, 1) CAPTURE(
-                            2, 3000, 0) ADD(1) ADD(31) ADD(33) ADD(4099) ARGMAX(1, 0, "") ARGMAX(31, 0, "")
-                            ARGMAX(33, TIES, " ties") ARGMAX(172, NANS, " nan") ARGMAX(
-                                33, ALL_NAN, " all nan") ARGMAX(5003, 0, "") ARGMAX(5003, TIES, " ties")
-                                ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "") ROUTE(33, 31, TIES, " ties")
-                                    ROUTE(31, 33, NANS, " nan") ROUTE(3, 256, 0, "") ROUTE(
-                                        2, 3, ALL_NAN, " all nan") ROUTE(9, 1000, TIES | NANS, " ties nan")
-                                        UNION(1, 1, 1, 0, "") UNION(2, 2, 31, 0, "") UNION(
-                                            5, 3, 33, ALL_NAN, " all nan") UNION(33, 31, 172, TIES, " ties")
-                                            UNION(9, 33, 64, TIES | NANS, " ties nan")
-                                                UNION(3, 300, 1030, 0, "") LIST(1, 0, " all") LIST(
-                                                    31, 1, " none") LIST(31, 2, "") LIST(33, 0, " all")
-                                                    LIST(172, 2, "") LIST(3000, 2, "") LIST(4096, 0, " all")
-                                                        NLL(1, 1, 0, "") NLL(3, 31, 0, "") NLL(33, 33, 0, "")
-                                                            NLL(2, 172, WIDE, " wide") NLL(5, 5003, 0, "")};
+        NORM(3, 33, ACCUMULATE, " accumulate") NORM(1, 31, LAYER, " layer") NORM(
+            31, 172, LAYER | BIAS, " layer bias") NORM(2, 1030, LAYER | BIAS | WIDE, " layer bias wide")
+            NORM(5, 33, LAYER | BIAS | ACCUMULATE,
+                 " layer bias accumulate") CAP(1, 1, 0, "") CAP(3, 31, 0, "") CAP(33, 33, 0, "")
+                CAP(2, 5003, WIDE, " wide") ACTS(RELU2) ACTS(RELU) ACTS(SILU) ACTS(GELU) MASK(1, 1, 1)
+                    MASK(31, 31, 3) MASK(5, 172, 33) MASK(33, 1030, 4) CAPTURE(1, 1, 0) CAPTURE(3, 31, 0)
+                        CAPTURE(2, 33, 1) CAPTURE(31, 172, 1) CAPTURE(2, 3000, 0) LANES(1) LANES(1000) ADD(
+                            1, 0, "") ADD(31, 0, "") ADD(33, 0, "") ADD(4099, 0, "") ADD(4099, WIDE, " wide")
+                            ARGMAX(1, 0, "") ARGMAX(31, 0, "") ARGMAX(33, TIES, " ties")
+                                ARGMAX(172, NANS, " nan") ARGMAX(33, ALL_NAN, " all nan") ARGMAX(5003, 0, "")
+                                    ARGMAX(5003, TIES, " ties") ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "")
+                                        ROUTE(33, 31, TIES, " ties") ROUTE(31, 33, NANS, " nan") ROUTE(
+                                            3, 256, 0, "") ROUTE(2, 3, ALL_NAN, " all nan")
+                                            ROUTE(9, 1000, TIES | NANS, " ties nan") UNION(1, 1, 1, 0, "")
+                                                UNION(2, 2, 31, 0, "") UNION(5, 3, 33, ALL_NAN, " all nan")
+                                                    UNION(33, 31, 172, TIES,
+                                                          " ties") UNION(9, 33, 64, TIES | NANS, " ties nan")
+                                                        UNION(3, 300, 1030, 0, "") LIST(1, 0, " all")
+                                                            LIST(31, 1, " none") LIST(31, 2, "")
+                                                                LIST(33, 0, " all") LIST(172, 2, "")
+                                                                    LIST(3000, 2, "") LIST(4096, 0, " all")
+                                                                        NLL(1, 1, 0, "") NLL(3, 31, 0, "")
+                                                                            NLL(33, 33, 0, "")
+                                                                                NLL(2, 172, WIDE, " wide")
+                                                                                    NLL(5, 5003, 0, "")};
 const uint32_t pv_n_cases_rows = sizeof pv_cases_rows / sizeof *pv_cases_rows;

@@ -114,7 +114,7 @@ static enum pv_status compile_cases(struct compile *c, struct pv_device *device,
         struct pv_conform_row row;
         if (!pv_conform_wants(c->params, k, variant))
             continue;
-        status = pv_case_execute(recorder, k, 1, &row);
+        status = pv_case_execute(recorder, k, &(struct pv_case_how){.seed = 1}, &row, NULL);
         if (row.skipped || strcmp(failed, k->kernel) == 0)
             continue;
         failed = k->kernel;

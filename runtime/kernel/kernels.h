@@ -196,6 +196,9 @@ PV_MUST_USE enum pv_status pv_kernel_capture(struct pv_recorder *r, struct pv_bu
 /* y = cap * tanh(y / cap), [n_rows][n_cols], in place. */
 PV_MUST_USE enum pv_status pv_kernel_soft_cap(struct pv_recorder *r, struct pv_buffer *y, uint32_t n_rows,
                                               uint32_t n_cols, float cap);
+/* y [n][2] for the n invocations of a matvec's workgroups: how many share a row, as they see it, and the sum of a one
+ * of each. Both must be what the plan says. */
+PV_MUST_USE enum pv_status pv_kernel_lanes(struct pv_recorder *r, struct pv_buffer *y, uint32_t n);
 /* y += x, n floats. */
 PV_MUST_USE enum pv_status pv_kernel_add(struct pv_recorder *r, struct pv_buffer *y, struct pv_buffer *x,
                                          uint32_t n);

@@ -25,6 +25,8 @@ struct pv_ref_norm {
     bool layer, accumulate;
 };
 void pv_ref_norm(const struct pv_ref_norm *a, const float *x, float *out); /* x, out [n_rows][n_cols] */
+/* y [n][2] where `lanes` invocations share a row. */
+void pv_ref_lanes(uint32_t lanes, size_t n, uint32_t *y);
 void pv_ref_soft_cap(float *y, size_t n, float cap);
 /* y [T][n_rows] = (or += if accumulate) x [T][n_cols] W^T + bias [n_rows] (NULL: none). */
 void pv_ref_linear(const struct pv_ref_matrix *w, const float *bias, const float *x, uint32_t n_tokens,

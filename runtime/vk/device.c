@@ -3,11 +3,13 @@
  * timeline. */
 #include "vk/device.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "vk/memory/blocks.h"
 #include "vk/plan/caps_query.h"
+#include "vk/pipeline/pipeline.h"
 #include "vk/pipeline/pipeline_cache.h"
 #include "vk/recorder.h"
 
@@ -161,6 +163,12 @@ enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t inde
                                        struct pv_device **out)
 {
     return open_device(context, index, plan, true, out);
+}
+
+void pv_device_run_backwards(struct pv_device *device)
+{
+    assert(pv_pipelines_count(device->pipelines) == 0);
+    device->backwards = true;
 }
 
 void pv_device_close(struct pv_device *device)

@@ -27,6 +27,8 @@ struct pv_device {
     struct pv_recorder *transfer; /* staging copies */
     struct pv_buffer *staging;
     bool compile_only; /* has neither memory nor commands: see pv_device_open_compiler */
+    bool
+        backwards; /* a direct dispatch runs as up to four, the last workgroups first: see pv_device_run_backwards */
     bool lost;
     bool drained; /* lost, and waited for all the same */
     bool failed;  /* a call that was needed has failed: lost, out of memory, or anything else */
@@ -40,6 +42,8 @@ PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t i
  * Pipelines come from the compiler, not from a cache, and keep its statistics where the driver has any. */
 PV_MUST_USE enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t index,
                                                    const struct pv_plan *plan, struct pv_device **out);
+/* From here on workgroups run in another order, to show what depends on it. Before the first pipeline. */
+void pv_device_run_backwards(struct pv_device *device);
 void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-safe */
 /* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot
  * hang but may be slow) are reported as a lost device. */

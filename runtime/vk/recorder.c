@@ -271,6 +271,19 @@ static void order(struct pv_recorder *r, const struct pv_dispatch *d, const stru
         touch(r, d->indirect, false);
 }
 
+/* The last workgroups first. Kernels that walk by gl_NumWorkGroups compute some rows more than once. */
+static void dispatch_backwards(struct pv_recorder *r, const uint32_t groups[3])
+{
+    const int axis = groups[0] > 1 ? 0 : groups[1] > 1 ? 1 : 2;
+    const uint32_t n_pieces = groups[axis] < 4 ? groups[axis] : 4;
+    for (uint32_t piece = n_pieces; piece-- > 0;) {
+        uint32_t base[3] = {0, 0, 0}, count[3] = {groups[0], groups[1], groups[2]};
+        base[axis] = (uint32_t)((uint64_t)groups[axis] * piece / n_pieces);
+        count[axis] = (uint32_t)((uint64_t)groups[axis] * (piece + 1) / n_pieces) - base[axis];
+        r->device->vk.vkCmdDispatchBase(r->commands, base[0], base[1], base[2], count[0], count[1], count[2]);
+    }
+}
+
 enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispatch *d)
 {
     struct pv_device *device = r->device;
@@ -292,6 +305,8 @@ enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispa
                                       d->push);
     if (d->indirect)
         device->vk.vkCmdDispatchIndirect(r->commands, d->indirect->handle, d->indirect_offset);
+    else if (device->backwards)
+        dispatch_backwards(r, d->groups);
     else
         device->vk.vkCmdDispatch(r->commands, d->groups[0], d->groups[1], d->groups[2]);
     r->n_dispatches++;

@@ -65,7 +65,7 @@ only="--device $device --variant storage-invocation --quick"
 	expect_code 1
 	rows=$(json_field failed)
 	expect_number 'n >= 1 && p == 0' n "$rows" p "$(json_field passed)"
-	expect_in out 'the driver killed the process: signal 11' '"kernel": "softmax_grad"' ' --isolate"'
+	expect_in out 'the driver killed the process: signal 11' '"kernel": "softmax_grad"' ' --isolate"' '"fault": "crash"'
 	crash $only --filter ad --isolate
 	expect_code 1
 	expect_in err "$rows cases failed"

@@ -117,7 +117,7 @@ static struct pv_conform_row execute(struct fixture *f, struct pv_case c)
     struct pv_conform_row row;
     c.kernel = "test";
     ck_assert_int_eq(pv_recorder_create(f->device, &recorder), PV_OK);
-    ck_assert_int_eq(pv_case_execute(recorder, &c, 1, &row), PV_OK);
+    ck_assert_int_eq(pv_case_execute(recorder, &c, &(struct pv_case_how){.seed = 1}, &row, NULL), PV_OK);
     pv_recorder_destroy(recorder);
     return row;
 }

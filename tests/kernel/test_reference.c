@@ -67,6 +67,15 @@ START_TEST(soft_cap_bounds)
 }
 END_TEST
 
+START_TEST(lanes_are_seen_twice)
+{
+    uint32_t y[4] = {0};
+    pv_ref_lanes(8, 2, y);
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(y[i], 8);
+}
+END_TEST
+
 START_TEST(linear_multiplies)
 {
     float y[] = {100, 200, 300, 400};
@@ -367,6 +376,7 @@ int main(void)
                                   rmsnorm_divides_by_the_root_mean_square,
                                   layer_norm_takes_the_mean_off,
                                   soft_cap_bounds,
+                                  lanes_are_seen_twice,
                                   linear_multiplies,
                                   linear_transposed_multiplies,
                                   rope_turns_pairs,

@@ -20,7 +20,33 @@ struct pv_conform_params {
     /* called before each row, which has its kernel, name and variant; false: the row is left out. NULL: none is.
      * `user` is that of the call */
     bool (*starting)(void *user, const struct pv_conform_row *row);
+    /* run each case four times: twice alike, with other poison, with the workgroups in another order. What changes
+     * is a failure. Without it failed cases alone are repeated */
+    bool repeat;
+    /* results are ignored: a case passes if every call of it did and the validation layers were silent. For drivers
+     * that have no device behind them */
+    bool record_only;
 };
+/* What is wrong with a row that failed. */
+enum pv_conform_fault {
+    PV_FAULT_NONE,
+    PV_FAULT_VALUES,
+    PV_FAULT_ROUNDING,   /* wrong values are off by 1/512 at most */
+    PV_FAULT_NAN,        /* a NaN where a number belongs */
+    PV_FAULT_INFINITE,   /* likewise infinity */
+    PV_FAULT_HALF_RANGE, /* infinity, or 65504, where a number past float16 belongs */
+    PV_FAULT_DENORMALS,  /* wrong values are zeros where denormal numbers belong */
+    PV_FAULT_OUTSIDE,    /* padding, or memory past the end, was written */
+    PV_FAULT_UNSTEADY,   /* two runs alike gave different bits */
+    PV_FAULT_ORDER,      /* another order of workgroups gave different bits */
+    PV_FAULT_POISON,     /* other contents of memory that nothing wrote gave different bits */
+    PV_FAULT_SUBGROUPS,  /* subgroups have another size than the driver says */
+    PV_FAULT_CALL,       /* a call of Vulkan failed */
+    PV_FAULT_LAYERS,     /* the validation layers have spoken */
+    PV_FAULT_CRASH,      /* the driver killed the process; the library itself never says so */
+};
+/* In words: "float16 overflow". */
+const char *pv_conform_fault_name(enum pv_conform_fault fault);
 struct pv_conform_row {
     char kernel[32];
     /* the case: "shape, type [variant]" */
@@ -30,6 +56,7 @@ struct pv_conform_row {
     /* normalised mean squared error, or count of differing words for exact cases */
     double error;
     double tolerance;
+    enum pv_conform_fault fault;
     /* why it failed or was skipped */
     char detail[256];
 };

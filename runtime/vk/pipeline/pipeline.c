@@ -181,9 +181,10 @@ static enum pv_status create_pipeline(struct pv_pipelines *pipelines, const stru
     const bool sized = wants_size(device, r);
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-        .flags = device->compile_only && device->caps.executable_properties
-                     ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR
-                     : 0,
+        .flags = (device->compile_only && device->caps.executable_properties
+                      ? (VkPipelineCreateFlags)VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR
+                      : 0) |
+                 (device->backwards ? (VkPipelineCreateFlags)VK_PIPELINE_CREATE_DISPATCH_BASE_BIT : 0),
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = sized ? &size : NULL,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
