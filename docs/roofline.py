@@ -6,7 +6,7 @@ time = bytes read / (SHARE x published bandwidth) + dispatches x DISPATCH_US. Ev
 
 SHARE = 0.8  # of the published bandwidth that kernels reach
 DISPATCH_US = 4.0  # one dispatch and the barrier before it
-DISPATCHES = {"dense": 13, "masked": 15}  # a layer; 4 more a token. Counted by the recorder
+DISPATCHES = {"dense": 7, "masked": 8}  # a layer; 4 more a token (tests/infer/test_modes.c)
 CONTEXT = 1024  # tokens whose keys and values are read, as float16
 DRAFT, ACCEPT = 4, 0.8  # lossless: tokens drafted a round, and how often one is right
 
@@ -23,8 +23,8 @@ CARDS = [  # published GB/s
 F16, Q8, Q4_K, Q6_K = 16.0, 8.5, 4.5, 7.0
 
 
-def model(name, d, f, layers, heads, kv_heads, vocab, matrices, types, active, masked):
-    """types: bits of attention, of up (and gate), of down, of the output matrix."""
+def model(name, d, f, layers, heads, kv_heads, vocab, matrices, types, active, masked, more=0.0):
+    """types: bits of attention, of up (and gate), of down, of the output matrix; more: dispatches a layer."""
     attention, up, down, output = types
     head = 128
     return {
@@ -38,14 +38,15 @@ def model(name, d, f, layers, heads, kv_heads, vocab, matrices, types, active, m
         "gated": matrices == 3,
         "active": active,
         "masked": masked,
+        "more": more,
     }
 
 
 MODELS = [
     model("AFM-4.5B, F16", 2560, 18432, 36, 20, 4, 128005, 2, (F16, F16, F16, F16), 0.1, 0.1),
     model("AFM-4.5B, Q8_0", 2560, 18432, 36, 20, 4, 128005, 2, (Q8, Q8, Q8, Q8), 0.1, 0.1),
-    model("Minitron-4B, Q8_0", 3072, 9216, 32, 24, 8, 256000, 2, (Q8, Q8, Q8, Q8), 0.1, 0.1),
-    model("SwiGLU 8B, Q4_K_M", 4096, 14336, 32, 32, 8, 128256, 3, (Q4_K, Q4_K, Q6_K, Q6_K), None, 0.5),
+    model("Minitron-4B, Q8_0", 3072, 9216, 32, 24, 8, 256000, 2, (Q8, Q8, Q8, Q8), 0.1, 0.1, 2),  # layer norms
+    model("SwiGLU 8B, Q4_K_M", 4096, 14336, 32, 32, 8, 128256, 3, (Q4_K, Q4_K, Q6_K, Q6_K), None, 0.5, 0.5),  # v often in Q6_K
 ]
 
 
@@ -60,8 +61,9 @@ def ways(m):
     return dense, zeros, other + m["masked"] * (m["up"] + m["down"])
 
 
-def ms(n_bytes, bandwidth, layers, way):
-    return n_bytes / (SHARE * bandwidth * 1e6) + (DISPATCHES[way] * layers + 4) * DISPATCH_US / 1e3
+def ms(n_bytes, bandwidth, m, way):
+    dispatches = (DISPATCHES[way] + m["more"]) * m["layers"] + 4
+    return n_bytes / (SHARE * bandwidth * 1e6) + dispatches * DISPATCH_US / 1e3
 
 
 def main():
@@ -73,9 +75,9 @@ def main():
         print("| card | GB/s | dense | zeros skipped | masked | lossless |")
         print("|---|---|---|---|---|---|")
         for card, bandwidth in CARDS:
-            d = ms(dense, bandwidth, m["layers"], "dense")
-            k = ms(masked, bandwidth, m["layers"], "masked")
-            z = "" if zeros is None else f"{ms(zeros, bandwidth, m['layers'], 'dense'):.1f}"
+            d = ms(dense, bandwidth, m, "dense")
+            k = ms(masked, bandwidth, m, "masked")
+            z = "" if zeros is None else f"{ms(zeros, bandwidth, m, 'dense'):.1f}"
             print(f"| {card} | {bandwidth} | {d:.1f} | {z} | {k:.1f} | {(DRAFT * k + d) / tokens:.1f} |")
 
 

@@ -18,7 +18,7 @@
    Scales come last, so that the types without them have bindings 0..n-1 with no hole.
    A binding that a call does not use (a bias, a gate) must still hold something valid: bind any buffer of the call.
 
-   Names. kernel[.type][.access][.sg]: `matvec.f16.texel`, `ffn_up.q8_0.storage.sg`, `rope`, `kv_write.f16`.
+   Names. kernel[.type][.access][.sg]: `matvec.f16.texel`, `ffn_up.q8_0.storage.sg`, `soft_cap`, `rope_kv.f16`.
    Offsets named y_offset and the like let one dispatch fill part of a buffer. Integers are uint32. */
 #ifndef PV_IFACE_H
 #define PV_IFACE_H
@@ -36,18 +36,16 @@
 #define PV_KERNELS(X)                                                                                        \
     X(embed, "WBBBS", pv_pc_embed)                                                                           \
     X(rmsnorm, "XXBX", pv_pc_norm)                                                                           \
-    X(matvec, "WXBBS", pv_pc_matvec)                                                                         \
+    X(matvec, "WXBBXBBS", pv_pc_matvec)                                                                      \
     X(matmul, "WXBBS", pv_pc_matmul)                                                                         \
     X(matmul_t, "WXBBS", pv_pc_matmul)                                                                       \
-    X(rope, "BBB", pv_pc_rope)                                                                               \
-    X(kv_write, "BBBBB", pv_pc_kv_write)                                                                     \
+    X(rope_kv, "BBBBB", pv_pc_rope_kv)                                                                       \
     X(attn_decode, "XCCBB", pv_pc_attn)                                                                      \
     X(attn_decode_reg, "XCCBB", pv_pc_attn)                                                                  \
     X(attn_prefill, "XCCBB", pv_pc_attn)                                                                     \
-    X(ffn_up, "WWXBBBBBSS", pv_pc_ffn_up)                                                                    \
+    X(ffn_up, "WWXBBBBBXXBSS", pv_pc_ffn_up)                                                                 \
     X(ffn_down, "WXBBWBS", pv_pc_ffn_down)                                                                   \
-    X(ffn_reduce, "XBB", pv_pc_ffn_reduce)                                                                   \
-    X(route, "XBB", pv_pc_route)                                                                             \
+    X(ffn_reduce, "XBBBB", pv_pc_ffn_reduce)                                                                 \
     X(route_rows, "XBB", pv_pc_route_rows)                                                                   \
     X(union_rows, "XBBBB", pv_pc_union_rows)                                                                 \
     X(union_list, "BBBBB", pv_pc_union_list)                                                                 \
@@ -71,13 +69,15 @@
 #define PV_SPEC_LANES 1 /* invocations that share one row (power of two <= WG) [1]; matmul: see there */
 #define PV_SPEC_ROWS                                                                                         \
     2 /* rows per invocation group [1]; matmul: rows per invocation [4]; ffn_down: uvec4s per invocation */
-#define PV_SPEC_ACT      3 /* PV_PHI_* [0]: ffn_up, act_rows, and the epilogue of matmul */
-#define PV_SPEC_GATED    4 /* 1: a = phi(W_gate z) * (W_up z) [0] */
-#define PV_SPEC_MASKED   5 /* 1: neurons come from route and list [0] */
+#define PV_SPEC_ACT 3 /* PV_PHI_* [0]: ffn_up, act_rows, and the epilogue of matmul */
+#define PV_SPEC_GATED                                                                                        \
+    4 /* 1: a = phi(W_gate z) * (W_up z); ffn_up: 2: and W_up is not read where the gate is zero [0] */
+#define PV_SPEC_MASKED                                                                                       \
+    5 /* 1: neurons come from route and list; ffn_up: 2: from the list that scores choose [0] */
 #define PV_SPEC_TOKENS   6 /* tokens per invocation: matmul [4], matmul_t [4], attn_prefill [1] */
-#define PV_SPEC_NEOX     7 /* rope: 0 adjacent pairs (x0,x1), 1 halves (x_i, x_{i+n/2}) [0] */
+#define PV_SPEC_NEOX     7 /* rope_kv: 0 adjacent pairs (x0,x1), 1 halves (x_i, x_{i+n/2}) [0] */
 #define PV_SPEC_HEAD_DIM 8 /* attn_prefill, attn_decode_reg: head dimension, a multiple of 4 up to 256 [64] */
-#define PV_SPEC_NORM     9 /* rmsnorm: PV_NORM_* [0] */
+#define PV_SPEC_NORM     9 /* rmsnorm: PV_NORM_*; matvec, ffn_up: 1: x is not normalised yet [0] */
 #define PV_SPEC_PARTS    10 /* ffn_up, ffn_down: 1: W holds rows part_first..part_first + part_rows only [0] */
 #define PV_SPEC_CAPPED   11 /* attention: 1: scores are soft-capped [0] */
 #define PV_SPEC_GROUPS                                                                                       \
@@ -89,24 +89,26 @@
 #define PV_PHI_RELU  2
 #define PV_PHI_SILU  3
 #define PV_PHI_GELU  4 /* the tanh form */
+#define PV_PHI_DRELU 5 /* ReLU of the gate and of up */
 
 #define PV_NORM_RMS   0
 #define PV_NORM_LAYER 1
 
 /* flags */
-#define PV_FLAG_BIAS       1  /* add bias[row] */
-#define PV_FLAG_ACCUMULATE 2  /* y += instead of y = */
-#define PV_FLAG_USE_POS    4  /* token index counts from step.pos */
-#define PV_FLAG_FACTORS    8  /* rope: divide each frequency by factors[i] */
-#define PV_FLAG_VALUES     16 /* capture: write the float rows */
-#define PV_FLAG_BITS       32 /* capture: write the bit rows */
-#define PV_FLAG_SEQS       64 /* rope, kv_write, attn_decode: each row is a sequence of its own, all at pos */
+#define PV_FLAG_BIAS       1    /* add bias[row] */
+#define PV_FLAG_ACCUMULATE 2    /* y += instead of y = */
+#define PV_FLAG_USE_POS    4    /* token index counts from step.pos */
+#define PV_FLAG_FACTORS    8    /* rope_kv: divide each frequency by factors[i] */
+#define PV_FLAG_VALUES     16   /* capture: write the float rows */
+#define PV_FLAG_BITS       32   /* capture: write the bit rows */
+#define PV_FLAG_SEQS       64   /* rope_kv, attn_decode: each row is a sequence of its own, all at pos */
 #define PV_FLAG_ENERGY     128  /* sparse_rows: the fourth power of each entry */
 #define PV_FLAG_GAINS      256  /* softmax_grad: minus the expected gain besides */
 #define PV_FLAG_GATE_BIAS  512  /* ffn_up: add the gate's bias */
 #define PV_FLAG_COUNT      1024 /* ffn_down: count the rows that are read */
 #define PV_FLAG_LIST                                                                                         \
     2048 /* top_experts: write the list and the route; scale_experts: neurons come from the list */
+#define PV_FLAG_NEXT    8192 /* matvec, ffn_reduce: next = y * next_weight besides */
 #define PV_FLAG_SIGMOID 4096 /* top_experts: weights from sigmoids */
 
 /* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
@@ -115,17 +117,15 @@ struct pv_step {
     PV_IFACE_UINT reserved0, reserved1, reserved2;
 };
 
-/* What the router decides, one slot per layer. up_* and down_* are VkDispatchIndirectCommand at byte 16 and byte 32. */
+/* What the router decides, one a layer. up_* is the VkDispatchIndirectCommand of an ffn_up that takes the route as it is. */
 struct pv_route {
     PV_IFACE_UINT cluster, n_neurons, list_offset; /* list_offset counts uints and is a multiple of 4 */
     PV_IFACE_FLOAT margin;                         /* best score minus second; 0 when K == 1 */
     PV_IFACE_UINT up_x, up_y, up_z, reserved0;
-    PV_IFACE_UINT down_x, down_y, down_z, reserved1;
 };
-#define PV_ROUTE_UP_OFFSET   16
-#define PV_ROUTE_DOWN_OFFSET 32
+#define PV_ROUTE_UP_OFFSET 16
 
-/* One cluster of the table that `route` reads. */
+/* One cluster of the table that ffn_up reads. */
 struct pv_cluster_entry {
     PV_IFACE_UINT n_neurons, list_offset;
 };
@@ -140,17 +140,20 @@ struct pv_pc_embed {
 };
 
 /* rmsnorm.ACCESS: y (+)= x / sqrt(mean(x^2) + eps) * weight; PV_NORM_LAYER: (x - mean) / sqrt(var + eps) * weight + bias.
+   Row r of both is at offset + r / n_inner * outer_stride + r % n_inner * inner_stride: heads within rows of more.
    0 x  1 weight  2 y  3 bias (layer norm with BIAS).   Spec WG LANES NORM.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_norm {
-    PV_IFACE_UINT n_rows, n_cols, x_stride, y_stride, x_offset, y_offset, flags;
+    PV_IFACE_UINT n_rows, n_cols, n_inner, inner_stride, outer_stride, offset, flags;
     PV_IFACE_FLOAT eps;
 };
 
-/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]).   0 W  1 x  2 y  3 bias  4 S.
-   Spec WG LANES ROWS ACT.   Dispatch (ceil(n_rows / (WG / LANES * ROWS))), in .sg LANES = subgroup size; any smaller number of
+/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]). With NORM x is stream * weight of a root-mean-square
+   norm, and W[i] . x is divided by sqrt(mean(stream^2) + eps). With PV_FLAG_NEXT next = y * next_weight, the next x of that kind.
+   0 W  1 x  2 y  3 bias  4 stream  5 next  6 next_weight  7 S.   Spec WG LANES ROWS ACT NORM.   Dispatch (ceil(n_rows / (WG / LANES * ROWS))), in .sg LANES = subgroup size; any smaller number of
    workgroups is right as well (they stride), so a subgroup size that varies does no harm. */
 struct pv_pc_matvec {
     PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
+    PV_IFACE_FLOAT eps;
 };
 
 /* matmul.TYPE.ACCESS: Y[t][y_offset + i] (+)= phi(X[t] . W[i] + bias[y_offset + i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
@@ -163,20 +166,16 @@ struct pv_pc_matmul {
         flags; /* y_stride, y_offset: any number */
 };
 
-/* rope: in place on [T][n_heads][head_dim]; angle = pos * freq_scale * theta^(-2i/rope_dim) / factors[i]; cos and sin times
-   amplitude (YaRN).   0 x  1 step  2 factors float.   Spec WG NEOX.   Dispatch (ceil(n_heads * rope_dim / 2 / WG), n_tokens). */
-struct pv_pc_rope {
-    PV_IFACE_UINT n_tokens, n_heads, head_dim, rope_dim, x_stride, x_offset, flags;
-    PV_IFACE_FLOAT log2_theta, freq_scale, amplitude;
-};
-
-/* kv_write.f32 / kv_write.f16: K, V rows at pos + t. The cache is [n_kv_heads][n_ctx][head_stride] values, head_stride =
+/* rope_kv.f32 / rope_kv.f16: rows hold a token's queries, keys and values, [T][n_heads + 2 n_kv_heads][head_dim]. Queries are
+   turned in place; keys, turned, and values go into the cache at pos + t. Pair i turns by pos * theta^(-2i/rope_dim) / factors[i],
+   cos and sin times amplitude (YaRN); rope_dim 0: nothing turns. The cache is [n_kv_heads][n_ctx][head_stride] values, head_stride =
    head_dim rounded up to 8 in f16 and to 4 in f32; the pad is written as zeros. Rows at or past n_ctx are dropped.
    With PV_FLAG_SEQS row t goes to pos in cache t of n_tokens, which lie one behind the other.
-   0 k  1 v  2 k_cache  3 v_cache  4 step.   Spec WG.   Dispatch (ceil(n_kv_heads * head_stride / 2 / WG), n_tokens). */
-struct pv_pc_kv_write {
-    PV_IFACE_UINT n_tokens, n_kv_heads, head_dim, head_stride, n_ctx, k_stride, v_stride, k_offset, v_offset,
-        flags;
+   0 x  1 k_cache  2 v_cache  3 step  4 factors float.   Spec WG NEOX.
+   Dispatch (ceil((n_heads * rope_dim + n_kv_heads * head_stride) / 2 / WG), n_tokens). */
+struct pv_pc_rope_kv {
+    PV_IFACE_UINT n_tokens, n_heads, n_kv_heads, head_dim, rope_dim, head_stride, n_ctx, x_stride, flags;
+    PV_IFACE_FLOAT log2_theta, amplitude;
 };
 
 /* attn_decode.CACHE.ACCESS: query t, at pos + t, over positions 0..pos + t; with PV_FLAG_SEQS the one at pos of each of
@@ -196,14 +195,17 @@ struct pv_pc_attn {
     PV_IFACE_FLOAT softcap;
 };
 
-/* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z); n = r dense, n = list[list_offset + r]
-   masked, r < route.n_neurons: a is compact in list order.
+/* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z), with PV_PHI_DRELU phi of both; n = r dense, n = list[list_offset + r]
+   masked, r < n_neurons: a is compact in list order. MASKED 1: route says both. 2: those of the cluster with the greatest score (lowest
+   index on a tie, NaN never wins), and the first workgroup writes the route. NORM as in matvec.
    With PARTS a call makes the a[r] of its own rows only. With BIAS bias[n] is added to W_up[n] . z, with GATE_BIAS to the gate's.
-   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 bias up  7 bias gate  8 S up  9 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS.
-   Dispatch dense as matvec; masked vkCmdDispatchIndirect at route_index * sizeof(pv_route) + PV_ROUTE_UP_OFFSET. */
+   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 bias up  7 bias gate  8 stream  9 scores  10 clusters pv_cluster_entry
+   11 S up  12 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS NORM.
+   Dispatch as matvec, with MASKED 2 for the longest list; MASKED 1: vkCmdDispatchIndirect of route at PV_ROUTE_UP_OFFSET. */
 struct pv_pc_ffn_up {
-    PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, route_index, part_first, part_rows,
+    PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, part_first, part_rows, n_clusters,
         flags; /* n_rows: of all parts */
+    PV_IFACE_FLOAT eps;
 };
 
 /* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
@@ -212,25 +214,17 @@ struct pv_pc_ffn_up {
    shared memory. With COUNT rows_read[s] is how many rows slice s reads.
    0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 rows_read uint  6 S.   Spec WG MASKED ROWS PARTS GROUPS.
    With PARTS a call adds the neurons of its own rows; the one with part_first 0 sets the partials, the others add to them.
-   Dispatch (ceil(w_stride / WG), n_splits); masked indirect at PV_ROUTE_DOWN_OFFSET. */
+   Dispatch (ceil(w_stride / WG), n_splits). */
 struct pv_pc_ffn_down {
-    PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, route_index, part_first, part_rows,
+    PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, part_first, part_rows,
         flags; /* p_stride = w_stride * W_E floats */
 };
 
-/* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order, + bias[i].   0 partials  1 y  2 bias.   Spec WG.
+/* ffn_reduce.ACCESS: y[i] (+)= sum over s of partials[s][i], in order, + bias[i]; next as in matvec.
+   0 partials  1 y  2 bias  3 next  4 next_weight.   Spec WG.
    Dispatch (ceil(ceil(n_cols / 4) / WG)). */
 struct pv_pc_ffn_reduce {
     PV_IFACE_UINT n_cols, n_splits, p_stride, y_offset, flags;
-};
-
-/* route.ACCESS: cluster = argmax of scores (lowest index on a tie, NaN never wins), then the whole pv_route slot.
-   0 scores  1 clusters pv_cluster_entry  2 route.   Spec WG.   Dispatch (1). */
-struct pv_pc_route {
-    PV_IFACE_UINT n_clusters, route_index,
-        cluster_first; /* entries [cluster_first, cluster_first + n_clusters) are this layer's */
-    PV_IFACE_UINT up_rows_per_wg, down_groups_x, down_groups_y;
-    PV_IFACE_UINT x_offset;
 };
 
 /* route_rows.ACCESS: cluster[t] and margin[t] of T rows of scores.   0 scores  1 cluster uint  2 margin float.
@@ -249,7 +243,7 @@ struct pv_pc_union_rows {
 /* union_list: of one token, list = the neurons whose bits are set, ascending, and the whole pv_route slot with list_offset 0.
    0 bits uint  1 cluster uint  2 margin float  3 route  4 list uint.   Spec WG.   Dispatch (1). */
 struct pv_pc_union_list {
-    PV_IFACE_UINT n_words, up_rows_per_wg, down_groups_x, down_groups_y;
+    PV_IFACE_UINT n_words, up_rows_per_wg;
 };
 
 /* top_experts: the n_used greatest of each row of n_experts scores (lowest index on a tie, NaN last) get weights whose sum is 1,
@@ -257,7 +251,7 @@ struct pv_pc_union_list {
    list = the neurons of the chosen experts, n_neurons of each, and the whole pv_route slot with list_offset 0.
    0 scores  1 weights float  2 route  3 list uint.   Spec WG (= LANES).   Dispatch (n_rows).   n_used <= 64. */
 struct pv_pc_top_experts {
-    PV_IFACE_UINT n_experts, n_used, n_neurons, x_stride, up_rows_per_wg, down_groups_x, down_groups_y, flags;
+    PV_IFACE_UINT n_experts, n_used, n_neurons, x_stride, up_rows_per_wg, flags;
 };
 #define PV_MAX_EXPERTS_USED 64
 
@@ -267,7 +261,7 @@ struct pv_pc_scale_experts {
     PV_IFACE_UINT n_rows, n_cols, n_neurons, a_stride, w_stride, flags;
 };
 
-/* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u; a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.
+/* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u, with PV_PHI_DRELU phi(g) * phi(u); a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.
    Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
 struct pv_pc_act_rows {
     PV_IFACE_UINT n_rows, n_cols, u_stride, g_stride, y_stride;

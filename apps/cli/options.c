@@ -44,9 +44,9 @@ const struct option best_rows[1] = {
      "with -c: compute the neurons of the router's best 1 or 2 clusters; 2 loses less and computes more"}};
 const struct option ctx_rows[1] = {{0, "ctx", OPTION_U32, MODEL(ctx), "N", "the model's, at most 4096", 1,
                                     1048576, "context length in tokens"}};
-const struct option ffn_act_rows[1] = {{0, "ffn-act", OPTION_TEXT, MODEL(ffn_act), "NAME",
-                                        "as the model says", 0, 0,
-                                        "activation of the feed-forward layers: relu, relu2, silu or gelu"}};
+const struct option ffn_act_rows[1] = {
+    {0, "ffn-act", OPTION_TEXT, MODEL(ffn_act), "NAME", "as the model says", 0, 0,
+     "activation of the feed-forward layers: relu, relu2, drelu, silu or gelu"}};
 const struct option pre_rows[1] = {
     {0, "pre", OPTION_TEXT, MODEL(pre), "NAME", "as the model says", 0, 0,
      "pre-tokenizer, for a model whose own is not known: gpt-2, llama-bpe, qwen2, gpt-4o, ..."}};

@@ -1,10 +1,11 @@
-/* parvin bench: kernels against the device's own copy, then decode steps of a model if one is given. */
+/* parvin bench: kernels against the device's own copy, then prompts and decode of a model if one is given. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode_bench.h"
+#include "model_bench.h"
 #include "reports/report.h"
+#include "reports/speed_report.h"
 #include "cli/setup.h"
 #include "view_bench.h"
 #include "commands/commands.h"
@@ -14,9 +15,9 @@ struct bench_options {
     struct device_options device;
     struct model_options model;
     struct view_options view;
-    uint32_t d_model, d_ffn, n_clusters, reps;
+    uint32_t d_model, d_ffn, n_clusters, reps, n_prompt, n_decode;
     double density;
-    const char *type, *filter;
+    const char *type, *filter, *format;
 };
 
 #define AT(field) offsetof(struct bench_options, field)
@@ -30,7 +31,13 @@ static const struct option bench_rows[] = {
     {0, "density", OPTION_SHARE, AT(density), "SHARE", "0.2", 0.001, 1,
      "share of its neurons that a mask holds"},
     {0, "type", OPTION_TEXT, AT(type), "TYPE", "f16", 0, 0, "weight type of GGUF: f16, q8_0, q4_k, ..."},
-    {0, "reps", OPTION_U32, AT(reps), "N", "9", 1, 10000, "runs that a median is taken of"},
+    {0, "reps", OPTION_U32, AT(reps), "N", "9", 1, 10000,
+     "runs that a median is taken of, of a model the mean"},
+    {0, "n-prompt", OPTION_U32, AT(n_prompt), "N", "512", 0, 1048576,
+     "tokens of the prompts that a model reads; 0: none"},
+    {0, "n-decode", OPTION_U32, AT(n_decode), "N", "128", 0, 1048576, "tokens that it decodes; 0: none"},
+    {0, "format", OPTION_TEXT, AT(format), "table|md|csv", "table", 0, 0,
+     "of the model's rows: as Markdown or CSV they stand alone"},
     {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
     {0, "view", OPTION_TEXT, AT(view.view), "window|term", NULL, 0, 0,
      "time decode with the heatmap shown and without instead, in turns"},
@@ -58,9 +65,7 @@ static const struct bench_options *options_of(const struct app *app)
     return app->options;
 }
 
-enum { TOKENS_PER_ROUND = 33 };
-
-/* What decode is timed on: text of a common kind, for the density that a mask has on text. */
+/* What a model is timed on: text of a common kind, for the density that a mask has on text. */
 static const char bench_text[] =
     "The old man walked slowly down to the harbour, where the boats lay side by side in the morning light. "
     "He had not "
@@ -74,12 +79,20 @@ struct bench {
     uint32_t n_rows, n_here; /* of all devices, of this one */
     const char *device;
     double dense_ms, masked_ms; /* of the feed-forward rows */
+    double copy_gb_s;           /* of the last device; 0: not measured */
+    enum speed_format format;
 };
+
+/* Whether kernel rows are for people to see. */
+static bool shows_kernels(const struct bench *bench)
+{
+    return !bench->app->common->json && bench->format == SPEED_TABLE;
+}
 
 static void on_row(void *user, const struct pv_bench_row *row)
 {
     struct bench *bench = user;
-    if (!bench->app->common->json && bench->n_here == 0)
+    if (shows_kernels(bench) && bench->n_here == 0)
         report_bench_head();
     bench->n_rows++;
     bench->n_here++;
@@ -87,9 +100,11 @@ static void on_row(void *user, const struct pv_bench_row *row)
         bench->dense_ms = row->ms;
     if (!strcmp(row->name, "ffn masked"))
         bench->masked_ms = row->ms;
+    if (!strncmp(row->name, "copy", 4) && row->share >= 1) /* the better of two */
+        bench->copy_gb_s = row->gb_s;
     if (bench->app->common->json)
         json_array_append_new(bench->rows, report_bench_json(bench->device, row));
-    else
+    else if (shows_kernels(bench))
         report_bench_row(row);
 }
 
@@ -103,7 +118,7 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
         .density = o->density,
         .type = o->type,
         .n_reps = o->reps,
-        .filter = o->filter,
+        .filter = bench->format == SPEED_TABLE ? o->filter : "copy", /* what the model's rows are shares of */
     };
     enum pv_status status = setup_context(app, setup);
     if (!status)
@@ -113,10 +128,10 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
     for (uint32_t i = 0; !status && i < setup->n_devices; i++) {
         bench->device = pv_context_device_info(setup->context, setup->devices[i])->name;
         bench->n_here = 0;
-        if (!o->common.json)
+        if (shows_kernels(bench))
             printf("%s%s\n", i ? "\n" : "", bench->device);
         status = pv_bench_kernels(setup->context, setup->devices[i], &params, on_row, bench);
-        if (!status && !o->common.json && bench->masked_ms > 0)
+        if (!status && shows_kernels(bench) && bench->masked_ms > 0)
             printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
                    bench->dense_ms / bench->masked_ms, o->density, 1 / o->density);
     }
@@ -130,7 +145,7 @@ static enum pv_status encode_text(const struct setup *setup, uint32_t **tokens, 
 }
 
 /* In a context of its own, as `run` makes it. */
-static enum pv_status bench_decode(struct app *app, struct setup *setup, struct decode_bench *out)
+static enum pv_status bench_model(struct app *app, struct setup *setup, struct model_bench *out)
 {
     uint32_t *tokens = NULL;
     size_t n = 0;
@@ -141,63 +156,35 @@ static enum pv_status bench_decode(struct app *app, struct setup *setup, struct 
     if (!status)
         status = encode_text(setup, &tokens, &n);
     console_watch_interrupt();
-    n = n < TOKENS_PER_ROUND ? n : TOKENS_PER_ROUND;
-    if (!status)
-        status = decode_bench(setup->engine, tokens, (uint32_t)n, setup->clusters != NULL,
-                              options_of(app)->reps, out);
-    if (!status)
-        status = decode_bench_bytes(setup->engine, tokens, (uint32_t)n, pv_model_hparams(setup->model)->d_ffn,
-                                    out);
+    if (!status) {
+        out->n_modes = setup->clusters ? 2 : 1;
+        out->d_ffn = pv_model_hparams(setup->model)->d_ffn;
+        status = model_bench(setup->engine, tokens, (uint32_t)n, out);
+    }
     free(tokens);
     return status;
 }
 
-static void print_bytes(const char *mode, const struct decode_bytes *b)
+static struct speed_report speed_report(const struct setup *setup, const struct bench *bench,
+                                        const struct model_bench *m)
 {
-    printf(
-        "feed-forward %s reads %.3f MB a token, %.3f with rows of zeros: %.3f of it; %.3f of ffn_down's rows\n",
-        mode, b->read / 1e6, b->all / 1e6, b->read / b->all, b->rows);
-}
-
-static json_t *bytes_json(const struct decode_bytes *b)
-{
-    json_t *object = json_object();
-    json_put_number(object, "read", b->read);
-    json_put_number(object, "with_zeros", b->all);
-    json_put_number(object, "down_rows", b->rows);
-    return object;
-}
-
-static void print_decode(const struct decode_bench *d)
-{
-    printf("\ndecode dense   %10.3f ms a token, %8.1f tok/s\n", d->dense_ms, 1e3 / d->dense_ms);
-    if (d->masked_ms > 0)
-        printf("decode masked  %10.3f ms a token, %8.1f tok/s, density %.3f: %.2f times as fast\n",
-               d->masked_ms, 1e3 / d->masked_ms, d->density, d->dense_ms / d->masked_ms);
-    print_bytes("dense ", &d->bytes[0]);
-    if (d->masked_ms > 0)
-        print_bytes("masked", &d->bytes[1]);
+    return (struct speed_report){.model = setup->model,
+                                 .device = setup->device_names,
+                                 .bench = m,
+                                 .copy_gb_s = setup->n_devices == 1 ? bench->copy_gb_s : 0};
 }
 
 static int print_json(struct app *app, const struct setup *setup, const struct bench *bench,
-                      const struct decode_bench *d)
+                      const struct model_bench *m)
 {
     json_t *object = json_object();
     json_put_string(object, "device", setup->device_names);
     json_put(object, "rows", json_incref(bench->rows));
     if (bench->masked_ms > 0)
         json_put_number(object, "ffn_speedup", bench->dense_ms / bench->masked_ms);
-    if (d->dense_ms > 0) {
-        json_t *decode = json_object();
-        json_put_number(decode, "dense_tok_s", 1e3 / d->dense_ms);
-        json_put(decode, "dense_ffn_bytes", bytes_json(&d->bytes[0]));
-        if (d->masked_ms > 0) {
-            json_put(decode, "masked_ffn_bytes", bytes_json(&d->bytes[1]));
-            json_put_number(decode, "masked_tok_s", 1e3 / d->masked_ms);
-            json_put_number(decode, "density", d->density);
-            json_put_number(decode, "speedup", d->dense_ms / d->masked_ms);
-        }
-        json_put(object, "decode", decode);
+    if (m->n_modes > 0) {
+        const struct speed_report report = speed_report(setup, bench, m);
+        json_put(object, "tests", speed_report_json(&report));
     }
     return json_finish(&app->console, object);
 }
@@ -270,7 +257,7 @@ static int cmd_bench(struct app *app)
     const struct bench_options *o = options_of(app);
     struct setup setup = {.device_options = &o->device, .model_options = &o->model};
     struct bench bench = {.app = app, .rows = json_array()};
-    struct decode_bench decode = {0};
+    struct model_bench model = {.n_prompt = o->n_prompt, .n_decode = o->n_decode, .n_rounds = o->reps};
     enum pv_status status = PV_OK;
     if (o->view.view) {
         json_decref(bench.rows);
@@ -278,6 +265,15 @@ static int cmd_bench(struct app *app)
     }
     if (o->model.clusters_path && !o->common.argument) {
         console_error(&app->console, "-c needs its model: parvin bench MODEL.gguf -c FILE");
+        status = PV_ERR_ARG;
+    }
+    if (!status && !speed_format(o->format, &bench.format)) {
+        console_error(&app->console, "--format %s: choose table, md or csv", o->format);
+        status = PV_ERR_ARG;
+    }
+    if (!status && bench.format != SPEED_TABLE && !o->common.argument) {
+        console_error(&app->console, "--format is of a model's rows: parvin bench MODEL.gguf --format %s",
+                      o->format);
         status = PV_ERR_ARG;
     }
     if (!status && o->common.argument)
@@ -291,12 +287,14 @@ static int cmd_bench(struct app *app)
         status = PV_ERR_ARG;
     }
     if (!status && o->common.argument)
-        status = bench_decode(app, &setup, &decode);
+        status = bench_model(app, &setup, &model);
     int code = app_fail(app, status);
     if (!code && o->common.json)
-        code = print_json(app, &setup, &bench, &decode);
-    else if (!code && decode.dense_ms > 0)
-        print_decode(&decode);
+        code = print_json(app, &setup, &bench, &model);
+    else if (!code && model.n_modes > 0) {
+        const struct speed_report report = speed_report(&setup, &bench, &model);
+        speed_report_print(&report, bench.format);
+    }
     json_decref(bench.rows);
     status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);
@@ -305,13 +303,15 @@ static int cmd_bench(struct app *app)
 const struct command command_bench = {
     .name = "bench",
     .argument = "[MODEL.gguf]",
-    .summary = "Time kernels, dense against masked, and whole decode steps of a model",
+    .summary = "Time kernels, dense against masked, and prompts and decode of a model",
     .about =
-        "The first row is the device's own copy; other rows are shares of it. With a model (and -c) decode is timed too.\n"
+        "The first row is the device's own copy; other rows are shares of it. With a model (and -c) its prompts (pp) and decode (tg)\n"
+        "are timed as llama-bench times them.\n"
         "--view times decode with the heatmap shown and without.",
     .examples = "  parvin bench\n"
                 "  parvin bench --d-model 2560 --d-ffn 18432 --density 0.1 --filter ffn\n"
                 "  parvin bench model.gguf -c model.clusters.gguf\n"
+                "  parvin bench model.gguf -c model.clusters.gguf --format md\n"
                 "  parvin bench model.gguf -c model.clusters.gguf --view window\n",
     .groups = bench_groups,
     .n_groups = sizeof bench_groups / sizeof bench_groups[0],

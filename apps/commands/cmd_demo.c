@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "decode_bench.h"
+#include "model_bench.h"
 #include "generate.h"
 #include "reports/report.h"
 #include "cli/setup.h"
@@ -202,17 +202,21 @@ static void on_bench_row(void *user, const struct pv_bench_row *row)
 /* Dense and masked decode of the second half's first tokens. */
 static enum pv_status time_decode(struct demo *demo)
 {
-    struct decode_bench d = {0};
+    struct model_bench b = {.n_decode = BENCH_TOKENS,
+                            .n_rounds = BENCH_ROUNDS,
+                            .n_modes = 2,
+                            .d_ffn = pv_model_hparams(demo->setup.model)->d_ffn};
     uint32_t *tokens = NULL;
     size_t n = 0;
     enum pv_status status = encode(demo, middle_paragraph(&demo->tales), demo->tales.n, &tokens, &n);
     if (!status)
-        status = decode_bench(demo->setup.engine, tokens, n < BENCH_TOKENS ? (uint32_t)n : BENCH_TOKENS, true,
-                              BENCH_ROUNDS, &d);
+        status = model_bench(demo->setup.engine, tokens, (uint32_t)n, &b);
+    const struct model_bench_mode *dense = &b.modes[0], *masked = &b.modes[1];
     if (!status)
         printf("this model, decode:         dense %.1f tok/s, masked %.1f tok/s at density %.2f: %.2f times "
                "as fast\n",
-               1e3 / d.dense_ms, 1e3 / d.masked_ms, d.density, d.dense_ms / d.masked_ms);
+               dense->decode.mean, masked->decode.mean, masked->density,
+               masked->decode.mean / dense->decode.mean);
     free(tokens);
     return status;
 }

@@ -39,7 +39,7 @@ static void print_line(void *user, const char *text)
 
 static const char *act_name(enum pv_act act)
 {
-    static const char *const names[] = {"relu2", "relu", "silu", "gelu"};
+    static const char *const names[] = {"relu2", "relu", "silu", "gelu", "drelu"};
     return names[act];
 }
 

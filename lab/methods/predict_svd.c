@@ -40,6 +40,7 @@ static float activate(enum pv_act act, float x)
     case PV_ACT_RELU2:
         return x > 0.0f ? x * x : 0.0f;
     case PV_ACT_RELU:
+    case PV_ACT_DRELU:
         return x > 0.0f ? x : 0.0f;
     case PV_ACT_SILU:
         return x / (1.0f + expf(-x));
@@ -167,7 +168,7 @@ static float expected_square(enum pv_act act, float m, float s)
         return 0.0f;
     below = 0.5f * erfcf(-0.70710678f * t);
     density = 0.39894228f * expf(-0.5f * t * t);
-    if (act == PV_ACT_RELU)
+    if (act != PV_ACT_RELU2)
         return s * s * fmaxf((t * t + 1.0f) * below + t * density, 0.0f);
     return s * s * s * s *
            fmaxf((t * t * t * t + 6.0f * t * t + 3.0f) * below + (t * t * t + 5.0f * t) * density, 0.0f);

@@ -148,7 +148,7 @@ static enum pv_status make(struct pv_bench *b, struct ffn_bench *f)
     return PV_OK;
 }
 
-static enum pv_status record(struct ffn_bench *f, struct pv_recorder *r, uint32_t d_model, bool masked)
+static enum pv_status record(struct ffn_bench *f, struct pv_recorder *r, bool masked)
 {
     PV_TRY(pv_bench_record(r));
     for (uint32_t i = 0; i < f->n_layers; i++) {
@@ -169,7 +169,7 @@ static enum pv_status record(struct ffn_bench *f, struct pv_recorder *r, uint32_
                                                            .x = f->z,
                                                            .y = f->scores,
                                                            .n_tokens = 1}));
-            PV_TRY(pv_kernel_route(r, &l->masks, f->scores, l->route, d_model));
+            a.scores = f->scores;
         }
         PV_TRY(pv_kernel_ffn_up(r, &a));
         PV_TRY(pv_kernel_ffn_down(r, &a));
@@ -211,8 +211,8 @@ enum pv_status pv_bench_ffn(struct pv_bench *b)
     if (!pv_bench_wants(b, "ffn dense") && !pv_bench_wants(b, "ffn masked"))
         return PV_OK;
     PV_TRY_GOTO(make(b, &f));
-    PV_TRY_GOTO(record(&f, f.dense, b->d_model, false));
-    PV_TRY_GOTO(record(&f, f.masked, b->d_model, true));
+    PV_TRY_GOTO(record(&f, f.dense, false));
+    PV_TRY_GOTO(record(&f, f.masked, true));
     describe(b, &f, false, &subjects[0]);
     describe(b, &f, true, &subjects[1]);
     PV_TRY_GOTO(pv_bench_measure(b, subjects, 2));

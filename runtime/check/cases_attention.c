@@ -11,44 +11,6 @@
 enum { NEOX = 1, SEQUENCES = 2, FACTORS = 4, SCALED = 8, CAPPED = 16, WINDOWED = 32 };
 enum { WINDOW = 16 };
 
-static enum pv_status run_rope(struct pv_case_run *run, const struct pv_case *c)
-{
-    const uint32_t width = c->heads * c->head_dim;
-    float *x = NULL;
-    struct pv_rope_args a = {.n_tokens = c->t,
-                             .n_heads = c->heads,
-                             .head_dim = c->head_dim,
-                             .rope_dim = c->k,
-                             .freq_base = 10000.0f,
-                             .kind = c->flags & NEOX ? PV_ROPE_NEOX : PV_ROPE_ADJACENT,
-                             .sequences = (c->flags & SEQUENCES) != 0};
-    struct pv_ref_rope ref = {.n_tokens = c->t,
-                              .n_heads = c->heads,
-                              .head_dim = c->head_dim,
-                              .rope_dim = c->k,
-                              .pos = c->pos,
-                              .freq_base = a.freq_base,
-                              .kind = a.kind,
-                              .sequences = a.sequences};
-    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &x));
-    if (c->flags & FACTORS) {
-        float *factors = NULL;
-        PV_TRY(pv_case_random(run, c->k / 2, 1.0f, &factors));
-        for (uint32_t i = 0; i < c->k / 2; i++)
-            factors[i] = 1.0f + fabsf(factors[i]);
-        PV_TRY(pv_case_rows(run, factors, 1, c->k / 2, &a.factors));
-        ref.factors = factors;
-        ref.amplitude = a.amplitude = 1.19f;
-    }
-    PV_TRY(pv_case_rows(run, x, c->t, width, &a.x));
-    PV_TRY(pv_case_step(run, c->pos, &a.step));
-    PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_rope(run->recorder, &a));
-    PV_TRY(pv_case_submit(run));
-    pv_ref_rope(&ref, x);
-    return pv_case_check_rows(run, "x", a.x, x, c->t, width);
-}
-
 static struct pv_ref_attention ref_shape(const struct pv_case_run *run, const struct pv_case *c)
 {
     return (struct pv_ref_attention){.n_tokens = c->t,
@@ -129,29 +91,70 @@ static enum pv_status check_cache(struct pv_case_run *run, const char *what,
     return PV_OK;
 }
 
-static enum pv_status run_kv_write(struct pv_case_run *run, const struct pv_case *c)
+/* Rows of T times `n` values from `first` on in rows of `width`. */
+static enum pv_status take(struct pv_case_run *run, const float *rows, uint32_t n_tokens, uint32_t width,
+                           uint32_t first, uint32_t n, float **out)
+{
+    PV_TRY(pv_case_floats(run, (size_t)n_tokens * n, out));
+    for (uint32_t t = 0; t < n_tokens; t++)
+        memcpy(*out + (size_t)t * n, rows + (size_t)t * width + first, n * sizeof **out);
+    return PV_OK;
+}
+
+/* Queries turn in place, keys on their way into the cache: c->k dimensions of a head, or none. */
+static enum pv_status run_rope_kv(struct pv_case_run *run, const struct pv_case *c)
 {
     const struct pv_ref_attention shape = ref_shape(run, c);
-    const uint32_t width = c->kv_heads * c->head_dim;
+    const uint32_t n_q = c->heads * c->head_dim, n_kv = c->kv_heads * c->head_dim, width = n_q + 2 * n_kv;
     const size_t cache_words =
         (size_t)pv_kv_cache_bytes(&run->device->plan, c->ctx, c->kv_heads, c->head_dim) * n_caches(&shape) /
         4;
-    float *k = NULL, *v = NULL;
-    struct pv_kv_write_args a = {.n_tokens = c->t,
-                                 .n_kv_heads = c->kv_heads,
-                                 .head_dim = c->head_dim,
-                                 .n_ctx = c->ctx,
-                                 .sequences = shape.sequences};
-    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &k));
-    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &v));
-    PV_TRY(pv_case_rows(run, k, c->t, width, &a.k));
-    PV_TRY(pv_case_rows(run, v, c->t, width, &a.v));
+    float *x = NULL, *q = NULL, *k = NULL, *v = NULL, *factors = NULL;
+    struct pv_rope_kv_args a = {.n_tokens = c->t,
+                                .n_heads = c->heads,
+                                .n_kv_heads = c->kv_heads,
+                                .head_dim = c->head_dim,
+                                .n_ctx = c->ctx,
+                                .rope_dim = c->k,
+                                .freq_base = 10000.0f,
+                                .kind = c->flags & NEOX ? PV_ROPE_NEOX : PV_ROPE_ADJACENT,
+                                .sequences = shape.sequences};
+    struct pv_ref_rope ref = {.n_tokens = c->t,
+                              .n_heads = c->heads,
+                              .head_dim = c->head_dim,
+                              .rope_dim = c->k,
+                              .pos = c->pos,
+                              .freq_base = a.freq_base,
+                              .kind = a.kind,
+                              .sequences = a.sequences};
+    PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &x));
+    if (c->flags & FACTORS) {
+        PV_TRY(pv_case_random(run, c->k / 2, 1.0f, &factors));
+        for (uint32_t i = 0; i < c->k / 2; i++)
+            factors[i] = 1.0f + fabsf(factors[i]);
+        PV_TRY(pv_case_rows(run, factors, 1, c->k / 2, &a.factors));
+        ref.factors = factors;
+        ref.amplitude = a.amplitude = 1.19f;
+    }
+    PV_TRY(pv_case_rows(run, x, c->t, width, &a.qkv));
     PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_k));
     PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_v));
     PV_TRY(pv_case_step(run, c->pos, &a.step));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_kv_write(run->recorder, &a));
+    PV_TRY(pv_kernel_rope_kv(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
+    PV_TRY(take(run, x, c->t, width, 0, n_q, &q));
+    PV_TRY(take(run, x, c->t, width, n_q, n_kv, &k));
+    PV_TRY(take(run, x, c->t, width, n_q + n_kv, n_kv, &v));
+    pv_ref_rope(&ref, q);
+    ref.n_heads = c->kv_heads;
+    pv_ref_rope(&ref, k);
+    for (uint32_t t = 0; t < c->t; t++)
+        memcpy(x + (size_t)t * width, q + (size_t)t * n_q, n_q * sizeof *x);
+    const double of_cache = run->tolerance;
+    run->tolerance = 1e-8; /* not rounded to float16 */
+    PV_TRY(pv_case_check_rows(run, "qkv", a.qkv, x, c->t, width));
+    run->tolerance = of_cache;
     PV_TRY(check_cache(run, "cache_k", &shape, a.cache_k, k));
     return check_cache(run, "cache_v", &shape, a.cache_v, v);
 }
@@ -209,27 +212,16 @@ static enum pv_status run_attention(struct pv_case_run *run, const struct pv_cas
     return pv_case_check_rows(run, "out", a.out, expected, c->t, width);
 }
 
-#define ROPE(t_, heads_, head_dim_, rope_dim_, pos_, neox, text)                                             \
-    {.kernel = "rope",                                                                                       \
-     .name = text " heads=" #heads_ "x" #head_dim_ " dim=" #rope_dim_ " T=" #t_ " pos=" #pos_,               \
-     .run = run_rope,                                                                                        \
-     .axes = PV_AXIS_TILES,                                                                                  \
-     .tolerance = 1e-8,                                                                                      \
-     .t = t_,                                                                                                \
-     .k = rope_dim_,                                                                                         \
-     .heads = heads_,                                                                                        \
-     .head_dim = head_dim_,                                                                                  \
-     .pos = pos_,                                                                                            \
-     .flags = neox},
-#define KV(t_, kv_, head_dim_, ctx_, pos_)      KV_OF("", t_, kv_, head_dim_, ctx_, pos_, 0)
-#define KV_SEQS(t_, kv_, head_dim_, ctx_, pos_) KV_OF("sequences ", t_, kv_, head_dim_, ctx_, pos_, SEQUENCES)
-#define KV_OF(text, t_, kv_, head_dim_, ctx_, pos_, flags_)                                                  \
-    {.kernel = "kv_write",                                                                                   \
-     .name = text "heads=" #kv_ "x" #head_dim_ " ctx=" #ctx_ " T=" #t_ " pos=" #pos_,                        \
-     .run = run_kv_write,                                                                                    \
+#define ROPE_KV(t_, heads_, kv_, head_dim_, rope_dim_, ctx_, pos_, flags_, text)                             \
+    {.kernel = "rope_kv",                                                                                    \
+     .name = text " heads=" #heads_ "/" #kv_ "x" #head_dim_ " dim=" #rope_dim_ " ctx=" #ctx_ " T=" #t_       \
+                  " pos=" #pos_,                                                                             \
+     .run = run_rope_kv,                                                                                     \
      .axes = PV_AXIS_KV | PV_AXIS_TILES,                                                                     \
      .tolerance = 1e-6,                                                                                      \
      .t = t_,                                                                                                \
+     .k = rope_dim_,                                                                                         \
+     .heads = heads_,                                                                                        \
      .kv_heads = kv_,                                                                                        \
      .head_dim = head_dim_,                                                                                  \
      .ctx = ctx_,                                                                                            \
@@ -274,25 +266,35 @@ static enum pv_status run_attention(struct pv_case_run *run, const struct pv_cas
               false, text, flags)
 
 const struct pv_case pv_cases_attention[] = {
-    ROPE(1, 1, 2, 2, 0, 0, "adjacent") ROPE(3, 3, 64, 64, 5, 0, "adjacent") ROPE(
-        2, 5, 12, 6, 1000, 0, "adjacent") ROPE(1, 1, 2, 2, 7, 1, "neox") ROPE(3, 3, 64, 64, 5, 1, "neox")
-        ROPE(33, 5, 12, 6, 900, NEOX, "neox") ROPE(5, 3, 12, 6, 900, SEQUENCES, "adjacent sequences")
-            ROPE(3, 1, 64, 64, 31, NEOX | SEQUENCES, "neox sequences") ROPE(2, 2, 8, 8, 8190, 0, "adjacent")
-                KV(1, 1, 1, 1, 0) KV(1, 3, 12, 31, 30) KV(5, 2, 64, 33, 7) KV(31, 3, 6, 33, 20) KV_SEQS(
-                    31, 3, 6, 33, 32) KV_SEQS(3, 2, 64, 31, 0) DECODE(1, 1, 4, 1, 0) DECODE(4, 2, 12, 33, 1)
-                    DECODE(6, 1, 64, 70, 31) DECODE(3, 3, 64, 130, 128) DECODE_SEQS(3, 4, 2, 12, 33, 31)
-                        DECODE_SEQS(31, 6, 1, 64, 70, 0) DECODE_SEQS(2, 3, 3, 64, 130, 128) DECODE_LARGE(
-                            4, 4, 172, 40, 33) DECODE_LARGE(2, 1, 256, 33, 31) PREFILL(2, 1, 1, 4, 2, 0)
-                            PREFILL(5, 4, 2, 12, 31, 3) PREFILL(33, 6, 1, 64, 70, 31) PREFILL(
-                                31, 3, 3, 32, 31, 0) DECODE_OF(4, 2, 12, 33, 31, SCALED | CAPPED, "capped ")
-                                DECODE_OF(3, 3, 64, 130, 128, WINDOWED, "window=16 ")
-                                    DECODE_OF(6, 1, 64, 70, 5, WINDOWED | CAPPED, "capped window=16 ")
-                                        PREFILL_OF(5, 4, 2, 12, 31, 3, SCALED | CAPPED, "capped ")
-                                            PREFILL_OF(33, 6, 1, 64, 70, 31, WINDOWED, "window=16 ")
-                                                PREFILL_OF(31, 3, 3, 32, 31, 0, WINDOWED | CAPPED | SCALED,
-                                                           "capped window=16 ")
-                                                    ROPE(33, 5, 12, 6, 900, NEOX | FACTORS, "neox factors")
-                                                        ROPE(3, 3, 64, 64, 5, FACTORS, "adjacent factors")
-                                                            DECODE_LARGE(8, 2, 128, 600, 555)
-                                                                PREFILL_LARGE(65, 4, 2, 128, 200, 100)};
+    ROPE_KV(1, 1, 1, 2, 2, 1, 0, 0, "adjacent") ROPE_KV(3, 3, 3, 64, 64, 33, 5, 0, "adjacent") ROPE_KV(
+        2, 5, 1, 12, 6, 1002, 1000, 0, "adjacent") ROPE_KV(1, 1, 1, 2, 2, 31, 7, NEOX, "neox")
+        ROPE_KV(3, 3, 3, 64, 64, 31, 5, NEOX, "neox") ROPE_KV(33, 5, 2, 12, 6, 905, 900, NEOX, "neox")
+            ROPE_KV(5, 3, 1, 12, 6, 901, 900, SEQUENCES,
+                    "adjacent sequences") ROPE_KV(3, 1, 1, 64, 64, 33, 31, NEOX | SEQUENCES, "neox sequences")
+                ROPE_KV(2, 2, 2, 8, 8, 8192, 8190, 0, "adjacent") ROPE_KV(
+                    33, 5, 1, 12, 6, 933, 900, NEOX | FACTORS,
+                    "neox factors") ROPE_KV(3, 3, 1, 64, 64, 8, 5, FACTORS, "adjacent factors")
+                    ROPE_KV(1, 1, 1, 1, 0, 1, 0, 0, "none") ROPE_KV(1, 3, 3, 12, 0, 31, 30, 0, "none")
+                        ROPE_KV(31, 6, 3, 6, 0, 33, 20, NEOX,
+                                "none") ROPE_KV(31, 3, 3, 6, 4, 33, 32, SEQUENCES, "adjacent sequences")
+                            DECODE(1, 1, 4, 1, 0) DECODE(4, 2, 12, 33, 1) DECODE(6, 1, 64, 70, 31)
+                                DECODE(3, 3, 64, 130, 128) DECODE_SEQS(3, 4, 2, 12, 33, 31)
+                                    DECODE_SEQS(31, 6, 1, 64, 70, 0) DECODE_SEQS(2, 3, 3, 64, 130, 128)
+                                        DECODE_LARGE(4, 4, 172, 40, 33) DECODE_LARGE(2, 1, 256, 33, 31)
+                                            PREFILL(2, 1, 1, 4, 2, 0) PREFILL(5, 4, 2, 12, 31, 3)
+                                                PREFILL(33, 6, 1, 64, 70, 31) PREFILL(31, 3, 3, 32, 31, 0)
+                                                    DECODE_OF(4, 2, 12, 33, 31, SCALED | CAPPED, "capped ")
+                                                        DECODE_OF(3, 3, 64, 130, 128, WINDOWED, "window=16 ")
+                                                            DECODE_OF(6, 1, 64, 70, 5, WINDOWED | CAPPED,
+                                                                      "capped window=16 ")
+                                                                PREFILL_OF(5, 4, 2, 12, 31, 3,
+                                                                           SCALED | CAPPED, "capped ")
+                                                                    PREFILL_OF(33, 6, 1, 64, 70, 31, WINDOWED,
+                                                                               "window=16 ")
+                                                                        PREFILL_OF(31, 3, 3, 32, 31, 0,
+                                                                                   WINDOWED | CAPPED | SCALED,
+                                                                                   "capped window=16 ")
+                                                                            DECODE_LARGE(8, 2, 128, 600, 555)
+                                                                                PREFILL_LARGE(65, 4, 2, 128,
+                                                                                              200, 100)};
 const uint32_t pv_n_cases_attention = sizeof pv_cases_attention / sizeof *pv_cases_attention;

@@ -67,7 +67,7 @@ static enum pv_status run_top(struct pv_case_run *run, const struct pv_case *c)
         PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &a.route));
     }
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_top_experts(run->recorder, &a, 64));
+    PV_TRY(pv_kernel_top_experts(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
     for (uint32_t t = 0; t < c->t; t++)
         pv_ref_top_experts(scores + (size_t)t * c->n, &ref, chosen, weights + (size_t)t * c->n);

@@ -1,5 +1,6 @@
 /* Cases of one token's feed-forward network: the router's choice and what hangs on it, dense and masked, with
  * lists of 0, 1, some and all neurons. Masked, `a` must be compact in list order and untouched past it. */
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "check/case_tables.h"
 
 enum { N_CLUSTERS = 5, CHOSEN = 3 };
-enum { GATED = 1, ACCUMULATE = 2, BIASES = 4 };
+enum { GATED = 1, ACCUMULATE = 2, BIASES = 4, NORM = 64 };
 /* How many activations of a ReLU are zero; half of them with none of these. */
 enum { NO_ZEROS = 8, MOST_ZEROS = 16, ALL_ZEROS = 32 };
 enum { DENSE = UINT16_MAX, ALL = UINT16_MAX - 1 }; /* list lengths */
@@ -18,11 +19,10 @@ enum { DENSE = UINT16_MAX, ALL = UINT16_MAX - 1 }; /* list lengths */
 struct ffn {
     struct pv_tensor *up, *gate, *down_t;
     struct pv_ref_matrix up_ref, gate_ref, down_ref;
-    float *z;
+    float *z, *next_weight;                 /* next_weight: NULL without NORM */
     float *up_bias, *gate_bias, *down_bias; /* NULL: none */
     uint32_t *list;                         /* of the chosen cluster */
     uint32_t n_list;
-    struct pv_buffer *route;
     struct pv_ffn_args args;
 };
 
@@ -96,6 +96,26 @@ static enum pv_status make_shifted_bias(struct pv_case_run *run, const struct pv
     return pv_case_rows(run, *values, 1, c->n, out);
 }
 
+/* z is the norm of a stream, and the network takes stream * weight; beside y it makes y * next_weight. */
+static enum pv_status make_unnormed(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
+{
+    struct pv_ffn_args *a = &f->args;
+    float *stream = NULL, *weight = NULL, *weighted = NULL;
+    a->unnormed.eps = 1e-5f;
+    PV_TRY(pv_case_random(run, c->k, 3.0f, &stream));
+    PV_TRY(pv_case_random(run, c->k, 1.0f, &weight));
+    PV_TRY(pv_case_random(run, c->k, 1.0f, &f->next_weight));
+    PV_TRY(pv_case_floats(run, c->k, &weighted));
+    for (uint32_t i = 0; i < c->k; i++)
+        weighted[i] = stream[i] * weight[i];
+    const struct pv_ref_norm norm = {.weight = weight, .n_rows = 1, .n_cols = c->k, .eps = a->unnormed.eps};
+    pv_ref_norm(&norm, stream, f->z);
+    PV_TRY(pv_case_rows(run, stream, 1, c->k, &a->unnormed.stream));
+    PV_TRY(pv_case_rows(run, weighted, 1, c->k, &a->z));
+    PV_TRY(pv_case_rows(run, f->next_weight, 1, c->k, &a->next.weight));
+    return pv_case_rows(run, NULL, 1, c->k, &a->next.out);
+}
+
 static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c, struct ffn *f)
 {
     const size_t partial_words = (size_t)pv_ffn_partial_bytes(&run->device->plan, c->k) / 4;
@@ -105,7 +125,7 @@ static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c,
         PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &f->gate, &f->gate_ref));
     PV_TRY(pv_case_random(run, c->k, 1.0f, &f->z));
     f->args = (struct pv_ffn_args){.up = f->up, .gate = f->gate, .down_t = f->down_t, .act = c->act};
-    PV_TRY(pv_case_rows(run, f->z, 1, c->k, &f->args.z));
+    PV_TRY(c->flags & NORM ? make_unnormed(run, c, f) : pv_case_rows(run, f->z, 1, c->k, &f->args.z));
     PV_TRY(pv_case_rows(run, NULL, 1, c->n, &f->args.a));
     if (c->flags & BIASES) {
         PV_TRY(f->gate ? make_bias(run, c->n, &f->up_bias, &f->args.up_bias)
@@ -117,11 +137,21 @@ static enum pv_status make_ffn(struct pv_case_run *run, const struct pv_case *c,
     return pv_case_buffer(run, NULL, partial_words, &f->args.partial);
 }
 
-/* Router scores under which CHOSEN wins by 0.5. */
-static enum pv_status make_scores(struct pv_case_run *run, struct pv_buffer **out)
+/* A route that names no neurons, so that a kernel that does not write it does no harm. */
+static enum pv_status make_route(struct pv_case_run *run, struct pv_buffer **out)
 {
-    float scores[N_CLUSTERS] = {-1.0f, 0.25f, 0.75f, 1.25f, -0.5f};
-    return pv_case_rows(run, scores, 1, N_CLUSTERS, out);
+    const struct pv_route none = {0};
+    return pv_case_buffer(run, &none, sizeof none / 4, out);
+}
+
+/* Masks of n_list neurons, and router scores under which CHOSEN wins by 0.5. */
+static enum pv_status mask(struct pv_case_run *run, const struct pv_case *c, uint32_t n_list, struct ffn *f)
+{
+    const float scores[N_CLUSTERS] = {-1.0f, 0.25f, 0.75f, 1.25f, -0.5f};
+    PV_TRY(make_masks(run, c, n_list, f));
+    PV_TRY(make_route(run, &f->args.route));
+    f->args.masks = &run->masks;
+    return pv_case_rows(run, scores, 1, N_CLUSTERS, &f->args.scores);
 }
 
 /* What the router must write for the chosen cluster. */
@@ -130,7 +160,7 @@ static enum pv_status check_route(struct pv_case_run *run, const struct ffn *f)
     uint32_t *words = NULL, offset = 0;
     struct pv_route route;
     struct pv_cluster_entry entries[N_CLUSTERS];
-    PV_TRY(pv_case_read(run, f->route, &words));
+    PV_TRY(pv_case_read(run, f->args.route, &words));
     memcpy(&route, words, sizeof route);
     PV_TRY(pv_buffer_read(run->masks.entries, 0, entries, sizeof entries));
     offset = entries[CHOSEN].list_offset;
@@ -151,21 +181,13 @@ static enum pv_status run_ffn(struct pv_case_run *run, const struct pv_case *c)
     const bool dense = c->list == DENSE;
     struct ffn f = {0};
     float *a = NULL, *y = NULL;
-    struct pv_buffer *scores = NULL;
     PV_TRY(make_ffn(run, c, &f));
     PV_TRY(pv_case_random(run, c->k, 1.0f, &y));
     f.args.accumulate = (c->flags & ACCUMULATE) != 0;
     PV_TRY(pv_case_rows(run, f.args.accumulate ? y : NULL, 1, c->k, &f.args.y));
-    PV_TRY(make_scores(run, &scores));
-    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
-    if (!dense) {
-        PV_TRY(make_masks(run, c, c->list == ALL ? c->n : c->list, &f));
-        f.args.masks = &run->masks;
-        f.args.route = f.route;
-    }
-    PV_TRY(pv_case_begin(run));
     if (!dense)
-        PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
+        PV_TRY(mask(run, c, c->list == ALL ? c->n : c->list, &f));
+    PV_TRY(pv_case_begin(run));
     PV_TRY(pv_kernel_ffn_up(run->recorder, &f.args));
     PV_TRY(pv_kernel_ffn_down(run->recorder, &f.args));
     PV_TRY(pv_case_submit(run));
@@ -187,29 +209,30 @@ static enum pv_status run_ffn(struct pv_case_run *run, const struct pv_case *c)
     if (!dense)
         PV_TRY(check_route(run, &f));
     PV_TRY(pv_case_check_rows(run, "a", f.args.a, a, 1, n)); /* the first n, then poison */
-    return pv_case_check_rows(run, "y", f.args.y, y, 1, c->k);
+    PV_TRY(pv_case_check_rows(run, "y", f.args.y, y, 1, c->k));
+    if (!f.next_weight)
+        return PV_OK;
+    for (uint32_t i = 0; i < c->k; i++)
+        y[i] *= f.next_weight[i];
+    return pv_case_check_rows(run, "next", f.args.next.out, y, 1, c->k);
 }
 
 /* An all-neurons list must give the dense call's bits. */
 static enum pv_status run_all_is_dense(struct pv_case_run *run, const struct pv_case *c)
 {
     struct ffn f = {0};
-    struct pv_buffer *scores = NULL, *dense_a = NULL, *dense_y = NULL;
+    struct pv_buffer *dense_a = NULL, *dense_y = NULL;
     uint32_t *a = NULL, *y = NULL;
     PV_TRY(make_ffn(run, c, &f));
-    PV_TRY(make_masks(run, c, c->n, &f));
-    PV_TRY(make_scores(run, &scores));
-    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
     PV_TRY(pv_case_rows(run, NULL, 1, c->k, &f.args.y));
     PV_TRY(pv_case_rows(run, NULL, 1, c->k, &dense_y));
     PV_TRY(pv_case_rows(run, NULL, 1, c->n, &dense_a));
-    struct pv_ffn_args masked = f.args, dense = f.args;
-    masked.masks = &run->masks;
-    masked.route = f.route;
+    struct pv_ffn_args dense = f.args;
+    PV_TRY(mask(run, c, c->n, &f));
+    const struct pv_ffn_args masked = f.args;
     dense.a = dense_a;
     dense.y = dense_y;
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
     PV_TRY(pv_kernel_ffn_up(run->recorder, &masked));
     PV_TRY(pv_kernel_ffn_down(run->recorder, &masked));
     PV_TRY(pv_kernel_ffn_up(run->recorder, &dense));
@@ -235,28 +258,21 @@ static enum pv_status run_zeros(struct pv_case_run *run, const struct pv_case *c
 {
     const uint32_t n_splits = run->device->plan.ffn_down_splits;
     struct ffn f = {0};
-    struct pv_buffer *scores = NULL, *all_y = NULL, *counts = NULL, *all_counts = NULL;
+    struct pv_buffer *all_y = NULL, *counts = NULL, *all_counts = NULL;
     uint32_t *a = NULL, *y = NULL, *read = NULL, *all_read = NULL, n_nonzero = 0;
     PV_TRY(make_ffn(run, c, &f));
-    PV_TRY(make_scores(run, &scores));
-    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &f.route));
     PV_TRY(pv_case_rows(run, NULL, 1, c->k, &f.args.y));
     PV_TRY(pv_case_rows(run, NULL, 1, c->k, &all_y));
     PV_TRY(pv_case_buffer(run, NULL, n_splits, &counts));
     PV_TRY(pv_case_buffer(run, NULL, n_splits, &all_counts));
-    if (c->list != DENSE) {
-        PV_TRY(make_masks(run, c, c->list, &f));
-        f.args.masks = &run->masks;
-        f.args.route = f.route;
-    }
+    if (c->list != DENSE)
+        PV_TRY(mask(run, c, c->list, &f));
     struct pv_ffn_args all = f.args;
     f.args.rows_read = counts;
     all.rows_read = all_counts;
     all.act = PV_ACT_SILU;
     all.y = all_y;
     PV_TRY(pv_case_begin(run));
-    if (f.args.masks)
-        PV_TRY(pv_kernel_route(run->recorder, &run->masks, scores, f.route, c->k));
     PV_TRY(pv_kernel_ffn_up(run->recorder, &f.args));
     PV_TRY(pv_kernel_ffn_down(run->recorder, &f.args));
     PV_TRY(pv_kernel_ffn_down(run->recorder, &all));
@@ -278,39 +294,53 @@ static enum pv_status run_zeros(struct pv_case_run *run, const struct pv_case *c
     return pv_case_check_words(run, "y", f.args.y, y, c->k);
 }
 
-/* The route kernel alone, over tables of c->n clusters. */
+/* The choice among c->n clusters, and the activations of the chosen one's neurons. */
 static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c)
 {
-    enum { N_NEURONS = 40 };
+    enum { N_NEURONS = 40, WIDTH = 8 };
     const uint16_t **lists = pv_arena_alloc(&run->arena, c->n, sizeof *lists);
-    uint32_t *counts = NULL, *words = NULL;
-    float *scores = NULL, margin = 0.0f;
-    struct pv_buffer *sb = NULL, *rb = NULL;
+    uint32_t *counts = NULL, *words = NULL, *list = NULL;
+    float *scores = NULL, *z = NULL, *a = NULL, margin = 0.0f;
+    struct pv_tensor *up = NULL;
+    struct pv_ref_matrix up_ref;
+    struct pv_ffn_args args = {.masks = &run->masks, .act = PV_ACT_SILU};
     struct pv_route route;
     if (!lists)
         return pv_fail(run->device->log, PV_ERR_NOMEM, "no memory for a kernel case");
     PV_TRY(pv_case_words(run, c->n, &counts));
+    PV_TRY(pv_case_words(run, N_NEURONS, &list));
     PV_TRY(pv_case_random(run, c->n, 1.0f, &scores));
+    PV_TRY(pv_case_random(run, WIDTH, 1.0f, &z));
+    PV_TRY(pv_case_floats(run, N_NEURONS, &a));
+    PV_TRY(pv_case_matrix(run, PV_F32, N_NEURONS, WIDTH, &up, &up_ref));
     for (uint32_t k = 0; k < c->n; k++) {
-        uint16_t *list = NULL;
-        PV_TRY(make_list(run, N_NEURONS, &list));
-        lists[k] = list;
+        uint16_t *neurons = NULL;
+        PV_TRY(make_list(run, N_NEURONS, &neurons));
+        lists[k] = neurons;
         counts[k] = pv_rng_below(&run->rng, N_NEURONS + 1);
     }
+    if (c->n > 2)
+        scores[1] = NAN; /* never wins */
+    args.up = up;
     PV_TRY(pv_masks_create_lists(run->device, c->n, N_NEURONS, lists, counts, &run->masks));
-    PV_TRY(pv_case_rows(run, scores, 1, c->n, &sb));
-    PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &rb));
+    PV_TRY(pv_case_rows(run, scores, 1, c->n, &args.scores));
+    PV_TRY(pv_case_rows(run, z, 1, WIDTH, &args.z));
+    PV_TRY(pv_case_rows(run, NULL, 1, N_NEURONS, &args.a));
+    PV_TRY(make_route(run, &args.route));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_route(run->recorder, &run->masks, sb, rb, 64));
+    PV_TRY(pv_kernel_ffn_up(run->recorder, &args));
     PV_TRY(pv_case_submit(run));
-    PV_TRY(pv_case_read(run, rb, &words));
+    PV_TRY(pv_case_read(run, args.route, &words));
     memcpy(&route, words, sizeof route);
-    const uint32_t expected = pv_ref_route(scores, c->n, &margin);
+    const uint32_t expected = pv_ref_route(scores, c->n, &margin), n = counts[expected];
     pv_case_expect(run, route.cluster == expected, "another cluster than the greatest score's");
-    pv_case_expect(run, route.n_neurons == counts[expected], "not the list's length");
+    pv_case_expect(run, route.n_neurons == n, "not the list's length");
     pv_case_expect(run, memcmp(&route.margin, &margin, sizeof margin) == 0, "wrong margin");
     pv_case_expect(run, words[sizeof route / 4] == run->poison, "written past the end");
-    return PV_OK;
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = lists[expected][i];
+    pv_ref_ffn_up(&(struct pv_ref_ffn){.up = &up_ref, .act = args.act, .list = list, .n = n}, z, a);
+    return pv_case_check_rows(run, "a", args.a, a, 1, n);
 }
 
 #define FFN_(kernel_, run_, ty, n_, k_, act_, flags_, list_, text, tolerance_, large_)                       \
@@ -334,7 +364,12 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
 #define ZEROS(ty, n, k, act, flags, list, text, large)                                                       \
     FFN_("ffn", run_zeros, ty, n, k, act, BIASES | flags, list, text " zeros left out", 0.0, large)
 #define ROUTE(n_)                                                                                            \
-    {.kernel = "route", .name = "K=" #n_, .run = run_route, .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE, .n = n_},
+    {.kernel = "ffn",                                                                                        \
+     .name = "route K=" #n_,                                                                                 \
+     .run = run_route,                                                                                       \
+     .axes = PV_AXIS_ACCESS | PV_AXIS_REDUCE | PV_AXIS_TILES,                                                \
+     .tolerance = 1e-10,                                                                                     \
+     .n = n_},
 
 /* F x d; d is odd for the plain types and whole blocks for the others. */
 #define FFNS(ty, k1, k2, k3)                                                                                 \
@@ -347,17 +382,19 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     FFN(ty, 172, k3, RELU, GATED, 31, " gated list=31")                                                      \
     FFN(ty, 172, k3, RELU2, ACCUMULATE, 33, " accumulate list=33")                                           \
     FFN(ty, 31, k2, SILU, GATED, ALL, " gated list=all")                                                     \
-    FFN(ty, 33, k2, RELU2, BIASES, DENSE, " biases dense")                                                   \
-    FFN(ty, 172, k3, SILU, GATED | BIASES | ACCUMULATE, 31, " gated biases accumulate list=31")              \
-    SAME(ty, 172, k3, SILU, GATED | BIASES, " gated biases")                                                 \
+    FFN(ty, 172, k3, DRELU, GATED | BIASES, DENSE, " gated biases dense")                                    \
+    FFN(ty, 33, k2, RELU2, NORM | BIASES | ACCUMULATE, DENSE, " norm biases accumulate dense")               \
+    FFN(ty, 172, k3, SILU, NORM | GATED | BIASES | ACCUMULATE, 31, " norm gated biases accumulate list=31")  \
+    SAME(ty, 172, k3, SILU, NORM | GATED | BIASES, " norm gated biases")                                     \
     SAME(ty, 1, k1, SILU, 0, "")                                                                             \
     SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
-    SAME(ty, 172, k3, SILU, GATED, " gated")                                                                 \
     ZEROS(ty, 1, k1, RELU, NO_ZEROS, DENSE, " no", true)                                                     \
     ZEROS(ty, 33, k2, RELU2, NO_ZEROS, DENSE, " no", true)                                                   \
     ZEROS(ty, 33, k2, RELU2, ALL_ZEROS, DENSE, " all", false)                                                \
     ZEROS(ty, 172, k3, RELU2, 0, DENSE, " half dense", true)                                                 \
     ZEROS(ty, 172, k3, RELU, GATED | MOST_ZEROS, DENSE, " gated most dense", false)                          \
+    ZEROS(ty, 172, k3, DRELU, GATED | MOST_ZEROS, 101, " gated most list=101", false)                        \
+    ZEROS(ty, 33, k2, RELU, GATED | ALL_ZEROS, DENSE, " gated all", true)                                    \
     ZEROS(ty, 172, k3, RELU2, MOST_ZEROS, 101, " most list=101", false)                                      \
     ZEROS(ty, 172, k3, RELU, GATED, 0, " gated list=0", true)                                                \
     ZEROS(ty, 1500, 256, RELU2, MOST_ZEROS, DENSE, " most dense", true)                                      \
@@ -374,7 +411,7 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     ZEROS(ty, 172, k2, RELU, GATED, 101, " gated half list=101", false)
 #define UPS(ty, k)                                                                                           \
     FFN(ty, 31, k, SILU, GATED, DENSE, " gated dense")                                                       \
-    FFN(ty, 33, k, RELU2, 0, 17, " list=17")
+    FFN(ty, 33, k, RELU2, NORM, 17, " norm list=17")
 
 const struct pv_case pv_cases_ffn[] = {
     ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172) FFNS(f16, 1, 31, 172)

@@ -5,7 +5,8 @@
 #include "base/log.h"
 #include "check/case_tables.h"
 
-enum { BIAS = 1, ACCUMULATE = 2, TRANSPOSED = 4, SCALED = 8 };
+enum { BIAS = 1, ACCUMULATE = 2, TRANSPOSED = 4, SCALED = 8, NORM = 16, WITHIN = 32 };
+enum { AHEAD = 5, WIDTH = 300 }; /* outputs WITHIN a wider row */
 
 static enum pv_status run_embed(struct pv_case_run *run, const struct pv_case *c)
 {
@@ -29,6 +30,74 @@ static enum pv_status run_embed(struct pv_case_run *run, const struct pv_case *c
     PV_TRY(pv_case_floats(run, (size_t)c->t * c->k, &expected));
     pv_ref_embed(&ref, tokens, c->t, scale, expected);
     return pv_case_check_rows(run, "out", out, expected, c->t, c->k);
+}
+
+/* One row of a stream whose norm is x: into the product goes stream * weight. */
+static enum pv_status make_unnormed(struct pv_case_run *run, const struct pv_case *c, struct pv_linear *a,
+                                    float *x)
+{
+    float *stream = NULL, *weight = NULL, *weighted = NULL;
+    a->unnormed.eps = 1e-5f;
+    PV_TRY(pv_case_random(run, c->k, 3.0f, &stream));
+    PV_TRY(pv_case_random(run, c->k, 1.0f, &weight));
+    PV_TRY(pv_case_floats(run, c->k, &weighted));
+    for (uint32_t i = 0; i < c->k; i++)
+        weighted[i] = stream[i] * weight[i];
+    const struct pv_ref_norm norm = {.weight = weight, .n_rows = 1, .n_cols = c->k, .eps = a->unnormed.eps};
+    pv_ref_norm(&norm, stream, x);
+    PV_TRY(pv_case_rows(run, stream, 1, c->k, &a->unnormed.stream));
+    return pv_case_rows(run, weighted, 1, c->k, &a->x);
+}
+
+/* A product that takes its input before the norm, and makes another such one of its output. */
+static enum pv_status run_normed(struct pv_case_run *run, const struct pv_case *c)
+{
+    struct pv_tensor *w = NULL;
+    struct pv_ref_matrix ref;
+    float *x = NULL, *y = NULL, *next_weight = NULL;
+    struct pv_linear a = {.n_tokens = 1, .accumulate = (c->flags & ACCUMULATE) != 0};
+    PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &w, &ref));
+    a.w = w;
+    PV_TRY(pv_case_floats(run, c->k, &x));
+    PV_TRY(pv_case_random(run, c->n, 1.0f, &y));
+    PV_TRY(pv_case_random(run, c->n, 1.0f, &next_weight));
+    PV_TRY(make_unnormed(run, c, &a, x));
+    PV_TRY(pv_case_rows(run, a.accumulate ? y : NULL, 1, c->n, &a.y));
+    PV_TRY(pv_case_rows(run, next_weight, 1, c->n, &a.next.weight));
+    PV_TRY(pv_case_rows(run, NULL, 1, c->n, &a.next.out));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_linear(run->recorder, &a));
+    PV_TRY(pv_case_submit(run));
+    pv_ref_linear(&ref, NULL, x, 1, a.accumulate, y);
+    PV_TRY(pv_case_check_rows(run, "y", a.y, y, 1, c->n));
+    for (uint32_t i = 0; i < c->n; i++)
+        y[i] *= next_weight[i];
+    return pv_case_check_rows(run, "next", a.next.out, y, 1, c->n);
+}
+
+/* Outputs AHEAD within rows of WIDTH, whose other values stay as they are. */
+static enum pv_status run_within(struct pv_case_run *run, const struct pv_case *c)
+{
+    struct pv_tensor *w = NULL;
+    struct pv_ref_matrix ref;
+    float *x = NULL, *y = NULL, *rows = NULL, *bias = NULL;
+    struct pv_linear a = {.n_tokens = c->t, .y_first = AHEAD, .y_width = WIDTH};
+    PV_TRY(pv_case_matrix(run, c->type, c->n, c->k, &w, &ref));
+    a.w = w;
+    PV_TRY(pv_case_random(run, (size_t)c->t * c->k, 1.0f, &x));
+    PV_TRY(pv_case_random(run, (size_t)c->t * WIDTH, 1.0f, &rows));
+    PV_TRY(pv_case_random(run, WIDTH, 1.0f, &bias));
+    PV_TRY(pv_case_floats(run, (size_t)c->t * c->n, &y));
+    PV_TRY(pv_case_rows(run, x, c->t, c->k, &a.x));
+    PV_TRY(pv_case_rows(run, rows, c->t, WIDTH, &a.y));
+    PV_TRY(pv_case_rows(run, bias, 1, WIDTH, &a.bias));
+    PV_TRY(pv_case_begin(run));
+    PV_TRY(pv_kernel_linear(run->recorder, &a));
+    PV_TRY(pv_case_submit(run));
+    pv_ref_linear(&ref, bias + AHEAD, x, c->t, false, y);
+    for (uint32_t t = 0; t < c->t; t++)
+        memcpy(rows + (size_t)t * WIDTH + AHEAD, y + (size_t)t * c->n, c->n * sizeof *y);
+    return pv_case_check_rows(run, "y", a.y, rows, c->t, WIDTH);
 }
 
 /* w [n][k]; y [T][n] from x [T][k], or transposed y [T][k] from x [T][n]. */
@@ -72,7 +141,9 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
 #define LINEAR_(kernel_, ty, t_, n_, k_, flags_, text, axes_, large_)                                        \
     {.kernel = kernel_,                                                                                      \
      .name = #ty " " #n_ "x" #k_ " T=" #t_ text,                                                             \
-     .run = run_linear,                                                                                      \
+     .run = (flags_)&NORM     ? run_normed                                                                   \
+            : (flags_)&WITHIN ? run_within                                                                   \
+                              : run_linear,                                                                  \
      .repeats = !PV_CASE_TILES(ty),                                                                          \
      .axes = (axes_) | PV_CASE_PARTS(ty),                                                                    \
      .tolerance = 1e-11,                                                                                     \
@@ -104,6 +175,11 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     MATVEC(ty, 33, 31, BIAS, " bias")                                                                        \
     MATVEC(ty, 31, 33, ACCUMULATE, " accumulate")                                                            \
     MATVEC(ty, 130, 172, BIAS | ACCUMULATE, " bias accumulate")                                              \
+    MATVEC(ty, 1, 1, NORM, " norm")                                                                          \
+    MATVEC(ty, 33, 31, NORM, " norm")                                                                        \
+    MATVEC(ty, 130, 172, NORM | ACCUMULATE, " norm accumulate")                                              \
+    MATVEC(ty, 33, 31, WITHIN, " within")                                                                    \
+    MATMUL(ty, 3, 33, 31, WITHIN, " within")                                                                 \
     MATMUL(ty, 2, 1, 1, 0, "")                                                                               \
     MATMUL(ty, 3, 31, 33, BIAS, " bias")                                                                     \
     MATMUL(ty, 31, 33, 172, ACCUMULATE, " accumulate")                                                       \
@@ -121,6 +197,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     MATVEC(ty, 31, 96, BIAS, " bias")                                                                        \
     MATVEC(ty, 33, 64, ACCUMULATE, " accumulate")                                                            \
     MATVEC(ty, 130, 160, BIAS | ACCUMULATE, " bias accumulate")                                              \
+    MATVEC(ty, 33, 96, NORM | ACCUMULATE, " norm accumulate")                                                \
     MATMUL(ty, 2, 1, 32, 0, "")                                                                              \
     MATMUL(ty, 3, 31, 96, BIAS, " bias")                                                                     \
     MATMUL(ty, 33, 65, 160, BIAS | ACCUMULATE, " bias accumulate")                                           \
@@ -134,6 +211,7 @@ static enum pv_status run_linear(struct pv_case_run *run, const struct pv_case *
     EMBED(ty, 5, 31, k1)                                                                                     \
     MATVEC(ty, 31, k1, 0, "")                                                                                \
     MATVEC(ty, 33, k2, BIAS | ACCUMULATE, " bias accumulate")                                                \
+    MATVEC(ty, 31, k1, NORM, " norm")                                                                        \
     MATMUL(ty, 3, 31, k1, BIAS, " bias")                                                                     \
     LINEAR_("matvec", ty, 1, 300, 1024, 0, "", PV_AXIS_ACCESS | PV_AXIS_REDUCE, true)
 /* Types that are repacked into the layout of another. */

@@ -10,15 +10,46 @@
 
 enum { GATED = 1, WIDE = 2, TIES = 4, NANS = 8, ALL_NAN = 16, LAYER = 32, BIAS = 64, ACCUMULATE = 128 };
 
+enum { INNER = 256, N_OUTER = 3, AHEAD = 8 };
+
+/* Rows of AHEAD values and n_inner of the norm's rows, in a buffer. */
+static enum pv_status make_inner(struct pv_case_run *run, struct pv_norm_args *a, const float *x)
+{
+    const size_t own = (size_t)a->n_inner * a->n_cols;
+    float *rows = NULL;
+    PV_TRY(pv_case_random(run, (size_t)N_OUTER * a->width, 1.0f, &rows));
+    for (size_t t = 0; t < N_OUTER; t++)
+        memcpy(rows + t * a->width + AHEAD, x + t * own, own * sizeof *rows);
+    return pv_case_rows(run, rows, N_OUTER, a->width, &a->x);
+}
+
+static enum pv_status check_inner(struct pv_case_run *run, const struct pv_norm_args *a,
+                                  const float *expected)
+{
+    const size_t own = (size_t)a->n_inner * a->n_cols;
+    float *got = NULL;
+    uint32_t *words = NULL;
+    PV_TRY(pv_case_read(run, a->out, &words));
+    PV_TRY(pv_case_floats(run, N_OUTER * own, &got));
+    for (size_t t = 0; t < N_OUTER; t++)
+        memcpy(got + t * own, words + t * a->width + AHEAD, own * sizeof *got);
+    pv_case_compare(run, "heads", got, expected, N_OUTER * own);
+    return PV_OK;
+}
+
 static enum pv_status run_rmsnorm(struct pv_case_run *run, const struct pv_case *c)
 {
     const size_t n = (size_t)c->t * c->n;
     const float eps = 1e-5f;
+    const bool inner = (c->flags & INNER) != 0; /* all rows within a wider one, behind HEAD others */
     float *x = NULL, *weight = NULL, *bias = NULL, *expected = NULL;
     struct pv_norm_args a = {.n_rows = c->t,
                              .n_cols = c->n,
                              .eps = eps,
                              .layer = (c->flags & LAYER) != 0,
+                             .n_inner = inner ? c->t / N_OUTER : 0,
+                             .first = inner ? AHEAD : 0,
+                             .width = inner ? AHEAD + c->t / N_OUTER * c->n : 0,
                              .accumulate = (c->flags & ACCUMULATE) != 0};
     PV_TRY(pv_case_random(run, n, c->flags & WIDE ? 1e3f : 1.0f, &x));
     PV_TRY(pv_case_random(run, c->n, 1.0f, &weight));
@@ -26,11 +57,13 @@ static enum pv_status run_rmsnorm(struct pv_case_run *run, const struct pv_case 
     PV_TRY(pv_case_random(run, n, 1.0f, &expected));
     for (size_t i = 0; c->flags & LAYER && i < n; i++)
         x[i] += 3.0f; /* a mean that must come off */
-    PV_TRY(pv_case_rows(run, x, c->t, c->n, &a.x));
+    PV_TRY(inner ? make_inner(run, &a, x) : pv_case_rows(run, x, c->t, c->n, &a.x));
     PV_TRY(pv_case_rows(run, weight, 1, c->n, &a.weight));
     if (c->flags & BIAS)
         PV_TRY(pv_case_rows(run, bias, 1, c->n, &a.bias));
-    PV_TRY(pv_case_rows(run, a.accumulate ? expected : NULL, c->t, c->n, &a.out));
+    a.out = a.x;
+    if (!inner)
+        PV_TRY(pv_case_rows(run, a.accumulate ? expected : NULL, c->t, c->n, &a.out));
     PV_TRY(pv_case_begin(run));
     PV_TRY(pv_kernel_norm(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
@@ -42,7 +75,8 @@ static enum pv_status run_rmsnorm(struct pv_case_run *run, const struct pv_case 
                                     .layer = a.layer,
                                     .accumulate = a.accumulate};
     pv_ref_norm(&ref, x, expected);
-    return pv_case_check_rows(run, "out", a.out, expected, c->t, c->n);
+    return inner ? check_inner(run, &a, expected)
+                 : pv_case_check_rows(run, "out", a.out, expected, c->t, c->n);
 }
 
 static enum pv_status run_soft_cap(struct pv_case_run *run, const struct pv_case *c)
@@ -255,7 +289,6 @@ static enum pv_status run_union_rows(struct pv_case_run *run, const struct pv_ca
 /* c->n neurons; c->k: 0 all of them set, 1 none, 2 some. */
 static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_case *c)
 {
-    enum { D = 64 };
     const size_t bit_words = pv_bit_words(c->n);
     const float margin = 0.75f;
     const uint32_t cluster = 5;
@@ -271,7 +304,7 @@ static enum pv_status run_union_list(struct pv_case_run *run, const struct pv_ca
     PV_TRY(pv_case_buffer(run, NULL, (size_t)pv_route_bytes() / 4, &route));
     PV_TRY(pv_case_buffer(run, NULL, pv_row_stride(c->n), &out));
     PV_TRY(pv_case_begin(run));
-    PV_TRY(pv_kernel_union_list(run->recorder, &args, route, out, D));
+    PV_TRY(pv_kernel_union_list(run->recorder, &args, route, out));
     PV_TRY(pv_case_submit(run));
     const uint32_t n = pv_ref_union_list(masks + c->k * bit_words, c->n, list);
     PV_TRY(pv_case_read(run, route, &words));
@@ -352,19 +385,20 @@ static enum pv_status run_nll_rows(struct pv_case_run *run, const struct pv_case
 
 const struct pv_case pv_cases_rows[] = {
     NORM(1, 1, 0, "") NORM(2, 31, 0, "") NORM(33, 33, 0, "") NORM(3, 172, WIDE, " wide") NORM(1, 1024, 0, "")
-        NORM(3, 33, ACCUMULATE, " accumulate") NORM(1, 31, LAYER, " layer") NORM(
-            31, 172, LAYER | BIAS, " layer bias") NORM(2, 1030, LAYER | BIAS | WIDE, " layer bias wide")
-            NORM(5, 33, LAYER | BIAS | ACCUMULATE,
-                 " layer bias accumulate") CAP(1, 1, 0, "") CAP(3, 31, 0, "") CAP(33, 33, 0, "")
-                CAP(2, 5003, WIDE, " wide") ACTS(RELU2) ACTS(RELU) ACTS(SILU) ACTS(GELU) MASK(1, 1, 1)
-                    MASK(31, 31, 3) MASK(5, 172, 33) MASK(33, 1030, 4) CAPTURE(1, 1, 0) CAPTURE(3, 31, 0)
-                        CAPTURE(2, 33, 1) CAPTURE(31, 172, 1) CAPTURE(2, 3000, 0) LANES(1) LANES(1000) ADD(
-                            1, 0, "") ADD(31, 0, "") ADD(33, 0, "") ADD(4099, 0, "") ADD(4099, WIDE, " wide")
-                            ARGMAX(1, 0, "") ARGMAX(31, 0, "") ARGMAX(33, TIES, " ties")
-                                ARGMAX(172, NANS, " nan") ARGMAX(33, ALL_NAN, " all nan") ARGMAX(5003, 0, "")
-                                    ARGMAX(5003, TIES, " ties") ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "")
-                                        ROUTE(33, 31, TIES, " ties") ROUTE(31, 33, NANS, " nan") ROUTE(
-                                            3, 256, 0, "") ROUTE(2, 3, ALL_NAN, " all nan")
+        NORM(3, 33, ACCUMULATE, " accumulate") NORM(15, 12, INNER, " heads") NORM(
+            3, 172, INNER, " heads") NORM(1, 31, LAYER, " layer") NORM(31, 172, LAYER | BIAS, " layer bias")
+            NORM(2, 1030, LAYER | BIAS | WIDE, " layer bias wide") NORM(
+                5, 33, LAYER | BIAS | ACCUMULATE, " layer bias accumulate") CAP(1, 1, 0, "")
+                CAP(3, 31, 0, "") CAP(33, 33, 0, "") CAP(2, 5003, WIDE, " wide") ACTS(RELU2) ACTS(RELU)
+                    ACTS(SILU) ACTS(GELU) ACTS(DRELU) MASK(1, 1, 1) MASK(31, 31, 3) MASK(5, 172, 33)
+                        MASK(33, 1030, 4) CAPTURE(1, 1, 0) CAPTURE(3, 31, 0) CAPTURE(2, 33, 1) CAPTURE(
+                            31, 172, 1) CAPTURE(2, 3000, 0) LANES(1) LANES(1000) ADD(1, 0, "") ADD(31, 0, "")
+                            ADD(33, 0, "") ADD(4099, 0, "") ADD(4099, WIDE, " wide") ARGMAX(1, 0, "")
+                                ARGMAX(31, 0, "") ARGMAX(33, TIES, " ties") ARGMAX(172, NANS, " nan") ARGMAX(
+                                    33, ALL_NAN, " all nan") ARGMAX(5003, 0, "") ARGMAX(5003, TIES, " ties")
+                                    ROUTE(1, 1, 0, "") ROUTE(2, 2, 0, "") ROUTE(33, 31, TIES, " ties")
+                                        ROUTE(31, 33, NANS, " nan") ROUTE(3, 256, 0,
+                                                                          "") ROUTE(2, 3, ALL_NAN, " all nan")
                                             ROUTE(9, 1000, TIES | NANS, " ties nan") UNION(1, 1, 1, 0, "")
                                                 UNION(2, 2, 31, 0, "") UNION(5, 3, 33, ALL_NAN, " all nan")
                                                     UNION(33, 31, 172, TIES,

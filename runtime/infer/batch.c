@@ -80,7 +80,7 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
         const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
         PV_TRY(
             pv_recorder_copy(st->batch, st->work.x, (batch->n - 1) * row_bytes, st->work.last, 0, row_bytes));
-        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.last));
+        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.last, false));
     }
     PV_TRY(pv_stage_give(s, st, index, batch->n));
     PV_TRY(pv_slot_end(st, slot));

@@ -21,6 +21,14 @@ static enum pv_status begin_decode_part(struct pv_session *s, struct pv_stage_st
     return PV_OK;
 }
 
+/* What x is multiplied by after layer i, if that layer can do it. */
+static struct pv_buffer *next_norm(const struct pv_hparams *hp, const struct pv_stage *stage, uint32_t i)
+{
+    if (!pv_forward_weighs_next(hp, &stage->layers[i]))
+        return NULL;
+    return i + 1 < stage->n_layers ? stage->layers[i + 1].attn_norm : stage->output_norm;
+}
+
 /* The decode step of one stage, recorded once and submitted: position and token are read from host memory at
  * every submit. */
 static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state *st)
@@ -30,6 +38,7 @@ static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state 
     const uint32_t each = pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->token_ms);
     PV_TRY(begin_decode_part(s, st, true));
     PV_TRY(pv_stage_take(s, st, PV_SLOTS, 1));
+    bool weighted = false; /* what the layer before has left in h */
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
         if (i > 0 && i % each == 0) {
             pv_recorder_timestamp(st->batch, 1);
@@ -37,11 +46,14 @@ static enum pv_status record_decode(struct pv_session *s, struct pv_stage_state 
         }
         struct pv_layer_pass pass = pv_layer_pass(s, st, i, 1);
         pass.one_token = true;
+        pass.weighted = weighted;
+        pass.next_norm = next_norm(&s->engine->hp, st->stage, i);
+        weighted = pass.next_norm != NULL;
         PV_TRY(pv_forward_attention(&pass));
         PV_TRY(pv_forward_ffn_decode(&pass, routed));
     }
     if (st->stage->has_output)
-        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.x));
+        PV_TRY(pv_forward_output(st->batch, &s->engine->hp, st->stage, &st->work, st->work.x, weighted));
     pv_recorder_timestamp(st->batch, 1);
     PV_TRY(pv_stage_give(s, st, PV_SLOTS, 1));
     for (uint32_t i = 0; routed && i < st->stage->n_layers; i++)
@@ -66,13 +78,14 @@ static enum pv_status decode_stage(struct pv_session *s, struct pv_stage_state *
     return PV_OK;
 }
 
-/* What layer `i` of the stage has read, of its `n` neurons. */
+/* What layer `i` of the stage has read, of its `n` neurons. Behind a gate that makes zeros, the rows of `up` are those of
+ * `down_t`. With drelu they are more, since many of those have an activation of zero: all are counted. */
 static enum pv_status fetch_rows(struct pv_session *s, struct pv_stage_state *st, uint32_t i, uint32_t n)
 {
     const struct pv_layer *w = &st->stage->layers[i];
     const double f = s->engine->hp.d_ffn;
     const double gate = s->engine->hp.gated ? (double)pv_tensor_bytes(&w->gate) : 0.0;
-    const double up = gate + (double)pv_tensor_bytes(&w->up), down = (double)pv_tensor_bytes(&w->down_t);
+    const double up = (double)pv_tensor_bytes(&w->up), down = (double)pv_tensor_bytes(&w->down_t);
     uint32_t rows = 0;
     for (uint32_t k = 0; k < st->stage->device->plan.ffn_down_splits; k++) {
         uint32_t read;
@@ -80,9 +93,30 @@ static enum pv_status fetch_rows(struct pv_session *s, struct pv_stage_state *st
         rows += read;
     }
     s->stat_rows[st->stage->first_layer + i] = rows;
-    s->stat_bytes += (n * up + rows * down) / f;
-    s->stat_bytes_all += (n * up + n * down) / f;
+    const bool gate_first =
+        s->engine->hp.gated && pv_act_makes_zeros(s->engine->hp.act) && s->engine->hp.act != PV_ACT_DRELU;
+    s->stat_bytes += (n * gate + (gate_first ? rows : n) * up + rows * down) / f;
+    s->stat_bytes_all += n * (gate + up + down) / f;
     return PV_OK;
+}
+
+/* What a token reads of the stage besides the feed-forward layers; vectors are not counted. */
+static double other_bytes(const struct pv_session *s, const struct pv_stage *stage, bool routed)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const struct pv_plan *plan = &stage->device->plan;
+    double bytes = stage->has_output ? (double)pv_tensor_bytes(stage->output) : 0.0;
+    for (uint32_t i = 0; i < stage->n_layers; i++) {
+        const struct pv_layer *w = &stage->layers[i];
+        const struct pv_tensor *const tensors[] = {&w->qkv[0], &w->qkv[1], &w->qkv[2], &w->o, &w->router};
+        for (size_t k = 0; k < sizeof tensors / sizeof *tensors; k++)
+            bytes += (double)pv_tensor_bytes(tensors[k]);
+        if (routed)
+            bytes += (double)pv_tensor_bytes(&w->masks.router) +
+                     (double)pv_tensor_bytes(&w->masks.down_projection);
+        bytes += 2.0 * (double)pv_kv_cache_bytes(plan, s->n_past + 1, hp->n_kv_heads, hp->head_dim);
+    }
+    return bytes;
 }
 
 static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *st)
@@ -90,6 +124,7 @@ static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *s
     const struct pv_hparams *hp = &s->engine->hp;
     const bool routed = s->params.ffn == PV_FFN_ROUTED;
     st->decode_ms = 0.0;
+    s->stat_bytes_other += s->params.count_rows ? other_bytes(s, st->stage, routed) : 0.0;
     for (uint32_t i = 0; i < st->decode.n_parts; i++)
         st->decode_ms += pv_recorder_ms(st->decode.parts[i], 0, 1);
     for (uint32_t i = 0; i < st->stage->n_layers; i++) {
@@ -119,7 +154,7 @@ enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token
             PV_TRY(pv_link_pass(&session->states[i].from_last, 0, pv_rows_bytes(1, e->hp.d_model)));
         PV_TRY(decode_stage(session, &session->states[i]));
     }
-    session->stat_bytes = session->stat_bytes_all = 0.0;
+    session->stat_bytes = session->stat_bytes_all = session->stat_bytes_other = 0.0;
     for (uint32_t i = 0; i < e->n_stages; i++)
         PV_TRY(fetch_stats(session, &session->states[i]));
     session->n_past++;

@@ -250,8 +250,12 @@ enum pv_status pv_session_token_stats(const struct pv_session *session, struct p
                                    .n_rows = session->params.count_rows ? session->stat_rows : NULL,
                                    .ffn_bytes = session->stat_bytes,
                                    .ffn_bytes_all = session->stat_bytes_all,
+                                   .bytes = session->stat_bytes + session->stat_bytes_other,
                                    .density = sum / ((double)hp->n_layers * hp->d_ffn)};
     for (uint32_t i = 0; i < session->engine->n_stages; i++)
         out->device_ms += session->states[i].decode_ms;
+    for (uint32_t i = 0; i < session->engine->n_stages; i++)
+        for (uint32_t j = 0; j < session->states[i].decode.n_parts; j++)
+            out->n_dispatches += pv_recorder_n_dispatches(session->states[i].decode.parts[j]);
     return PV_OK;
 }

@@ -61,7 +61,7 @@ struct pv_session {
     uint32_t *host_bits, *host_masks, *host_cluster;
     float **centroids_t;                         /* [n_layers] [F][K], made when first needed */
     uint32_t *stat_cluster, *stat_n, *stat_rows; /* [n_layers] */
-    double stat_bytes, stat_bytes_all;
+    double stat_bytes, stat_bytes_all, stat_bytes_other;
     float *stat_margin;
 };
 

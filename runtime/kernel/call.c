@@ -160,6 +160,17 @@ enum pv_status pv_call_require(struct pv_recorder *r, const char *kernel, bool h
     return pv_fail(pv_recorder_device(r)->log, PV_ERR_ARG, "%s: the shape must have %s", kernel, condition);
 }
 
+struct pv_need pv_unnormed_need(const struct pv_unnormed *u, const struct pv_buffer *other, uint32_t n_in)
+{
+    return (struct pv_need){u->stream ? u->stream : other, u->stream ? pv_rows_bytes(1, n_in) : 0, "stream"};
+}
+
+struct pv_need pv_next_need(const struct pv_buffer *buffer, const struct pv_buffer *other, uint32_t n_out,
+                            const char *what)
+{
+    return (struct pv_need){buffer ? buffer : other, buffer ? (uint64_t)n_out * sizeof(float) : 0, what};
+}
+
 static uint32_t power_of_two_below(uint32_t n)
 {
     uint32_t p = 1;

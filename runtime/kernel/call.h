@@ -6,7 +6,7 @@
 #include "iface.h"
 #include "kernel/kernels.h"
 
-enum { PV_CALL_MAX_BUFFERS = 10, PV_CALL_N_SPEC = 13 };
+enum { PV_CALL_MAX_BUFFERS = 13, PV_CALL_N_SPEC = 13 };
 
 /* Zero in spec means the default of shaders/iface.h; buffers go in the order of the kernel's binding letters.
  */
@@ -50,9 +50,11 @@ struct pv_row_split pv_row_split(const struct pv_plan *plan);
  * workgroup. */
 struct pv_row_split pv_row_split_activations(const struct pv_plan *plan);
 
-/* Workgroups along d that a route writes for ffn_down: enough for the widest type. ffn_down itself is dispatched directly,
- * its grid does not depend on the list. */
-uint32_t pv_route_down_groups(const struct pv_plan *plan, uint32_t d_model);
+/* What must be there of a norm in a product over n_in values, and of a next input of n_out; `other` stands in for what is
+ * not used. */
+struct pv_need pv_unnormed_need(const struct pv_unnormed *u, const struct pv_buffer *other, uint32_t n_in);
+struct pv_need pv_next_need(const struct pv_buffer *buffer, const struct pv_buffer *other, uint32_t n_out,
+                            const char *what);
 
 static inline const struct pv_plan *pv_call_plan(struct pv_recorder *r)
 {

@@ -37,8 +37,21 @@ struct pv_norm_args {
     float eps;
     bool layer;
     bool accumulate; /* out += */
+    /* Not 0: the n_rows lie in n_rows / n_inner rows of `width` floats, n_inner behind each other from `first` on; first and
+     * n_cols are multiples of 4. */
+    uint32_t n_inner, first, width;
 };
 PV_MUST_USE enum pv_status pv_kernel_norm(struct pv_recorder *r, const struct pv_norm_args *a);
+/* An input that is weighted but not yet normalised: x = stream * weight of a root-mean-square norm. The product divides
+ * by the root of the stream's mean square, so that the norm takes no dispatch. T = 1. */
+struct pv_unnormed {
+    struct pv_buffer *stream; /* [n_cols] of the product; NULL: x is as it is meant */
+    float eps;
+};
+/* The next such input, made beside y: out = y * weight. T = 1. */
+struct pv_next_input {
+    struct pv_buffer *weight, *out; /* as y, another buffer; NULL: none */
+};
 struct pv_linear {
     const struct pv_tensor *w; /* [n_rows][n_cols] */
     struct pv_buffer *bias;    /* [n_rows] or NULL */
@@ -46,45 +59,44 @@ struct pv_linear {
     struct pv_buffer *y;       /* [T][n_rows] */
     uint32_t n_tokens;
     bool accumulate; /* y += instead of y = */
+    /* Not 0: a row of y and the bias have y_width floats, and those from y_first on are the product's. */
+    uint32_t y_first, y_width;
+    struct pv_unnormed unnormed;
+    struct pv_next_input next;
 };
 /* y = W x + bias: matvec for T = 1, matmul otherwise. */
 PV_MUST_USE enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct pv_linear *a);
 /* The same with w stored transposed: w [n_in][n_out], x [T][n_in], y [T][n_out]; any T >= 1 (ffn_down of a
  * batch). */
 PV_MUST_USE enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a);
-/* In the next three, `sequences` says that the T rows belong to as many sequences, all at the step's
+/* In the next two, `sequences` says that the T rows belong to as many sequences, all at the step's
  * position, each with a KV cache of its own; the caches lie one behind the other. Else the rows follow each
  * other in one sequence. */
-/* Rotates x [T][n_heads][head_dim] in place. */
-struct pv_rope_args {
-    struct pv_buffer *x, *step;
-    uint32_t n_tokens, n_heads, head_dim, rope_dim;
+/* Queries turned by their position, in place; keys, turned, and values into the KV cache of one layer: k and v each
+ * [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16 (plan.kv_f16); pv_kv_cache_bytes says how large one
+ * of the two is. */
+struct pv_rope_kv_args {
+    struct pv_buffer *qkv; /* [T][n_heads + 2 n_kv_heads][head_dim]: a token's queries, keys, values */
+    struct pv_buffer *cache_k, *cache_v, *step;
+    uint32_t n_tokens, n_heads, n_kv_heads, head_dim, n_ctx;
+    uint32_t rope_dim; /* even; 0: nothing is turned */
     float freq_base;
     struct pv_buffer *factors; /* [rope_dim / 2] what each frequency is divided by; NULL: 1 */
-    float amplitude;           /* of what is rotated; 0: 1 */
+    float amplitude;           /* of what is turned; 0: 1 */
     enum pv_rope kind;
     bool sequences;
 };
-PV_MUST_USE enum pv_status pv_kernel_rope(struct pv_recorder *r, const struct pv_rope_args *a);
-/* KV cache of one layer: k and v each [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16
- * (plan.kv_f16); pv_kv_cache_bytes says how large one of the two is. */
-struct pv_kv_write_args {
-    struct pv_buffer *k, *v; /* [T][n_kv_heads*head_dim] */
-    struct pv_buffer *cache_k, *cache_v;
-    struct pv_buffer *step;
-    uint32_t n_tokens, n_kv_heads, head_dim, n_ctx;
-    bool sequences;
-};
-PV_MUST_USE enum pv_status pv_kernel_kv_write(struct pv_recorder *r, const struct pv_kv_write_args *a);
+PV_MUST_USE enum pv_status pv_kernel_rope_kv(struct pv_recorder *r, const struct pv_rope_kv_args *a);
 uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads,
                            uint32_t head_dim);
 /* out [T][n_heads][head_dim] = softmax(scale * q k^T) v over positions 0..pos+t (causal), grouped queries. */
 struct pv_attention_args {
     struct pv_buffer *q, *cache_k, *cache_v, *out, *step;
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, n_ctx;
-    float scale;     /* 0: 1 / sqrt(head_dim) */
-    float softcap;   /* scores s are softcap * tanh(s / softcap); 0: as they are */
-    uint32_t window; /* positions a query sees, its own included; 0: all */
+    float scale;      /* 0: 1 / sqrt(head_dim) */
+    float softcap;    /* scores s are softcap * tanh(s / softcap); 0: as they are */
+    uint32_t window;  /* positions a query sees, its own included; 0: all */
+    uint32_t q_width; /* floats of a row of q, whose first are the queries; 0: n_heads * head_dim */
     bool sequences;
 };
 PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a);
@@ -117,11 +129,6 @@ PV_MUST_USE enum pv_status pv_masks_create_router(struct pv_device *device,
                                                   struct pv_masks *masks);
 void pv_masks_destroy(struct pv_masks *masks); /* safe on a zeroed struct */
 /* The router's decision for one token, written on the device; struct pv_route of shaders/iface.h. */
-/* scores [K] -> route: cluster, n_neurons, list offset, margin, indirect arguments of the masked ffn_up and
- * ffn_down. */
-PV_MUST_USE enum pv_status pv_kernel_route(struct pv_recorder *r, const struct pv_masks *masks,
-                                           struct pv_buffer *scores, struct pv_buffer *route,
-                                           uint32_t d_model);
 uint64_t pv_route_bytes(void);
 /* Decode feed-forward, T = 1. masks NULL: dense. gate NULL: ungated. */
 struct pv_ffn_args {
@@ -129,14 +136,18 @@ struct pv_ffn_args {
     const struct pv_tensor *down_t;                    /* [F][d], W_down transposed */
     struct pv_buffer *up_bias, *gate_bias, *down_bias; /* [F], [F], [d]; NULL: none */
     const struct pv_masks *masks;
-    struct pv_buffer *route;   /* if masks */
+    struct pv_buffer *route; /* if masks; ffn_up writes it if there are scores */
+    struct pv_buffer
+        *scores; /* [K], the router's, of which ffn_up takes the best; NULL: route and masks say what to do */
     struct pv_buffer *z;       /* [d] */
     struct pv_buffer *a;       /* [F] scratch: activations in list order */
     struct pv_buffer *partial; /* pv_ffn_partial_bytes scratch */
     struct pv_buffer *y;       /* [d] */
     /* uint32 [plan.ffn_down_splits]: how many rows of down_t each slice has read; NULL: not counted */
     struct pv_buffer *rows_read;
-    bool accumulate; /* y += */
+    bool accumulate;             /* y += */
+    struct pv_unnormed unnormed; /* z */
+    struct pv_next_input next;
     /* Where it makes zeros (the ReLU family), ffn_down reads no row whose activation is zero; same bits. */
     enum pv_act act;
 };
@@ -163,23 +174,21 @@ struct pv_union_args {
 /* cluster and margin as pv_kernel_route_rows, and bits; K = 1: of that one cluster. */
 PV_MUST_USE enum pv_status pv_kernel_union_rows(struct pv_recorder *r, const struct pv_union_args *a);
 /* Then for one token: the neurons of `bits`, ascending, into list (uint32, room for F in whole vec4) and
- * `route` as pv_kernel_route writes it, for masked kernels that are given `list` as the masks' neurons. */
+ * `route`, for masked kernels that are given no scores and `list` as the masks' neurons. */
 PV_MUST_USE enum pv_status pv_kernel_union_list(struct pv_recorder *r, const struct pv_union_args *a,
-                                                struct pv_buffer *route, struct pv_buffer *list,
-                                                uint32_t d_model);
+                                                struct pv_buffer *route, struct pv_buffer *list);
 /* A mixture of experts: expert e has the neurons e * d_ffn / n_experts and on. */
 struct pv_experts_args {
     struct pv_buffer *scores;  /* [T][n_experts] */
     struct pv_buffer *weights; /* [T][n_experts], 0 of those that were not chosen */
     /* of one token: the neurons of the chosen experts, the best expert's first (uint32, whole vec4), and what the masked
-     * kernels are to do with them, as pv_kernel_route; NULL: of all neurons of a batch */
+     * kernels are to do with them; NULL: of all neurons of a batch */
     struct pv_buffer *list, *route;
     uint32_t n_tokens, n_experts, n_used, d_ffn; /* d_ffn: of all experts */
     enum pv_gating gating;
 };
 /* Chooses the n_used best (ties: lowest) and weighs them; the weights' sum is 1. */
-PV_MUST_USE enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_experts_args *a,
-                                                 uint32_t d_model);
+PV_MUST_USE enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_experts_args *a);
 /* activations, [T][d_ffn] or those of the list, times their expert's weight. */
 PV_MUST_USE enum pv_status pv_kernel_scale_experts(struct pv_recorder *r, const struct pv_experts_args *a,
                                                    struct pv_buffer *activations);

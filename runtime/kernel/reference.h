@@ -15,6 +15,7 @@ struct pv_ref_matrix {
 };
 
 double pv_ref_act(enum pv_act act, double x);
+double pv_ref_act_gated(enum pv_act act, double gate, double up);
 /* out [T][d]; a token outside the table gives zeros. */
 void pv_ref_embed(const struct pv_ref_matrix *table, const uint32_t *tokens, uint32_t n_tokens, float scale,
                   float *out);
@@ -57,7 +58,7 @@ void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float 
 void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const float *cache_k,
                       const float *cache_v, double *scores, float *out);
 
-/* a[r] = act(W_up[n] . z + up_bias[n]), gated act(W_gate[n] . z + gate_bias[n]) * (W_up[n] . z + up_bias[n]), with
+/* a[r] = act(W_up[n] . z + up_bias[n]), gated pv_ref_act_gated of W_gate[n] . z + gate_bias[n] and W_up[n] . z + up_bias[n], with
  * n = list[r], or r if list is NULL. */
 struct pv_ref_ffn {
     const struct pv_ref_matrix *up, *gate, *down_t; /* gate NULL: ungated */

@@ -3,6 +3,7 @@
  * activations can be bound to them by whole vec4. */
 #include "kernel/tensor.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,7 @@ void pv_tensor_destroy(struct pv_tensor *tensor)
 /* Where rows come from, and room for a piece of them on the host. */
 struct upload {
     const struct pv_tensor *tensor;
-    const uint8_t *gguf_rows; /* NULL: floats, from `fill` */
+    const struct pv_gguf_rows *pieces; /* NULL: floats, from `fill` */
     pv_rows_fn fill;
     void *user;
     size_t unit, first, n_rows; /* rows that a thread takes at a time; the piece's */
@@ -77,6 +78,14 @@ struct upload {
     uint32_t *scales;
     float *floats;
 };
+
+static const uint8_t *gguf_row(const struct upload *u, size_t i, size_t row_bytes)
+{
+    const struct pv_gguf_rows *piece = u->pieces;
+    for (; i >= piece->n_rows; piece++)
+        i -= piece->n_rows;
+    return (const uint8_t *)piece->rows + i * row_bytes;
+}
 
 /* Units begin to end - 1 of the piece. */
 static void pack_units(void *user, size_t chunk, size_t begin, size_t end)
@@ -87,13 +96,13 @@ static void pack_units(void *user, size_t chunk, size_t begin, size_t end)
     const size_t row_bytes = (size_t)t->row_words * 16, n_cols = t->n_cols;
     const size_t gguf_bytes = (size_t)pv_type_row_bytes(t->source, n_cols);
     const size_t from = begin * u->unit, to = end * u->unit < u->n_rows ? end * u->unit : u->n_rows;
-    if (!u->gguf_rows)
+    if (!u->pieces)
         u->fill(u->user, u->first + from, to - from, u->floats + from * n_cols);
     for (size_t i = from; i < to; i++) {
         uint8_t *const data = u->data + i * row_bytes;
         uint32_t *const scales = t->scale_words ? u->scales + i * t->scale_words : NULL;
-        if (u->gguf_rows)
-            pv_pack_row(t->source, u->gguf_rows + (u->first + i) * gguf_bytes, t->n_cols, data, scales);
+        if (u->pieces)
+            pv_pack_row(t->source, gguf_row(u, u->first + i, gguf_bytes), t->n_cols, data, scales);
         else
             pv_pack_floats(t->source, u->floats + i * n_cols, t->n_cols, data, scales);
     }
@@ -126,9 +135,9 @@ static enum pv_status upload_rows(const struct pv_tensor *t, struct upload *u)
     u->tensor = t;
     u->data = pv_calloc(n, row_bytes);
     u->scales = pv_calloc(n, scale_bytes ? scale_bytes : 4);
-    u->floats = u->gguf_rows ? NULL : pv_calloc(n, t->n_cols * sizeof *u->floats);
+    u->floats = u->pieces ? NULL : pv_calloc(n, t->n_cols * sizeof *u->floats);
     enum pv_status status = PV_OK;
-    if (!u->data || !u->scales || (!u->gguf_rows && !u->floats))
+    if (!u->data || !u->scales || (!u->pieces && !u->floats))
         status = pv_fail(t->parts[0].data->device->log, PV_ERR_NOMEM, "no memory to pack a %u x %u matrix",
                          t->n_rows, t->n_cols);
     for (uint32_t i = 0; i < t->n_parts && status == PV_OK; i++)
@@ -141,7 +150,18 @@ static enum pv_status upload_rows(const struct pv_tensor *t, struct upload *u)
 
 enum pv_status pv_tensor_upload(struct pv_tensor *tensor, const void *gguf_rows)
 {
-    return upload_rows(tensor, &(struct upload){.gguf_rows = gguf_rows, .unit = PACKED_TOGETHER});
+    return pv_tensor_upload_joined(tensor, &(struct pv_gguf_rows){gguf_rows, tensor->n_rows}, 1);
+}
+
+enum pv_status pv_tensor_upload_joined(struct pv_tensor *tensor, const struct pv_gguf_rows *pieces,
+                                       uint32_t n_pieces)
+{
+    uint64_t n_rows = 0;
+    for (uint32_t i = 0; i < n_pieces; i++)
+        n_rows += pieces[i].n_rows;
+    assert(n_rows == tensor->n_rows);
+    (void)n_rows;
+    return upload_rows(tensor, &(struct upload){.pieces = pieces, .unit = PACKED_TOGETHER});
 }
 
 enum pv_status pv_tensor_upload_rows(struct pv_tensor *tensor, pv_rows_fn fill, void *user)

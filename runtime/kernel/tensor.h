@@ -28,6 +28,13 @@ PV_MUST_USE enum pv_status pv_tensor_create(struct pv_device *device, enum pv_ty
 void pv_tensor_destroy(struct pv_tensor *tensor); /* safe on a zeroed struct */
 /* Packs and uploads all rows from GGUF layout of the type that the tensor was created for. */
 PV_MUST_USE enum pv_status pv_tensor_upload(struct pv_tensor *tensor, const void *gguf_rows);
+/* The same, the rows in pieces, in order, that have as many as the tensor together. */
+struct pv_gguf_rows {
+    const void *rows;
+    uint32_t n_rows;
+};
+PV_MUST_USE enum pv_status pv_tensor_upload_joined(struct pv_tensor *tensor,
+                                                   const struct pv_gguf_rows *pieces, uint32_t n_pieces);
 /* Packs and uploads all rows from floats; types as pv_pack_floats. `fill` makes rows [first, first + n) of n_cols
  * floats each; it is called from several threads, for at most PV_FILLED_ROWS rows at a time (256: a block of the
  * widest type), and once for each row. */

@@ -16,6 +16,6 @@ void main() {
 	if (GATED != 0) gv = LOAD4(g, t * (pc.g_stride / 4) + q);
 	[[unroll]] for (uint i = 0; i < 4; i++) {
 		if (q * 4 + i >= pc.n_cols) break;
-		a[t * pc.y_stride + q * 4 + i] = GATED != 0 ? phi(gv[i]) * uv[i] : phi(uv[i]);
+		a[t * pc.y_stride + q * 4 + i] = GATED != 0 ? phi_gated(gv[i], uv[i]) : phi(uv[i]);
 	}
 }

@@ -173,8 +173,8 @@ void main() {
 	if (GROUPS == 0 && first >= pc.w_stride) return; // packing needs all invocations
 	uint n = pc.n_rows, list4 = 0;
 	if (MASKED != 0) {
-		n = min(routes[pc.route_index].n_neurons, pc.n_rows);
-		list4 = routes[pc.route_index].list_offset / 4;
+		n = min(routes[0].n_neurons, pc.n_rows);
+		list4 = routes[0].list_offset / 4;
 	}
 	uint per = ((n + pc.n_splits - 1) / pc.n_splits + 3) / 4; // groups of four neurons in a slice
 	uint q = split * per, q_end = min(q + per, n / 4);

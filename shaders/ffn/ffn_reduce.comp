@@ -5,6 +5,8 @@
 IN_VEC4(0, partials);
 BUF(1, float, y);
 BUF_IN(2, float, bias);
+BUF(3, float, next);
+BUF_IN(4, float, next_weight);
 PUSH(pv_pc_ffn_reduce);
 
 void main() {
@@ -18,6 +20,8 @@ void main() {
 		uint o = pc.y_offset + c;
 		float v = sum[i];
 		if ((pc.flags & PV_FLAG_BIAS) != 0) v += bias[c];
-		y[o] = (pc.flags & PV_FLAG_ACCUMULATE) != 0 ? y[o] + v : v;
+		if ((pc.flags & PV_FLAG_ACCUMULATE) != 0) v += y[o];
+		y[o] = v;
+		if ((pc.flags & PV_FLAG_NEXT) != 0) next[o] = v * next_weight[o];
 	}
 }

@@ -49,5 +49,5 @@ void main() {
 	uint n = pc.n_used * pc.n_neurons;
 	for (uint i = local; i < n; i += WG) list[i] = chosen[i / pc.n_neurons] * pc.n_neurons + i % pc.n_neurons;
 	if (local == 0)
-		routes[0] = route_of(chosen[0], n, 0, 0.0, pc.up_rows_per_wg, uvec2(pc.down_groups_x, pc.down_groups_y));
+		routes[0] = route_of(chosen[0], n, 0, 0.0, pc.up_rows_per_wg);
 }

@@ -28,6 +28,5 @@ void main() {
 	for (uint w = begin; w < end; w++)
 		for (uint left = bits[w]; left != 0; left &= left - 1) list[at++] = w * 32 + findLSB(left);
 	if (i == 0)
-		routes[0] = route_of(cluster[0], sums[WG - 1], 0, margin[0], pc.up_rows_per_wg,
-		                     uvec2(pc.down_groups_x, pc.down_groups_y));
+		routes[0] = route_of(cluster[0], sums[WG - 1], 0, margin[0], pc.up_rows_per_wg);
 }

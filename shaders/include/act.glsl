@@ -2,7 +2,7 @@
 layout(constant_id = PV_SPEC_ACT) const uint ACT = PV_PHI_NONE;
 
 float phi(float x) {
-	if (ACT == PV_PHI_RELU) return max(x, 0.0);
+	if (ACT == PV_PHI_RELU || ACT == PV_PHI_DRELU) return max(x, 0.0);
 	if (ACT == PV_PHI_RELU2) {
 		float r = max(x, 0.0);
 		return r * r;
@@ -13,4 +13,9 @@ float phi(float x) {
 		return 0.5 * x * (1.0 + tanh(u));
 	}
 	return x;
+}
+
+// Of a gated network.
+float phi_gated(float gate, float up) {
+	return phi(gate) * (ACT == PV_PHI_DRELU ? max(up, 0.0) : up);
 }

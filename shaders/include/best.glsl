@@ -29,8 +29,11 @@ best best_join(best a, best b) {
 	return a;
 }
 
-shared float best_first[WG], best_second[WG];
-shared uint best_index[WG], best_second_index[WG];
+#ifndef BEST_N
+#define BEST_N WG
+#endif
+shared float best_first[BEST_N], best_second[BEST_N];
+shared uint best_index[BEST_N], best_second_index[BEST_N];
 
 best best_at(uint i) {
 	return best(best_first[i], best_second[i], best_index[i], best_second_index[i]);
@@ -51,4 +54,15 @@ best best_reduce(best s, uint n_lanes) { // groups of n_lanes neighbours; everyo
 		barrier();
 	}
 	return best_at(i - lane);
+}
+best best_of_first(best s, uint n) { // the first n invocations of a workgroup of any size; everyone gets the result
+	uint i = gl_LocalInvocationID.x, k = 1;
+	best_put(i, s);
+	while (k < n) k *= 2;
+	barrier();
+	for (k /= 2; k > 0; k /= 2) {
+		if (i < k && i + k < n) best_put(i, best_join(best_at(i), best_at(i + k)));
+		barrier();
+	}
+	return best_at(0);
 }

@@ -11,16 +11,21 @@
 #include "act.glsl"
 IN_UVEC4(0, w);
 #ifdef W_SCALED
-IN_SCALES(4, s);
+IN_SCALES(7, s);
 #endif
 IN_VEC4(1, x);
 BUF(2, float, y);
 BUF_IN(3, float, bias);
+IN_VEC4(4, stream);
+BUF(5, float, next);
+BUF_IN(6, float, next_weight);
 PUSH(pv_pc_matvec);
 #include "dot.glsl"
+#include "norm.glsl"
 
 void main() {
 	uint rows_per_wg = N_GROUPS * ROWS;
+	float factor = norm_factor(pc.n_cols, pc.eps);
 	for (uint first = gl_WorkGroupID.x * rows_per_wg; first < pc.n_rows; first += gl_NumWorkGroups.x * rows_per_wg) {
 		uint row[ROWS];
 		float acc[ROWS];
@@ -30,7 +35,7 @@ void main() {
 		}
 		DOT_ROWS(w, s, row, acc)
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			float v = lanes_add(acc[r]);
+			float v = lanes_add(acc[r]) * factor;
 			uint i = first + GROUP * ROWS + r;
 			if (LANE == 0 && i < pc.n_rows) {
 				uint o = pc.y_offset + i;
@@ -38,6 +43,7 @@ void main() {
 				v = phi(v);
 				if ((pc.flags & PV_FLAG_ACCUMULATE) != 0) v += y[o];
 				y[o] = v;
+				if ((pc.flags & PV_FLAG_NEXT) != 0) next[o] = v * next_weight[o];
 			}
 		}
 	}

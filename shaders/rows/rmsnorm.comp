@@ -1,6 +1,6 @@
 // Root-mean-square normalisation, or layer normalisation (PV_NORM_LAYER), of rows, one row for LANES invocations. The layer
 // form takes the mean first and then the squared differences: two passes are exact where one would cancel.
-// x [n_rows][x_stride], weight [n_cols], y [n_rows][y_stride].
+// x, y [n_rows / n_inner][outer_stride], in that [n_inner][inner_stride]; weight [n_cols].
 #version 450
 #include "access.glsl"
 #include "lanes.glsl"
@@ -13,7 +13,8 @@ PUSH(pv_pc_norm);
 
 void main() {
 	uint row = gl_WorkGroupID.x * N_GROUPS + GROUP;
-	uint src = (pc.x_offset + min(row, pc.n_rows - 1) * pc.x_stride) / 4, dst = pc.y_offset + row * pc.y_stride;
+	uint own = min(row, pc.n_rows - 1); // rows past the end have lanes that must not leave before the others
+	uint dst = pc.offset + own / pc.n_inner * pc.outer_stride + own % pc.n_inner * pc.inner_stride, src = dst / 4;
 	uint n4 = (pc.n_cols + 3) / 4;
 	float mean = 0.0, sum = 0.0;
 	if (NORM == PV_NORM_LAYER) {

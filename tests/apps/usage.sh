@@ -154,6 +154,10 @@ parvin eval "$MODEL"
 expect_usage 'give --text'
 parvin bench -c some.gguf
 expect_usage 'needs its model'
+parvin bench "$MODEL" --format yaml
+expect_usage 'choose table, md or csv'
+parvin bench --format md
+expect_usage 'parvin bench MODEL.gguf --format md'
 
 parvin info nothing.gguf
 expect_failure nothing.gguf 'No such file'

@@ -84,13 +84,9 @@ START_TEST(each_broken_kernel_is_caught_by_name)
         struct pv_conform_result result;
         /* attn_decode itself runs where rows are reduced over the workgroup */
         const bool shared = strcmp(kernels[k], "attn_decode") == 0;
-        /* a router that says nothing would leave poison as the size of the dispatches that follow it */
-        const bool routes = strcmp(kernels[k], "route") == 0;
         char own[64];
         snprintf(own, sizeof own, "%s/", seen.family);
-        const struct pv_conform_params params = {.filter = routes                       ? "route/"
-                                                           : getenv("PV_SECOND_DRIVER") ? own
-                                                                                        : NULL,
+        const struct pv_conform_params params = {.filter = getenv("PV_SECOND_DRIVER") ? own : NULL,
                                                  .variant =
                                                      shared ? "storage-workgroup" : "storage-invocation",
                                                  .quick = true};

@@ -209,14 +209,18 @@ START_TEST(shapes_that_do_not_fit_are_refused)
     at.n_kv_heads = 1;
     at.head_dim = 6;
     ck_assert_int_eq(pv_kernel_attention(r, &at), PV_ERR_UNSUPPORTED);
-    struct pv_rope_args rope = {.x = big,
-                                .step = small,
-                                .n_tokens = 1,
-                                .n_heads = 1,
-                                .head_dim = 8,
-                                .rope_dim = 9,
-                                .freq_base = 1e4f};
-    ck_assert_int_eq(pv_kernel_rope(r, &rope), PV_ERR_ARG);
+    const struct pv_rope_kv_args rope = {.qkv = big,
+                                         .cache_k = big,
+                                         .cache_v = big,
+                                         .step = small,
+                                         .n_tokens = 1,
+                                         .n_heads = 1,
+                                         .n_kv_heads = 1,
+                                         .head_dim = 8,
+                                         .n_ctx = 1,
+                                         .rope_dim = 9,
+                                         .freq_base = 1e4f};
+    ck_assert_int_eq(pv_kernel_rope_kv(r, &rope), PV_ERR_ARG);
     pv_tensor_destroy(&w);
     pv_buffer_destroy(small);
     pv_buffer_destroy(big);

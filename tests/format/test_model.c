@@ -82,12 +82,16 @@ START_TEST(the_activation_can_be_overridden)
     static const struct {
         const char *name;
         enum pv_act act;
-    } acts[] = {{"relu", PV_ACT_RELU}, {"relu2", PV_ACT_RELU2}, {"silu", PV_ACT_SILU}, {"gelu", PV_ACT_GELU}};
+    } acts[] = {{"relu", PV_ACT_RELU},
+                {"relu2", PV_ACT_RELU2},
+                {"silu", PV_ACT_SILU},
+                {"gelu", PV_ACT_GELU},
+                {"drelu", PV_ACT_DRELU}};
     struct pv_test_log captured;
     struct pv_model_params params = {.ffn_act = "swish", .log = pv_test_log(&captured)};
     struct pv_model *m;
 
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
         ck_assert_int_eq(open_tiny(&(struct pv_tiny_params){.arch = "llama"},
                                    &(struct pv_model_params){.ffn_act = acts[i].name}, &m),
                          PV_OK);
@@ -116,6 +120,8 @@ START_TEST(relu_models_are_known_by_name)
     } rows[] = {{"llama", "ProSparse-LLaMA-2-7B", NULL, false, PV_ACT_RELU},
                 {"llama", "Prosparse llama 2 13b", NULL, false, PV_ACT_RELU},
                 {"llama", "ReluLLaMA 70B", NULL, false, PV_ACT_RELU},
+                {"llama", "Bamboo-base-v0.1", NULL, false, PV_ACT_DRELU},
+                {"llama", "TurboSparse-Mistral-Instruct", NULL, false, PV_ACT_DRELU},
                 {"llama", "Prosperous llama", NULL, false, PV_ACT_SILU},
                 {"llama", "ProSparse", "silu", false, PV_ACT_SILU},
                 {"llama", "ProSparse", NULL, true, PV_ACT_SILU},
@@ -133,7 +139,7 @@ START_TEST(relu_models_are_known_by_name)
                          PV_OK);
         ck_assert_msg(pv_model_hparams(m)->act == rows[i].act, "%s", rows[i].name);
         ck_assert_int_eq(pv_test_logged(&captured, "does not say its activation"),
-                         rows[i].act == PV_ACT_RELU);
+                         rows[i].act == PV_ACT_RELU || rows[i].act == PV_ACT_DRELU);
         pv_model_close(m);
     }
 }

@@ -212,6 +212,8 @@ static float *decode_counted(const struct pv_tiny_params *tiny, uint32_t device,
 START_TEST(rows_of_zeros_are_not_read)
 {
     static const struct pv_tiny_params relu = {.arch = "arcee", .type = PV_F32, .d_ffn = 300};
+    static const struct pv_tiny_params gated = {
+        .arch = "llama", .name = "ProSparse", .type = PV_F32, .d_ffn = 300};
     static const struct pv_tiny_params silu = {.arch = "llama", .type = PV_F32};
     const enum pv_ffn_mode mode = _i ? PV_FFN_ROUTED : PV_FFN_DENSE;
     uint32_t devices[8];
@@ -234,6 +236,9 @@ START_TEST(rows_of_zeros_are_not_read)
             ck_assert_double_le(skipped.ffn_bytes, (1.0 + density) / 2.0 * all.ffn_bytes + 1.0);
         free(with);
         free(without);
+        free(decode_counted(&gated, devices[i], mode, &skipped, &density, &n_floats));
+        if (mode == PV_FFN_DENSE) /* of three matrices, rows of up and down are left out */
+            ck_assert_double_le(skipped.ffn_bytes, (1.0 + 2.0 * density) / 3.0 * skipped.ffn_bytes_all + 1.0);
         free(decode_counted(&silu, devices[i], mode, &all, &listed, &n_floats));
         ck_assert_double_eq(all.ffn_bytes, all.ffn_bytes_all);
     }

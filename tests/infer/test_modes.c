@@ -108,6 +108,35 @@ START_TEST(two_clusters_are_computed_and_counted)
 }
 END_TEST
 
+/* What a layer takes, and a token besides: its embedding, the first norm, the logits, their argmax. */
+START_TEST(dispatches_are_few)
+{
+    static const struct {
+        struct pv_tiny_params model;
+        uint32_t rank, dense, masked;
+    } rows[] = {
+        {{.arch = "arcee"}, 0, 7, 8},
+        {{.arch = "llama"}, 0, 7, 8}, /* gated */
+        {{.arch = "arcee"}, 5, 7, 9}, /* a router of two products */
+    };
+    enum { A_TOKEN = 4 };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rig rig;
+        struct pv_token_stats stats;
+        const struct pv_tiny_clusters clusters = {.n_clusters = 6, .density = 0.3, .rank = rows[i].rank};
+        rig_open_clusters(&rig, &rows[i].model, &clusters, NULL);
+        for (uint32_t masked = 0; masked < 2; masked++) {
+            const uint32_t each = masked ? rows[i].masked : rows[i].dense;
+            ck_assert_int_eq(pv_session_set_ffn(rig.session, masked ? PV_FFN_ROUTED : PV_FFN_DENSE), PV_OK);
+            ck_assert_int_eq(pv_session_decode(rig.session, 3), PV_OK);
+            ck_assert_int_eq(pv_session_token_stats(rig.session, &stats), PV_OK);
+            ck_assert_uint_eq(stats.n_dispatches, each * stats.n_layers + A_TOKEN);
+        }
+        rig_close(&rig);
+    }
+}
+END_TEST
+
 /* Times follow each other within the token's device time, the way of the token names them, and nothing is
  * timed unasked. */
 START_TEST(dispatches_are_timed)
@@ -136,7 +165,7 @@ START_TEST(dispatches_are_timed)
             ck_assert(times[i].start_us >= end - 1e-6 && times[i].duration_us >= 0.0);
             end = times[i].start_us + times[i].duration_us;
             ck_assert_uint_eq(times[i].stage, 0);
-            routed = routed || strstr(times[i].shader, "rout");
+            routed = routed || strncmp(times[i].shader, "ffn_up.", 7) == 0;
         }
         ck_assert(routed);
         ck_assert_double_le(end, 1e3 * stats.device_ms * 1.001 + 1.0);
@@ -297,6 +326,7 @@ int main(void)
     tcase_add_test(tcase, masks_of_all_neurons_give_the_dense_logits);
     tcase_add_test(tcase, token_statistics_name_the_mask);
     tcase_add_test(tcase, two_clusters_are_computed_and_counted);
+    tcase_add_test(tcase, dispatches_are_few);
     tcase_add_test(tcase, dispatches_are_timed);
     tcase_add_test(tcase, capture_sees_every_row_of_every_layer_once);
     tcase_add_test(tcase, evaluation_orders_the_modes);

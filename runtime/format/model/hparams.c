@@ -111,22 +111,28 @@ static enum pv_status read_arch(struct pv_model *m)
     return PV_OK;
 }
 
-/* The first four are for callers, all are names that files use. */
-enum { N_OWN_ACTS = 4 };
+/* The first five are for callers, all are names that files use. */
+enum { N_OWN_ACTS = 5 };
 static const struct act_name {
     const char *name;
     enum pv_act act;
 } act_names[] = {
-    {"relu", PV_ACT_RELU},     {"relu2", PV_ACT_RELU2},        {"silu", PV_ACT_SILU},
-    {"gelu", PV_ACT_GELU},     {"relu_squared", PV_ACT_RELU2}, {"swish", PV_ACT_SILU},
-    {"gelu_new", PV_ACT_GELU}, {"gelu_fast", PV_ACT_GELU},     {"gelu_pytorch_tanh", PV_ACT_GELU},
+    {"relu", PV_ACT_RELU},      {"relu2", PV_ACT_RELU2},
+    {"silu", PV_ACT_SILU},      {"gelu", PV_ACT_GELU},
+    {"drelu", PV_ACT_DRELU},    {"relu_squared", PV_ACT_RELU2},
+    {"swish", PV_ACT_SILU},     {"gelu_new", PV_ACT_GELU},
+    {"gelu_fast", PV_ACT_GELU}, {"gelu_pytorch_tanh", PV_ACT_GELU},
 };
 
 /* Families of models that were trained with ReLU, whose files say nothing of it and whose architecture takes SiLU
  * otherwise: what their names have in them, in small letters without anything between. */
-static const char *const relu_names[] = {"prosparse", "relullama", "sparsellm", "sparsellama"};
+static const struct relu_family {
+    const char *name;
+    enum pv_act act;
+} relu_families[] = {{"prosparse", PV_ACT_RELU},   {"relullama", PV_ACT_RELU}, {"sparsellm", PV_ACT_RELU},
+                     {"sparsellama", PV_ACT_RELU}, {"bamboo", PV_ACT_DRELU},   {"turbosparse", PV_ACT_DRELU}};
 
-static bool is_relu_by_name(const char *name)
+static const struct relu_family *relu_family_of(const char *name)
 {
     char plain[128] = "";
     size_t n = 0;
@@ -135,11 +141,11 @@ static bool is_relu_by_name(const char *name)
         if (isalnum((unsigned char)*name))
             plain[n++] = (char)tolower((unsigned char)*name);
     }
-    for (size_t i = 0; i < sizeof relu_names / sizeof relu_names[0]; i++) {
-        if (strstr(plain, relu_names[i]))
-            return true;
+    for (size_t i = 0; i < sizeof relu_families / sizeof relu_families[0]; i++) {
+        if (strstr(plain, relu_families[i].name))
+            return &relu_families[i];
     }
-    return false;
+    return NULL;
 }
 
 /* The caller's word on the activation, else the file's own, else what the model's name says. */
@@ -148,12 +154,14 @@ static enum pv_status read_act(struct pv_model *m, const char *ffn_act)
     char key[96];
     struct pv_str name = {.data = ffn_act, .size_bytes = ffn_act ? strlen(ffn_act) : 0};
     if (!ffn_act && !pv_gguf_str(&m->gguf, make_key(m, "hidden_activation", key), &name)) {
-        if (m->hp.act == PV_ACT_SILU && is_relu_by_name(m->hp.name)) {
-            m->hp.act = PV_ACT_RELU;
+        const struct relu_family *family = relu_family_of(m->hp.name);
+        if (m->hp.act == PV_ACT_SILU && family) {
+            m->hp.act = family->act;
             pv_warn(
                 &m->log,
-                "%s: the file does not say its activation; \"%s\" is known for ReLU, which is used (ffn_act overrides it)",
-                m->gguf.path, m->hp.name);
+                "%s: the file does not say its activation; \"%s\" is known for %s, which is used (ffn_act overrides it)",
+                m->gguf.path, m->hp.name,
+                family->act == PV_ACT_RELU ? "ReLU" : "ReLU of gate and up (drelu)");
         }
         return PV_OK;
     }
@@ -164,7 +172,7 @@ static enum pv_status read_act(struct pv_model *m, const char *ffn_act)
         }
     }
     return pv_fail(&m->log, ffn_act ? PV_ERR_ARG : PV_ERR_UNSUPPORTED,
-                   "activation \"%.*s\" is not known: choose relu, relu2, silu or gelu",
+                   "activation \"%.*s\" is not known: choose relu, relu2, drelu, silu or gelu",
                    name.size_bytes < 32 ? (int)name.size_bytes : 32, name.data);
 }
 

@@ -132,7 +132,7 @@ uint64_t pv_model_n_params(const struct pv_model *model)
 
 bool pv_act_makes_zeros(enum pv_act act)
 {
-    return act == PV_ACT_RELU || act == PV_ACT_RELU2;
+    return act == PV_ACT_RELU || act == PV_ACT_RELU2 || act == PV_ACT_DRELU;
 }
 
 static const char *act_name(enum pv_act act)
@@ -146,6 +146,8 @@ static const char *act_name(enum pv_act act)
         return "SiLU";
     case PV_ACT_GELU:
         return "GELU";
+    case PV_ACT_DRELU:
+        return "ReLU of gate and up";
     }
     return "unknown";
 }

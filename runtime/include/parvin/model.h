@@ -13,7 +13,8 @@ PV_API_BEGIN
 
 struct pv_model;
 
-enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU };
+/* DRELU: gated, with a ReLU of the gate and of up. */
+enum pv_act { PV_ACT_RELU2, PV_ACT_RELU, PV_ACT_SILU, PV_ACT_GELU, PV_ACT_DRELU };
 /* True if the activation of a negative number is exactly zero, so that leaving the neuron out loses nothing. */
 bool pv_act_makes_zeros(enum pv_act act);
 enum pv_rope { PV_ROPE_ADJACENT, PV_ROPE_NEOX };

@@ -152,6 +152,10 @@ struct pv_token_stats {
      * weights that were read, and those that would have been read with the rows of zeros. */
     const uint32_t *n_rows;
     double ffn_bytes, ffn_bytes_all;
+    /* Likewise everything large that the token read: ffn_bytes, other matrices, keys and values. */
+    double bytes;
+    /* kernels that the token ran, over all devices */
+    uint32_t n_dispatches;
     /* GPU time by timestamps, 0 if the device has none */
     double device_ms;
 };

@@ -199,8 +199,9 @@ static void count_bytes(const struct pv_engine *engine, struct pv_density_result
 
             out->down_bytes += matrix_bytes(&l->down_t);
             out->ffn_bytes += matrix_bytes(&l->up) + matrix_bytes(&l->gate) + matrix_bytes(&l->down_t);
-            out->token_bytes +=
-                matrix_bytes(&l->q) + matrix_bytes(&l->k) + matrix_bytes(&l->v) + matrix_bytes(&l->o);
+            out->token_bytes += matrix_bytes(&l->o);
+            for (uint32_t k = 0; k < 3; k++)
+                out->token_bytes += matrix_bytes(&l->qkv[k]);
         }
         if (stage->has_output)
             out->token_bytes += matrix_bytes(stage->output);

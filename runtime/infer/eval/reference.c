@@ -280,7 +280,8 @@ static void feed_forward(struct pass *p, uint32_t layer)
         if (hp->gated)
             multiply(p, w->ffn_gate, w->ffn_gate_bias, z, p->gate, 1);
         for (size_t j = 0; j < hp->d_ffn; j++) {
-            p->a[j] = hp->gated ? pv_ref_act(hp->act, p->gate[j]) * p->a[j] : pv_ref_act(hp->act, p->a[j]);
+            p->a[j] =
+                hp->gated ? pv_ref_act_gated(hp->act, p->gate[j], p->a[j]) : pv_ref_act(hp->act, p->a[j]);
             if (hp->n_experts > 0)
                 p->a[j] *= p->expert[t * hp->n_experts + j / (hp->d_ffn / hp->n_experts)];
         }

@@ -21,7 +21,13 @@ struct pv_layer_pass {
     uint32_t n_best; /* clusters a routed token computes */
     bool sequences;  /* the rows are of as many texts */
     bool one_token;  /* decode: n is 1 and the feed-forward layer computes listed neurons */
+    bool weighted;   /* decode: h is x times attn_norm, left there by the layer before */
+    /* decode: what the layer leaves in h is x times this, if pv_forward_weighs_next; NULL: nothing */
+    struct pv_buffer *next_norm;
 };
+/* Whether a layer of decode can spare the next norm of its output a dispatch: it is the last to write x, and the norm is of root
+ * mean squares. */
+bool pv_forward_weighs_next(const struct pv_hparams *hp, const struct pv_layer *layer);
 PV_MUST_USE enum pv_status pv_forward_attention(const struct pv_layer_pass *p);
 /* Feed-forward of one token, dense or routed on the device. */
 PV_MUST_USE enum pv_status pv_forward_ffn_decode(const struct pv_layer_pass *p, bool routed);
@@ -36,15 +42,16 @@ struct pv_output_rows {
     struct pv_buffer *x, *h;  /* [n][d] before and after the final norm */
     struct pv_buffer *logits; /* [n][n_vocab] */
     uint32_t n;
+    bool weighted; /* h is x times output_norm, of one row */
 };
 PV_MUST_USE enum pv_status pv_forward_output_norm(struct pv_recorder *r, const struct pv_hparams *hp,
                                                   const struct pv_stage *stage,
                                                   const struct pv_output_rows *rows);
 PV_MUST_USE enum pv_status pv_forward_logits(struct pv_recorder *r, const struct pv_hparams *hp,
                                              const struct pv_stage *stage, const struct pv_output_rows *rows);
-/* Logits of the row in `x` (a buffer of one row or the first row of more). */
+/* Logits of the row in `x` (a buffer of one row or the first row of more); weighted: h is x times output_norm already. */
 PV_MUST_USE enum pv_status pv_forward_output(struct pv_recorder *r, const struct pv_hparams *hp,
                                              const struct pv_stage *stage, struct pv_work *work,
-                                             struct pv_buffer *x);
+                                             struct pv_buffer *x, bool weighted);
 
 #endif

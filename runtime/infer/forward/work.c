@@ -18,7 +18,7 @@ enum size {
     LOGIT_ROWS,
     WIDTH,
     QUERIES,
-    KEYS,
+    QUERIES_KEYS_VALUES,
     NEURONS,
     BIT_ROWS, /* a batch's */
     PARTIAL,
@@ -44,10 +44,8 @@ static const struct row {
     }
     BUFFER(x, BATCH, WIDTH, "residual stream", PV_WORK_ALWAYS),
     BUFFER(h, BATCH, WIDTH, "normalised rows", PV_WORK_ALWAYS),
-    BUFFER(q, BATCH, QUERIES, "queries", PV_WORK_ALWAYS),
+    BUFFER(qkv, BATCH, QUERIES_KEYS_VALUES, "queries, keys and values", PV_WORK_ALWAYS),
     BUFFER(attn, BATCH, QUERIES, "attention output", PV_WORK_ALWAYS),
-    BUFFER(k, BATCH, KEYS, "keys", PV_WORK_ALWAYS),
-    BUFFER(v, BATCH, KEYS, "values", PV_WORK_ALWAYS),
     BUFFER(up, BATCH, NEURONS, "ffn activations", PV_WORK_ALWAYS),
     BUFFER(gate, BATCH, NEURONS, "ffn gate", PV_WORK_GATED),
     BUFFER(partial, ONE, PARTIAL, "ffn partial sums", PV_WORK_ALWAYS),
@@ -105,7 +103,7 @@ static void fill_sizes(const struct pv_engine *e, const struct pv_plan *plan, ui
     sizes[LOGIT_ROWS] = pv_logit_rows(e);
     sizes[WIDTH] = hp->d_model;
     sizes[QUERIES] = hp->n_heads * hp->head_dim;
-    sizes[KEYS] = hp->n_kv_heads * hp->head_dim;
+    sizes[QUERIES_KEYS_VALUES] = (hp->n_heads + 2 * hp->n_kv_heads) * hp->head_dim;
     sizes[NEURONS] = hp->d_ffn;
     sizes[BIT_ROWS] = n * (uint32_t)pv_bit_words(hp->d_ffn);
     sizes[PARTIAL] = (uint32_t)(pv_ffn_partial_bytes(plan, hp->d_model) / sizeof(float));

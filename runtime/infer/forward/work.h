@@ -9,8 +9,8 @@
 struct pv_work {
     struct pv_buffer *x;         /* [T][d] residual stream */
     struct pv_buffer *h;         /* [T][d] normalised input of attention, feed-forward or output */
-    struct pv_buffer *q, *attn;  /* [T][n_heads*head_dim] */
-    struct pv_buffer *k, *v;     /* [T][n_kv_heads*head_dim] */
+    struct pv_buffer *qkv;       /* [T][(n_heads + 2 n_kv_heads) * head_dim] */
+    struct pv_buffer *attn;      /* [T][n_heads*head_dim] */
     struct pv_buffer *up, *gate; /* [T][F]; gate NULL if ungated */
     struct pv_buffer *partial;   /* slices of the decode ffn_down */
     /* [T][rank], the greatest of the layers; NULL without low-rank routers */

@@ -11,19 +11,20 @@
 /* What the model has not is zeroed. */
 struct pv_layer {
     struct pv_buffer *attn_norm, *attn_norm_bias, *attn_post_norm; /* [d] */
-    struct pv_tensor q;                                            /* [n_heads*head_dim][d] */
-    struct pv_tensor k, v;                                         /* [n_kv_heads*head_dim][d] */
-    struct pv_buffer *q_bias, *k_bias, *v_bias;                    /* of their rows */
-    struct pv_buffer *q_norm, *k_norm;                             /* [head_dim], or of a whole row */
-    struct pv_tensor o;                                            /* [d][n_heads*head_dim] */
-    struct pv_buffer *o_bias;                                      /* [d] */
-    struct pv_buffer *ffn_norm, *ffn_norm_bias, *ffn_post_norm;    /* [d] */
-    struct pv_tensor router;                                       /* [n_experts][d], of a mixture */
-    struct pv_tensor up, gate;                                     /* [F][d]; gate zeroed if ungated */
-    struct pv_tensor down_t;                                       /* [F][d]: neuron j of W_down is row j */
-    struct pv_buffer *up_bias, *gate_bias, *down_bias;             /* [F], [F], [d] */
-    struct pv_buffer *down_norm;                                   /* [F] ||W_down[:, j]||_2 */
-    struct pv_masks masks;                                         /* routed masks; zeroed without clusters */
+    /* [n_heads*head_dim][d], twice [n_kv_heads*head_dim][d]: queries, keys, values. One that has the type of the one before is
+     * the end of that one's matrix, and zeroed here. */
+    struct pv_tensor qkv[3];
+    struct pv_buffer *qkv_bias;                                 /* [(n_heads + 2 n_kv_heads) * head_dim] */
+    struct pv_buffer *q_norm, *k_norm;                          /* [head_dim], or of a whole row */
+    struct pv_tensor o;                                         /* [d][n_heads*head_dim] */
+    struct pv_buffer *o_bias;                                   /* [d] */
+    struct pv_buffer *ffn_norm, *ffn_norm_bias, *ffn_post_norm; /* [d] */
+    struct pv_tensor router;                                    /* [n_experts][d], of a mixture */
+    struct pv_tensor up, gate;                                  /* [F][d]; gate zeroed if ungated */
+    struct pv_tensor down_t;                                    /* [F][d]: neuron j of W_down is row j */
+    struct pv_buffer *up_bias, *gate_bias, *down_bias;          /* [F], [F], [d] */
+    struct pv_buffer *down_norm;                                /* [F] ||W_down[:, j]||_2 */
+    struct pv_masks masks;                                      /* routed masks; zeroed without clusters */
     struct pv_masks hot; /* one mask: the static hot set; zeroed without clusters */
     bool loaded;         /* all of it */
 };

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "iface.h"
 #include "infer/load/weights_down.h"
+#include "infer/load/weights_qkv.h"
 
 /* n values, n a whole number of vec4. */
 static enum pv_status upload_floats(struct pv_device *device, const float *values, uint32_t n,
@@ -116,7 +117,7 @@ fail:
     return status;
 }
 
-/* The tensors of a layer that go to the device as they are; ffn_down does not. */
+/* The tensors of a layer that go to the device as they are; those of weights_qkv.c and weights_down.c do not. */
 static const struct upload {
     const char *name;
     size_t from, to; /* offsets in struct pv_model_layer and struct pv_layer */
@@ -128,12 +129,6 @@ static const struct upload {
     }
     UPLOAD(attn_norm, attn_norm, false),
     UPLOAD(attn_norm_bias, attn_norm_bias, false),
-    UPLOAD(attn_q, q, true),
-    UPLOAD(attn_q_bias, q_bias, false),
-    UPLOAD(attn_k, k, true),
-    UPLOAD(attn_k_bias, k_bias, false),
-    UPLOAD(attn_v, v, true),
-    UPLOAD(attn_v_bias, v_bias, false),
     UPLOAD(q_norm, q_norm, false),
     UPLOAD(k_norm, k_norm, false),
     UPLOAD(attn_output, o, true),
@@ -187,6 +182,7 @@ static enum pv_status load_layer(struct pv_stage *stage, const struct pv_engine 
         else if (t)
             PV_TRY(upload_vector(stage->device, t, 1.0f, u->name, vector_of(layer, u)));
     }
+    PV_TRY(pv_qkv_upload(stage->device, m, layer));
     PV_TRY(pv_down_upload(stage->device, m->ffn_down, &layer->down_t, &layer->down_norm));
     if (engine->clusters)
         PV_TRY(upload_masks(stage, engine->clusters, index, layer));
@@ -201,6 +197,7 @@ static void unload_layer(struct pv_layer *layer)
         else
             pv_buffer_destroy(*vector_of(layer, &uploads[i]));
     }
+    pv_qkv_destroy(layer);
     pv_tensor_destroy(&layer->down_t);
     pv_buffer_destroy(layer->down_norm);
     pv_masks_destroy(&layer->masks);
@@ -245,7 +242,8 @@ uint64_t pv_layer_bytes(const struct pv_engine *e, uint32_t index)
     const uint32_t d = e->hp.d_model, n_ffn = e->hp.d_ffn;
     uint64_t bytes = pv_rows_bytes(1, n_ffn) +
                      matrix_bytes(pv_down_type(&e->stages[0].device->plan, l->ffn_down->type, d), n_ffn, d) +
-                     (e->clusters ? mask_bytes(e->clusters, index) : 0);
+                     tensor_bytes(l->attn_q) + tensor_bytes(l->attn_k) + tensor_bytes(l->attn_v) +
+                     pv_qkv_bias_bytes(l) + (e->clusters ? mask_bytes(e->clusters, index) : 0);
     for (size_t i = 0; i < N_UPLOADS; i++) {
         const struct pv_gguf_tensor *t = source(l, &uploads[i]);
         if (t)

@@ -8,13 +8,13 @@
 static enum pv_status check(struct pv_recorder *r, const struct pv_attention_args *a)
 {
     const struct pv_device *device = pv_recorder_device(r);
-    const uint64_t rows_bytes = pv_rows_bytes(a->n_tokens, a->n_heads * a->head_dim);
+    const uint32_t width = a->n_heads * a->head_dim, q_width = a->q_width ? a->q_width : width;
     const uint64_t cache_bytes = pv_kv_cache_bytes(&device->plan, a->n_ctx, a->n_kv_heads, a->head_dim) *
                                  (a->sequences ? a->n_tokens : 1);
-    const struct pv_need needs[] = {{a->q, rows_bytes, "q"},
+    const struct pv_need needs[] = {{a->q, pv_rows_bytes(a->n_tokens, q_width), "q"},
                                     {a->cache_k, cache_bytes, "cache_k"},
                                     {a->cache_v, cache_bytes, "cache_v"},
-                                    {a->out, rows_bytes, "out"},
+                                    {a->out, pv_rows_bytes(a->n_tokens, width), "out"},
                                     {a->step, sizeof(struct pv_step), "step"}};
     if (a->head_dim == 0 || a->head_dim % 4 != 0 || a->head_dim > 256)
         return pv_fail(device->log, PV_ERR_UNSUPPORTED,
@@ -25,6 +25,7 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_attention_arg
     PV_TRY(pv_call_require(r, "attention",
                            a->n_kv_heads >= 1 && a->n_heads >= 1 && a->n_heads % a->n_kv_heads == 0,
                            "n_heads a multiple of n_kv_heads"));
+    PV_TRY(pv_call_require(r, "attention", q_width >= width, "queries within a row of q"));
     PV_TRY(pv_call_require(r, "attention", a->q != a->out, "q and out in different buffers"));
     return pv_call_check(r, "attention", needs, 5);
 }
@@ -80,7 +81,7 @@ enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attent
                                     .head_dim = a->head_dim,
                                     .head_stride = pv_kv_head_stride(plan, a->head_dim),
                                     .n_ctx = a->n_ctx,
-                                    .q_stride = stride,
+                                    .q_stride = a->q_width ? pv_row_stride(a->q_width) : stride,
                                     .y_stride = stride,
                                     .scale =
                                         a->scale > 0.0f ? a->scale : (float)(1.0 / sqrt((double)a->head_dim)),

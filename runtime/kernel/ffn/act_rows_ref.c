@@ -9,6 +9,7 @@ double pv_ref_act(enum pv_act act, double x)
     case PV_ACT_RELU2:
         return x > 0.0 ? x * x : 0.0;
     case PV_ACT_RELU:
+    case PV_ACT_DRELU:
         return x > 0.0 ? x : 0.0;
     case PV_ACT_SILU:
         return x / (1.0 + exp(-x));
@@ -18,10 +19,15 @@ double pv_ref_act(enum pv_act act, double x)
     return x;
 }
 
+double pv_ref_act_gated(enum pv_act act, double gate, double up)
+{
+    return pv_ref_act(act, gate) * (act == PV_ACT_DRELU ? pv_ref_act(act, up) : up);
+}
+
 void pv_ref_act_rows(float *up, const float *gate, uint32_t n_tokens, uint32_t d_ffn, enum pv_act act)
 {
     for (size_t i = 0; i < (size_t)n_tokens * d_ffn; i++) {
         const double u = (double)up[i];
-        up[i] = (float)(gate ? pv_ref_act(act, (double)gate[i]) * u : pv_ref_act(act, u));
+        up[i] = (float)(gate ? pv_ref_act_gated(act, (double)gate[i], u) : pv_ref_act(act, u));
     }
 }

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "kernel/call.h"
 
-enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_experts_args *a, uint32_t d_model)
+enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_experts_args *a)
 {
     const struct pv_plan *plan = pv_call_plan(r);
     const uint64_t bytes = pv_rows_bytes(a->n_tokens, a->n_experts);
@@ -25,8 +25,6 @@ enum pv_status pv_kernel_top_experts(struct pv_recorder *r, const struct pv_expe
                                            .n_neurons = n_neurons,
                                            .x_stride = pv_row_stride(a->n_experts),
                                            .up_rows_per_wg = pv_row_split(plan).rows_per_workgroup,
-                                           .down_groups_x = pv_route_down_groups(plan, d_model),
-                                           .down_groups_y = plan->ffn_down_splits,
                                            .flags = (a->list ? PV_FLAG_LIST : 0u) |
                                                     (a->gating == PV_GATING_SIGMOID ? PV_FLAG_SIGMOID : 0u)};
     const struct pv_call call = {.kernel = "top_experts",

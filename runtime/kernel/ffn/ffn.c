@@ -1,5 +1,6 @@
-/* The feed-forward network of one token. Dense and masked are the same kernels: masked, neuron r is list[r]
- * and the number of workgroups of ffn_up comes from the router's indirect arguments. The down product is
+/* The feed-forward network of one token. Dense and masked are the same kernels: masked, neuron r is list[r]. ffn_up
+ * chooses the cluster by the router's scores, in every workgroup, which is cheaper than a dispatch; or the route is there
+ * and has the number of its workgroups as indirect arguments. The down product is
  * summed in slices of neurons (partial), since one output column alone would leave a GPU idle; ffn_reduce
  * adds the slices in order. */
 #include "base/log.h"
@@ -26,17 +27,24 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_ffn_args *a, 
     const struct pv_masks *m = a->masks;
     const uint64_t d_bytes = pv_rows_bytes(1, w->n_cols);
     const uint64_t partial_bytes = pv_ffn_partial_bytes(pv_call_plan(r), w->n_cols);
-    const bool counts = down && a->rows_read;
+    const bool counts = down && a->rows_read, scores = m && a->scores && !down;
     const uint64_t counts_bytes = (uint64_t)pv_call_plan(r)->ffn_down_splits * 4;
-    const struct pv_need needs[] = {{a->a, pv_rows_bytes(1, w->n_rows), "a"},
-                                    {m ? a->route : a->a, m ? sizeof(struct pv_route) : 0, "route"},
-                                    {m ? m->neurons : a->a, m ? 16 : 0, "neurons"},
-                                    {down ? a->y : a->z, d_bytes, down ? "y" : "z"},
-                                    {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"},
-                                    {counts ? a->rows_read : a->a, counts ? counts_bytes : 0, "rows_read"},
-                                    bias_need(down ? NULL : a->up_bias, a->a, w->n_rows, "up_bias"),
-                                    bias_need(down ? NULL : a->gate_bias, a->a, w->n_rows, "gate_bias"),
-                                    bias_need(down ? a->down_bias : NULL, a->a, w->n_cols, "down_bias")};
+    const struct pv_need needs[] = {
+        {a->a, pv_rows_bytes(1, w->n_rows), "a"},
+        {m ? a->route : a->a, m ? sizeof(struct pv_route) : 0, "route"},
+        {m ? m->neurons : a->a, m ? 16 : 0, "neurons"},
+        {scores ? a->scores : a->a, scores ? pv_rows_bytes(1, m->n_clusters) : 0, "scores"},
+        {scores ? m->entries : a->a, scores ? (uint64_t)m->n_clusters * sizeof(struct pv_cluster_entry) : 0,
+         "entries"},
+        down ? pv_next_need(a->next.out, a->a, w->n_cols, "next")
+             : pv_unnormed_need(&a->unnormed, a->a, w->n_cols),
+        pv_next_need(down && a->next.out ? a->next.weight : NULL, a->a, w->n_cols, "next weight"),
+        {down ? a->y : a->z, d_bytes, down ? "y" : "z"},
+        {down ? a->partial : a->a, down ? partial_bytes : 0, "partial"},
+        {counts ? a->rows_read : a->a, counts ? counts_bytes : 0, "rows_read"},
+        bias_need(down ? NULL : a->up_bias, a->a, w->n_rows, "up_bias"),
+        bias_need(down ? NULL : a->gate_bias, a->a, w->n_rows, "gate_bias"),
+        bias_need(down ? a->down_bias : NULL, a->a, w->n_cols, "down_bias")};
     return pv_call_check(r, down ? "ffn_down" : "ffn_up", needs, sizeof needs / sizeof *needs);
 }
 
@@ -47,34 +55,45 @@ static enum pv_status record_up(struct pv_recorder *r, const struct pv_ffn_args 
     const struct pv_tensor_part *part = &up->parts[index], *gate = a->gate ? &a->gate->parts[index] : part;
     const struct pv_row_split split = pv_row_split(pv_call_plan(r));
     const uint32_t max_groups = pv_recorder_device(r)->caps.max_workgroup_count[0];
-    const uint32_t groups = pv_ceil_div(part->n_rows, split.rows_per_workgroup);
+    const bool chooses = a->masks && a->scores;
+    const uint32_t longest =
+        chooses && a->masks->max_neurons < part->n_rows ? a->masks->max_neurons : part->n_rows;
+    const uint32_t groups = longest > 0 ? pv_ceil_div(longest, split.rows_per_workgroup) : 1;
+    struct pv_buffer *const other = a->z;
     const struct pv_pc_ffn_up push = {.n_rows = up->n_rows,
                                       .n_cols = up->n_cols,
                                       .w_stride = up->row_words,
                                       .s_stride = pv_layout_scale_stride(up->type, up->scale_words),
                                       .part_first = part->first_row,
                                       .part_rows = part->n_rows,
+                                      .n_clusters = chooses ? a->masks->n_clusters : 0,
                                       .flags = (a->up_bias ? PV_FLAG_BIAS : 0u) |
-                                               (a->gate_bias ? PV_FLAG_GATE_BIAS : 0u)};
-    const struct pv_call call = {.kernel = "ffn_up",
-                                 .type = pv_type_name(up->type),
-                                 .subgroup = split.subgroup,
-                                 .spec = {[PV_SPEC_WG] = split.workgroup,
-                                          [PV_SPEC_LANES] = split.lanes,
-                                          [PV_SPEC_ROWS] = split.rows,
-                                          [PV_SPEC_ACT] = pv_call_phi(a->act),
-                                          [PV_SPEC_GATED] = a->gate != NULL,
-                                          [PV_SPEC_MASKED] = a->masks != NULL,
-                                          [PV_SPEC_PARTS] = up->n_parts > 1},
-                                 .buffers = {part->data, gate->data, a->z, a->a, a->masks ? a->route : a->z,
-                                             a->masks ? a->masks->neurons : a->z,
-                                             a->up_bias ? a->up_bias : a->z,
-                                             a->gate_bias ? a->gate_bias : a->z, part->scales, gate->scales},
-                                 .push = &push,
-                                 .push_bytes = sizeof push,
-                                 .groups = {groups < max_groups ? groups : max_groups, 1, 1},
-                                 .indirect = a->masks ? a->route : NULL,
-                                 .indirect_offset = PV_ROUTE_UP_OFFSET};
+                                               (a->gate_bias ? PV_FLAG_GATE_BIAS : 0u),
+                                      .eps = a->unnormed.eps};
+    const struct pv_call call = {
+        .kernel = "ffn_up",
+        .type = pv_type_name(up->type),
+        .subgroup = split.subgroup,
+        .spec = {[PV_SPEC_WG] = split.workgroup,
+                 [PV_SPEC_LANES] = split.lanes,
+                 [PV_SPEC_ROWS] = split.rows,
+                 [PV_SPEC_ACT] = pv_call_phi(a->act),
+                 [PV_SPEC_GATED] = !a->gate                     ? 0
+                                   : pv_act_makes_zeros(a->act) ? 2
+                                                                : 1,
+                 [PV_SPEC_MASKED] = chooses ? 2 : a->masks != NULL,
+                 [PV_SPEC_NORM] = a->unnormed.stream != NULL,
+                 [PV_SPEC_PARTS] = up->n_parts > 1},
+        .buffers = {part->data, gate->data, a->z, a->a, a->masks ? a->route : a->a,
+                    a->masks ? a->masks->neurons : other, a->up_bias ? a->up_bias : other,
+                    a->gate_bias ? a->gate_bias : other, a->unnormed.stream ? a->unnormed.stream : other,
+                    chooses ? a->scores : other, chooses ? a->masks->entries : other, part->scales,
+                    gate->scales},
+        .push = &push,
+        .push_bytes = sizeof push,
+        .groups = {groups < max_groups ? groups : max_groups, 1, 1},
+        .indirect = a->masks && !chooses ? a->route : NULL,
+        .indirect_offset = PV_ROUTE_UP_OFFSET};
     return pv_call_record(r, &call);
 }
 
@@ -134,11 +153,14 @@ enum pv_status pv_kernel_ffn_down(struct pv_recorder *r, const struct pv_ffn_arg
                                           .n_splits = plan->ffn_down_splits,
                                           .p_stride = p_stride,
                                           .flags = (a->accumulate ? PV_FLAG_ACCUMULATE : 0u) |
-                                                   (a->down_bias ? PV_FLAG_BIAS : 0u)};
+                                                   (a->down_bias ? PV_FLAG_BIAS : 0u) |
+                                                   (a->next.out ? PV_FLAG_NEXT : 0u)};
     const uint32_t workgroup = plan->elementwise_workgroup;
     const struct pv_call call = {.kernel = "ffn_reduce",
                                  .spec = {[PV_SPEC_WG] = workgroup},
-                                 .buffers = {a->partial, a->y, a->down_bias ? a->down_bias : a->partial},
+                                 .buffers = {a->partial, a->y, a->down_bias ? a->down_bias : a->partial,
+                                             a->next.out ? a->next.out : a->y,
+                                             a->next.out ? a->next.weight : a->partial},
                                  .push = &push,
                                  .push_bytes = sizeof push,
                                  .groups = {pv_ceil_div(pv_ceil_div(w->n_cols, 4), workgroup), 1, 1}};

@@ -20,7 +20,7 @@ void pv_ref_ffn_up(const struct pv_ref_ffn *f, const float *z, float *a)
         const size_t neuron = f->list ? f->list[r] : r;
         const double u = dot_row(f->up, neuron, z) + bias_of(f->up_bias, neuron);
         const double g = f->gate ? dot_row(f->gate, neuron, z) + bias_of(f->gate_bias, neuron) : 0.0;
-        a[r] = (float)(f->gate ? pv_ref_act(f->act, g) * u : pv_ref_act(f->act, u));
+        a[r] = (float)(f->gate ? pv_ref_act_gated(f->act, g, u) : pv_ref_act(f->act, u));
     }
 }
 

@@ -8,12 +8,23 @@
 static enum pv_status check(struct pv_recorder *r, const char *kernel, const struct pv_linear *a,
                             uint32_t n_in, uint32_t n_out)
 {
-    const struct pv_need needs[] = {{a->x, pv_rows_bytes(a->n_tokens, n_in), "x"},
-                                    {a->y, pv_rows_bytes(a->n_tokens, n_out), "y"},
-                                    {a->bias ? a->bias : a->x, a->bias ? (uint64_t)n_out * 4 : 0, "bias"}};
+    const uint32_t width = a->y_width ? a->y_width : n_out;
+    const struct pv_need needs[] = {
+        {a->x, pv_rows_bytes(a->n_tokens, n_in), "x"},
+        {a->y, pv_rows_bytes(a->n_tokens, width), "y"},
+        {a->bias ? a->bias : a->x, a->bias ? (uint64_t)width * 4 : 0, "bias"},
+        pv_unnormed_need(&a->unnormed, a->x, n_in),
+        pv_next_need(a->next.out, a->x, width, "next"),
+        pv_next_need(a->next.out ? a->next.weight : NULL, a->x, width, "next weight")};
     PV_TRY(pv_call_require(r, kernel, a->n_tokens >= 1, "n_tokens >= 1"));
     PV_TRY(pv_call_require(r, kernel, a->x != a->y, "x and y in different buffers"));
-    return pv_call_check(r, kernel, needs, 3);
+    PV_TRY(pv_call_require(r, kernel, a->n_tokens == 1 || (!a->unnormed.stream && !a->next.out),
+                           "n_tokens == 1 with a norm"));
+    PV_TRY(pv_call_require(r, kernel, !a->next.out || (a->next.out != a->y && a->next.out != a->x),
+                           "the next input in a buffer of its own"));
+    PV_TRY(pv_call_require(r, kernel, a->y_first <= width && n_out <= width - a->y_first,
+                           "outputs within a row of y"));
+    return pv_call_check(r, kernel, needs, sizeof needs / sizeof *needs);
 }
 
 /* y is written by the first part of w that has a say in it. */
@@ -33,17 +44,24 @@ static enum pv_status record_matvec(struct pv_recorder *r, const struct pv_linea
                                       .n_cols = a->w->n_cols,
                                       .w_stride = a->w->row_words,
                                       .s_stride = pv_layout_scale_stride(a->w->type, a->w->scale_words),
-                                      .y_offset = part->first_row,
-                                      .flags = linear_flags(a, true)};
-    const struct pv_call call = {
-        .kernel = "matvec",
-        .type = pv_type_name(a->w->type),
-        .subgroup = split.subgroup,
-        .spec = {[PV_SPEC_WG] = split.workgroup, [PV_SPEC_LANES] = split.lanes, [PV_SPEC_ROWS] = split.rows},
-        .buffers = {part->data, a->x, a->y, a->bias ? a->bias : a->x, part->scales},
-        .push = &push,
-        .push_bytes = sizeof push,
-        .groups = {groups < max_groups ? groups : max_groups, 1, 1}};
+                                      .y_offset = a->y_first + part->first_row,
+                                      .flags =
+                                          linear_flags(a, true) | (a->next.out ? (uint32_t)PV_FLAG_NEXT : 0u),
+                                      .eps = a->unnormed.eps};
+    const struct pv_call call = {.kernel = "matvec",
+                                 .type = pv_type_name(a->w->type),
+                                 .subgroup = split.subgroup,
+                                 .spec = {[PV_SPEC_WG] = split.workgroup,
+                                          [PV_SPEC_LANES] = split.lanes,
+                                          [PV_SPEC_ROWS] = split.rows,
+                                          [PV_SPEC_NORM] = a->unnormed.stream != NULL},
+                                 .buffers = {part->data, a->x, a->y, a->bias ? a->bias : a->x,
+                                             a->unnormed.stream ? a->unnormed.stream : a->x,
+                                             a->next.out ? a->next.out : a->y,
+                                             a->next.out ? a->next.weight : a->x, part->scales},
+                                 .push = &push,
+                                 .push_bytes = sizeof push,
+                                 .groups = {groups < max_groups ? groups : max_groups, 1, 1}};
     return pv_call_record(r, &call);
 }
 
@@ -72,9 +90,11 @@ static enum pv_status record_matmul(struct pv_recorder *r, const struct pv_linea
                                       .w_stride = a->w->row_words,
                                       .s_stride = pv_layout_scale_stride(a->w->type, a->w->scale_words),
                                       .x_stride = pv_row_stride(transposed ? a->w->n_rows : n_in),
-                                      .y_stride = pv_row_stride(transposed ? n_out : a->w->n_rows),
+                                      .y_stride = pv_row_stride(a->y_width   ? a->y_width
+                                                                : transposed ? n_out
+                                                                             : a->w->n_rows),
                                       .x_offset = transposed ? part->first_row : 0,
-                                      .y_offset = transposed ? 0 : part->first_row,
+                                      .y_offset = a->y_first + (transposed ? 0 : part->first_row),
                                       .flags = linear_flags(a, !transposed || part->first_row == 0)};
     const uint32_t tokens_per_group = plan->matmul_workgroup / lanes * tokens;
     const uint32_t groups_x = pv_ceil_div(transposed ? a->w->row_words : n_out, lanes * rows);

@@ -6,7 +6,7 @@
 
 #include "vk/device.h"
 
-enum { PV_MAX_BINDINGS = 12, PV_MAX_SPEC = 13 };
+enum { PV_MAX_BINDINGS = 13, PV_MAX_SPEC = 13 };
 
 struct pv_pipeline {
     const char *shader; /* its name in the SPIR-V table */

@@ -1,4 +1,5 @@
-/* Reference of rope: pair i turns by pos * base^(-2i / rope_dim) / factors[i]. */
+/* References of rope_kv's two halves: pair i turns by pos * base^(-2i / rope_dim) / factors[i]; keys and values go into
+ * the cache. */
 #include "kernel/reference.h"
 
 #include <math.h>
@@ -21,4 +22,18 @@ void pv_ref_rope(const struct pv_ref_rope *a, float *x)
                 *p0 = (float)(amplitude * (x0 * cos(angle) - x1 * sin(angle)));
                 *p1 = (float)(amplitude * (x0 * sin(angle) + x1 * cos(angle)));
             }
+}
+
+void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float *cache)
+{
+    for (size_t t = 0; t < a->n_tokens; t++)
+        for (size_t h = 0; h < a->n_kv_heads; h++) {
+            const size_t pos = a->sequences ? a->pos : a->pos + t,
+                         first = a->sequences ? t * a->n_kv_heads : 0;
+            float *cell = cache + ((first + h) * a->n_ctx + pos) * a->head_stride;
+            if (pos >= a->n_ctx)
+                continue;
+            for (size_t i = 0; i < a->head_stride; i++)
+                cell[i] = i < a->head_dim ? rows[(t * a->n_kv_heads + h) * a->head_dim + i] : 0.0f;
+        }
 }
