@@ -101,7 +101,7 @@
 #define PV_FLAG_FACTORS    8    /* rope_kv: divide each frequency by factors[i] */
 #define PV_FLAG_VALUES     16   /* capture: write the float rows */
 #define PV_FLAG_BITS       32   /* capture: write the bit rows */
-#define PV_FLAG_SEQS       64   /* rope_kv, attn_decode: each row is a sequence of its own, all at pos */
+#define PV_FLAG_SEQS       64   /* rope_kv, attn_decode: each row has a step of its own */
 #define PV_FLAG_ENERGY     128  /* sparse_rows: the fourth power of each entry */
 #define PV_FLAG_GAINS      256  /* softmax_grad: minus the expected gain besides */
 #define PV_FLAG_GATE_BIAS  512  /* ffn_up: add the gate's bias */
@@ -111,10 +111,11 @@
 #define PV_FLAG_NEXT    8192 /* matvec, ffn_reduce: next = y * next_weight besides */
 #define PV_FLAG_SIGMOID 4096 /* top_experts: weights from sigmoids */
 
-/* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. */
+/* Position of the first token of the batch: one small buffer, so that a recorded decode step is submitted again as is. With
+ * PV_FLAG_SEQS one for each row, with the sequence that it belongs to. */
 struct pv_step {
-    PV_IFACE_UINT pos;
-    PV_IFACE_UINT reserved0, reserved1, reserved2;
+    PV_IFACE_UINT pos, seq;
+    PV_IFACE_UINT reserved0, reserved1;
 };
 
 /* What the router decides, one a layer. up_* is the VkDispatchIndirectCommand of an ffn_up that takes the route as it is. */

@@ -5,11 +5,37 @@
 
 #include "base/half.h"
 #include "base/log.h"
+#include "iface.h"
 #include "kernel/attention/attention.h"
 #include "check/case_tables.h"
 
 enum { NEOX = 1, SEQUENCES = 2, FACTORS = 4, SCALED = 8, CAPPED = 16, WINDOWED = 32 };
 enum { WINDOW = 16 };
+
+/* Two rows of each sequence, as far as there are rows. */
+static uint32_t n_seqs(const struct pv_case *c)
+{
+    return c->flags & SEQUENCES ? (c->t + 1) / 2 : 0;
+}
+
+/* The rows' places: the sequences by turns, the last one first, each a position further back than the one before it. */
+static enum pv_status make_step(struct pv_case_run *run, const struct pv_case *c, const struct pv_step **rows,
+                                struct pv_buffer **out)
+{
+    const uint32_t n = n_seqs(c);
+    *rows = NULL;
+    if (n == 0)
+        return pv_case_step(run, c->pos, out);
+    struct pv_step *steps = pv_arena_alloc(&run->arena, c->t, sizeof *steps);
+    if (!steps)
+        return pv_fail(run->device->log, PV_ERR_NOMEM, "no memory for a kernel case");
+    for (uint32_t t = 0; t < c->t; t++) {
+        const uint32_t seq = n - 1 - t % n;
+        steps[t] = (struct pv_step){.pos = (c->pos > seq ? c->pos - seq : 0) + t / n, .seq = seq};
+    }
+    *rows = steps;
+    return pv_case_buffer(run, (const uint32_t *)steps, c->t * sizeof *steps / 4, out);
+}
 
 static struct pv_ref_attention ref_shape(const struct pv_case_run *run, const struct pv_case *c)
 {
@@ -23,12 +49,22 @@ static struct pv_ref_attention ref_shape(const struct pv_case_run *run, const st
                                      .scale = c->flags & SCALED ? 0.4f : 0.0f,
                                      .softcap = c->flags & CAPPED ? 5.0f : 0.0f,
                                      .window = c->flags & WINDOWED ? WINDOW : 0,
-                                     .sequences = (c->flags & SEQUENCES) != 0};
+                                     .n_seqs = n_seqs(c)};
 }
 
 static uint32_t n_caches(const struct pv_ref_attention *s)
 {
-    return s->sequences ? s->n_tokens : 1;
+    return s->n_seqs > 0 ? s->n_seqs : 1;
+}
+
+static uint32_t position(const struct pv_ref_attention *s, uint32_t t)
+{
+    return s->rows ? s->rows[t].pos : s->pos + t;
+}
+
+static uint32_t sequence(const struct pv_ref_attention *s, uint32_t t)
+{
+    return s->rows ? s->rows[t].seq : 0;
 }
 
 static size_t cache_values(const struct pv_ref_attention *s)
@@ -70,11 +106,12 @@ static enum pv_status check_cache(struct pv_case_run *run, const char *what,
     for (size_t i = 0; i < n; i++)
         mark[i] = -1.0f;
     pv_ref_kv_write(shape, rows, expected);
-    const size_t n_written = shape->sequences ? 1 : shape->n_tokens;
-    for (size_t h = 0; h < n_caches(shape) * shape->n_kv_heads; h++)
-        for (size_t p = shape->pos; p < shape->pos + n_written && p < shape->n_ctx; p++)
+    for (uint32_t t = 0; t < shape->n_tokens; t++) {
+        const size_t p = position(shape, t), first = (size_t)sequence(shape, t) * shape->n_kv_heads;
+        for (size_t h = first; p < shape->n_ctx && h < first + shape->n_kv_heads; h++)
             for (size_t i = 0; i < shape->head_stride; i++)
                 mark[(h * shape->n_ctx + p) * shape->head_stride + i] = 1.0f;
+    }
     for (size_t i = 0; i < n; i++) {
         const uint32_t word = words[f16 ? i / 2 : i], half = word >> (i % 2 * 16) & 0xffffu;
         if (mark[i] < 0.0f)
@@ -104,7 +141,7 @@ static enum pv_status take(struct pv_case_run *run, const float *rows, uint32_t 
 /* Queries turn in place, keys on their way into the cache: c->k dimensions of a head, or none. */
 static enum pv_status run_rope_kv(struct pv_case_run *run, const struct pv_case *c)
 {
-    const struct pv_ref_attention shape = ref_shape(run, c);
+    struct pv_ref_attention shape = ref_shape(run, c);
     const uint32_t n_q = c->heads * c->head_dim, n_kv = c->kv_heads * c->head_dim, width = n_q + 2 * n_kv;
     const size_t cache_words =
         (size_t)pv_kv_cache_bytes(&run->device->plan, c->ctx, c->kv_heads, c->head_dim) * n_caches(&shape) /
@@ -118,15 +155,14 @@ static enum pv_status run_rope_kv(struct pv_case_run *run, const struct pv_case 
                                 .rope_dim = c->k,
                                 .freq_base = 10000.0f,
                                 .kind = c->flags & NEOX ? PV_ROPE_NEOX : PV_ROPE_ADJACENT,
-                                .sequences = shape.sequences};
+                                .n_seqs = shape.n_seqs};
     struct pv_ref_rope ref = {.n_tokens = c->t,
                               .n_heads = c->heads,
                               .head_dim = c->head_dim,
                               .rope_dim = c->k,
                               .pos = c->pos,
                               .freq_base = a.freq_base,
-                              .kind = a.kind,
-                              .sequences = a.sequences};
+                              .kind = a.kind};
     PV_TRY(pv_case_random(run, (size_t)c->t * width, 1.0f, &x));
     if (c->flags & FACTORS) {
         PV_TRY(pv_case_random(run, c->k / 2, 1.0f, &factors));
@@ -139,7 +175,8 @@ static enum pv_status run_rope_kv(struct pv_case_run *run, const struct pv_case 
     PV_TRY(pv_case_rows(run, x, c->t, width, &a.qkv));
     PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_k));
     PV_TRY(pv_case_buffer(run, NULL, cache_words, &a.cache_v));
-    PV_TRY(pv_case_step(run, c->pos, &a.step));
+    PV_TRY(make_step(run, c, &shape.rows, &a.step));
+    ref.rows = shape.rows;
     PV_TRY(pv_case_begin(run));
     PV_TRY(pv_kernel_rope_kv(run->recorder, &a));
     PV_TRY(pv_case_submit(run));
@@ -159,9 +196,20 @@ static enum pv_status run_rope_kv(struct pv_case_run *run, const struct pv_case 
     return check_cache(run, "cache_v", &shape, a.cache_v, v);
 }
 
-/* A cache filled up to position n_seen, from the first that a window shows; the rest NaN. */
+/* Whether any row may look at position p of sequence seq. */
+static bool is_seen(const struct pv_ref_attention *s, uint32_t seq, uint32_t p)
+{
+    for (uint32_t t = 0; t < s->n_tokens; t++) {
+        const uint32_t last = position(s, t);
+        if (sequence(s, t) == seq && p <= last && (s->window == 0 || p + s->window > last))
+            return true;
+    }
+    return false;
+}
+
+/* A cache filled where rows may look; the rest NaN. */
 static enum pv_status make_cache(struct pv_case_run *run, const struct pv_ref_attention *shape,
-                                 uint32_t n_seen, float **values, struct pv_buffer **out)
+                                 float **values, struct pv_buffer **out)
 {
     const size_t n = cache_values(shape);
     uint32_t *words = NULL;
@@ -172,17 +220,15 @@ static enum pv_status make_cache(struct pv_case_run *run, const struct pv_ref_at
     PV_TRY(pack_cache(run, *values, n, &words));
     const size_t row_words = shape->head_stride / (run->device->plan.kv_f16 ? 2 : 1);
     const size_t n_rows = (size_t)n_caches(shape) * shape->n_kv_heads * shape->n_ctx;
-    const size_t first =
-        shape->window > 0 && shape->pos + 1 > shape->window ? shape->pos + 1 - shape->window : 0;
-    for (size_t i = 0; i < n_rows * row_words; i++)
-        if (i / row_words % shape->n_ctx >= n_seen || i / row_words % shape->n_ctx < first)
-            words[i] = 0xffffffffu;
+    for (size_t i = 0; i < n_rows; i++)
+        if (!is_seen(shape, (uint32_t)(i / shape->n_ctx / shape->n_kv_heads), (uint32_t)(i % shape->n_ctx)))
+            memset(words + i * row_words, 0xff, row_words * sizeof *words);
     return pv_case_buffer(run, words, n_rows * row_words, out);
 }
 
 static enum pv_status run_attention(struct pv_case_run *run, const struct pv_case *c)
 {
-    const struct pv_ref_attention shape = ref_shape(run, c);
+    struct pv_ref_attention shape = ref_shape(run, c);
     const uint32_t width = c->heads * c->head_dim;
     float *q = NULL, *k = NULL, *v = NULL, *expected = NULL;
     struct pv_attention_args a = {.n_tokens = c->t,
@@ -193,14 +239,13 @@ static enum pv_status run_attention(struct pv_case_run *run, const struct pv_cas
                                   .scale = shape.scale,
                                   .softcap = shape.softcap,
                                   .window = shape.window,
-                                  .sequences = shape.sequences};
-    const uint32_t n_seen = c->pos + (shape.sequences ? 1 : c->t);
+                                  .n_seqs = shape.n_seqs};
+    PV_TRY(make_step(run, c, &shape.rows, &a.step));
     PV_TRY(pv_case_random(run, (size_t)c->t * width, 3.0f, &q));
-    PV_TRY(make_cache(run, &shape, n_seen, &k, &a.cache_k));
-    PV_TRY(make_cache(run, &shape, n_seen, &v, &a.cache_v));
+    PV_TRY(make_cache(run, &shape, &k, &a.cache_k));
+    PV_TRY(make_cache(run, &shape, &v, &a.cache_v));
     PV_TRY(pv_case_rows(run, q, c->t, width, &a.q));
     PV_TRY(pv_case_rows(run, NULL, c->t, width, &a.out));
-    PV_TRY(pv_case_step(run, c->pos, &a.step));
     PV_TRY(pv_case_begin(run));
     PV_TRY(pv_kernel_attention(run->recorder, &a));
     PV_TRY(pv_case_submit(run));

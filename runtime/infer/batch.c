@@ -33,7 +33,16 @@ enum pv_ffn_mode pv_batch_mode(const struct pv_session *s, const struct pv_batch
 
 static struct pv_fed_rows fed_rows(const struct pv_session *s, const struct pv_batch *batch)
 {
-    return (struct pv_fed_rows){batch->tokens, batch->n, batch->first_pos, pv_batch_mode(s, batch)};
+    return (struct pv_fed_rows){batch->tokens, batch->n, batch->first_pos, pv_batch_mode(s, batch), NULL};
+}
+
+/* What the layer's router has chosen for the n rows, to the host. */
+static enum pv_status keep_choices(struct pv_session *s, struct pv_stage_state *st, uint32_t layer,
+                                   uint32_t n)
+{
+    const uint64_t at = layer * pv_rows_bytes(1, s->engine->n_batch);
+    PV_TRY(pv_recorder_copy(st->batch, st->work.cluster, 0, st->rows_cluster, at, n * sizeof(uint32_t)));
+    return pv_recorder_copy(st->batch, st->work.margin, 0, st->rows_margin, at, n * sizeof(float));
 }
 
 static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *st, struct pv_slot *slot,
@@ -43,6 +52,8 @@ static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *
     struct pv_layer_pass pass = pv_layer_pass(s, st, layer, n);
     PV_TRY(pv_forward_attention(&pass));
     PV_TRY(pv_forward_ffn_up(&pass, mode == PV_FFN_ROUTED));
+    if (batch->steps && mode == PV_FFN_ROUTED)
+        PV_TRY(keep_choices(s, st, layer, n));
     if (pv_session_observes(s)) {
         PV_TRY(pv_kernel_capture(st->batch, st->work.up, st->stage->layers[layer].down_norm,
                                  st->work.contribution, st->work.bits, n, s->engine->hp.d_ffn,
@@ -57,6 +68,16 @@ static enum pv_status record_layer(struct pv_session *s, struct pv_stage_state *
     return pv_forward_ffn_down(&pass, mode);
 }
 
+/* Logits of the first n rows, to the host. */
+static enum pv_status output_rows(struct pv_session *s, struct pv_stage_state *st, uint32_t n)
+{
+    const struct pv_hparams *hp = &s->engine->hp;
+    const struct pv_output_rows rows = {.x = st->work.x, .h = st->work.h, .logits = st->work.logits, .n = n};
+    PV_TRY(pv_forward_output_norm(st->batch, hp, st->stage, &rows));
+    PV_TRY(pv_forward_logits(st->batch, hp, st->stage, &rows));
+    return pv_recorder_copy(st->batch, st->work.logits, 0, st->rows_logits, 0, pv_rows_bytes(n, hp->n_vocab));
+}
+
 /* All layers of a stage for the n rows that come from the stage before (or the tokens), submitted but not
  * awaited. */
 static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *st, uint32_t index,
@@ -64,8 +85,9 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
 {
     struct pv_slot *slot = &st->slots[index];
     const enum pv_ffn_mode mode = pv_batch_mode(s, batch);
+    const uint32_t n_logits = batch->steps ? batch->n_logits : batch->last_logits ? 1 : 0;
     const bool reusable = !pv_session_observes(s) && !batch->targets && (st->row_ms > 0.0 || !budget(st));
-    if (reusable && slot->n == batch->n && slot->mode == mode && slot->logits == batch->last_logits)
+    if (reusable && slot->n == batch->n && slot->mode == mode && slot->n_logits == n_logits)
         return pv_slot_resubmit(slot);
     const uint32_t each =
         pv_layers_per_submit(&st->stage->device->plan, st->stage->n_layers, st->row_ms * batch->n);
@@ -76,6 +98,8 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
             PV_TRY(pv_slot_cut(st, slot, 0));
         PV_TRY(record_layer(s, st, slot, i, batch, mode));
     }
+    if (st->stage->has_output && batch->steps && n_logits > 0)
+        PV_TRY(output_rows(s, st, n_logits));
     if (st->stage->has_output && batch->last_logits) {
         const uint64_t row_bytes = pv_rows_bytes(1, s->engine->hp.d_model);
         PV_TRY(
@@ -87,7 +111,7 @@ static enum pv_status submit_stage(struct pv_session *s, struct pv_stage_state *
     if (reusable) {
         slot->n = batch->n;
         slot->mode = mode;
-        slot->logits = batch->last_logits;
+        slot->n_logits = n_logits;
     }
     return PV_OK;
 }
@@ -104,7 +128,8 @@ static enum pv_status start_stage(struct pv_session *s, uint32_t i, uint32_t k, 
         PV_TRY(pv_device_wait(st[1].stage->device, st[1].slots[index].value));
     if (!st->stage->has_embed)
         PV_TRY(pv_link_pass(&st->from_last, index, pv_rows_bytes(batch->n, s->engine->hp.d_model)));
-    PV_TRY(pv_buffer_write(slot->step, 0, &step, sizeof step));
+    PV_TRY(batch->steps ? pv_buffer_write(slot->step, 0, batch->steps, batch->n * sizeof *batch->steps)
+                        : pv_buffer_write(slot->step, 0, &step, sizeof step));
     if (st->stage->has_embed)
         PV_TRY(pv_buffer_write(slot->tokens, 0, batch->tokens, batch->n * sizeof(uint32_t)));
     const double started = pv_now_s();
@@ -235,8 +260,5 @@ enum pv_status pv_session_text(struct pv_session *s, struct pv_batch *text)
 
 enum pv_status pv_session_rows(struct pv_session *s, struct pv_batch *rows)
 {
-    rows->first_pos = s->n_past;
-    PV_TRY(run_chunks_of(s, rows, rows->n));
-    s->n_past++;
-    return PV_OK;
+    return run_chunks_of(s, rows, rows->n);
 }

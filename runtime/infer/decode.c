@@ -142,10 +142,9 @@ static enum pv_status fetch_stats(struct pv_session *s, struct pv_stage_state *s
     return PV_OK;
 }
 
-enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token)
+static enum pv_status decode_at(struct pv_session *session, uint32_t token, struct pv_step step)
 {
     struct pv_engine *e = session->engine;
-    const struct pv_step step = {.pos = session->n_past};
     for (uint32_t i = 0; i < e->n_stages; i++) /* all of it now: nothing may hold up the hand-over */
         PV_TRY(pv_buffer_write(session->states[i].decode.step, 0, &step, sizeof step));
     PV_TRY(pv_buffer_write(session->states[0].decode.tokens, 0, &token, sizeof token));
@@ -157,9 +156,23 @@ enum pv_status pv_session_decode_step(struct pv_session *session, uint32_t token
     session->stat_bytes = session->stat_bytes_all = session->stat_bytes_other = 0.0;
     for (uint32_t i = 0; i < e->n_stages; i++)
         PV_TRY(fetch_stats(session, &session->states[i]));
-    session->n_past++;
     session->decoded = true;
-    return pv_session_fetch_logits(
-        session,
-        &(struct pv_fed_rows){.tokens = &token, .n = 1, .first_pos = step.pos, .mode = session->params.ffn});
+    return pv_session_fetch_logits(session,
+                                   &(struct pv_fed_rows){.tokens = &token,
+                                                         .n = 1,
+                                                         .first_pos = step.pos,
+                                                         .mode = session->params.ffn,
+                                                         .steps = session->n_seqs > 0 ? &step : NULL});
+}
+
+enum pv_status pv_session_decode_step(struct pv_session *s, uint32_t token)
+{
+    PV_TRY(decode_at(s, token, (struct pv_step){.pos = s->n_past}));
+    s->n_past++;
+    return PV_OK;
+}
+
+enum pv_status pv_session_decode_row(struct pv_session *s, uint32_t token, struct pv_step at)
+{
+    return decode_at(s, token, at);
 }

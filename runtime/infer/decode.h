@@ -2,8 +2,11 @@
 #ifndef PV_INFER_DECODE_H
 #define PV_INFER_DECODE_H
 
+#include "iface.h"
 #include "infer/session.h"
 
 PV_MUST_USE enum pv_status pv_session_decode_step(struct pv_session *s, uint32_t token);
+/* A token of one of the session's sequences. */
+PV_MUST_USE enum pv_status pv_session_decode_row(struct pv_session *s, uint32_t token, struct pv_step at);
 
 #endif

@@ -10,14 +10,14 @@
 /* One chunk of a text on its way through a stage. Slots take turns, so that a stage can be given its next
  * chunk while it works on one. */
 struct pv_slot {
-    struct pv_buffer *step;   /* struct pv_step, host memory */
+    struct pv_buffer *step;   /* struct pv_step, of sequences one for each row; host memory */
     struct pv_buffer *tokens; /* uint32 [T], host memory, first stage */
     /* [n_layers + 1], made when needed: the recording, cut where plan.submit_ms asks */
     struct pv_recorder **parts;
     uint32_t n_parts; /* of the recording there is */
     uint32_t n;       /* its rows; 0: none. It is submitted again for the same shape and mode */
     enum pv_ffn_mode mode;
-    bool logits;
+    uint32_t n_logits;
     uint64_t value; /* timeline value of the last submit */
 };
 
@@ -28,6 +28,9 @@ struct pv_stage_state {
     struct pv_buffer *route_host;          /* [n_layers] struct pv_route; NULL without clusters */
     /* [n_layers] uint32 [plan.ffn_down_splits], host memory, with params.count_rows; else of NULL */
     struct pv_buffer **rows_read;
+    /* Of sequences, in host memory: logits [n_seqs][n_vocab] in the last stage, and with clusters what the layers' routers
+     * chose, [n_layers][n_batch]. Else NULL. */
+    struct pv_buffer *rows_logits, *rows_cluster, *rows_margin;
     struct pv_work work;
     struct pv_slot slots[PV_SLOTS]; /* of prompts and scored texts */
     struct pv_slot decode;          /* recorded once per FFN mode, submitted for every token */
@@ -47,7 +50,7 @@ struct pv_session {
     float *tau; /* [n_layers of the model] */
     uint32_t n_past;
     uint32_t n_ctx;  /* positions in the cache: the engine's, or of each sequence */
-    uint32_t n_seqs; /* sequences that go on side by side, all at n_past (sequences.c); 0: one text */
+    uint32_t n_seqs; /* sequences, each with a cache of its own (sequences.c); 0: one text */
     uint32_t logit_rows;
     struct pv_stage_state *states; /* [engine->n_stages]; NULL after the loss of a device */
     uint32_t *fed;                 /* [n_ctx] the n_past tokens, where the engine may fail over */

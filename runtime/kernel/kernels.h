@@ -69,9 +69,9 @@ PV_MUST_USE enum pv_status pv_kernel_linear(struct pv_recorder *r, const struct 
 /* The same with w stored transposed: w [n_in][n_out], x [T][n_in], y [T][n_out]; any T >= 1 (ffn_down of a
  * batch). */
 PV_MUST_USE enum pv_status pv_kernel_linear_t(struct pv_recorder *r, const struct pv_linear *a);
-/* In the next two, `sequences` says that the T rows belong to as many sequences, all at the step's
- * position, each with a KV cache of its own; the caches lie one behind the other. Else the rows follow each
- * other in one sequence. */
+/* In the next two, the T rows follow each other in one sequence, from the step's position on. Or, with n_seqs, the step
+ * has T entries, and each says its row's position and which of n_seqs sequences it belongs to (below n_seqs); their KV
+ * caches lie one behind the other. Several rows may belong to one sequence. */
 /* Queries turned by their position, in place; keys, turned, and values into the KV cache of one layer: k and v each
  * [n_kv_heads][n_ctx][head_dim, padded], float32, or packed float16 (plan.kv_f16); pv_kv_cache_bytes says how large one
  * of the two is. */
@@ -84,7 +84,7 @@ struct pv_rope_kv_args {
     struct pv_buffer *factors; /* [rope_dim / 2] what each frequency is divided by; NULL: 1 */
     float amplitude;           /* of what is turned; 0: 1 */
     enum pv_rope kind;
-    bool sequences;
+    uint32_t n_seqs;
 };
 PV_MUST_USE enum pv_status pv_kernel_rope_kv(struct pv_recorder *r, const struct pv_rope_kv_args *a);
 uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t n_kv_heads,
@@ -97,7 +97,7 @@ struct pv_attention_args {
     float softcap;    /* scores s are softcap * tanh(s / softcap); 0: as they are */
     uint32_t window;  /* positions a query sees, its own included; 0: all */
     uint32_t q_width; /* floats of a row of q, whose first are the queries; 0: n_heads * head_dim */
-    bool sequences;
+    uint32_t n_seqs;
 };
 PV_MUST_USE enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attention_args *a);
 

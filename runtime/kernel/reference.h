@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "parvin/model.h"
 
+struct pv_step; /* shaders/iface.h */
+
 struct pv_ref_matrix {
     uint32_t n_rows, n_cols;
     const float *w; /* [n_rows][n_cols], dequantised */
@@ -41,16 +43,17 @@ struct pv_ref_rope {
     float freq_base, amplitude; /* amplitude 0: 1 */
     const float *factors;       /* [rope_dim / 2] or NULL */
     enum pv_rope kind;
-    bool sequences; /* as in kernels.h */
+    const struct pv_step *rows; /* [T] with n_seqs of kernels.h; else NULL */
 };
 void pv_ref_rope(const struct pv_ref_rope *a, float *x); /* x [T][n_heads][head_dim], in place */
 
 /* Attention. Caches are [n_kv_heads][n_ctx][head_stride] floats. */
 struct pv_ref_attention {
     uint32_t n_tokens, n_heads, n_kv_heads, head_dim, head_stride, n_ctx, pos;
-    float scale, softcap; /* 0: 1 / sqrt(head_dim), none */
-    uint32_t window;      /* 0: none */
-    bool sequences;
+    float scale, softcap;       /* 0: 1 / sqrt(head_dim), none */
+    uint32_t window;            /* 0: none */
+    const struct pv_step *rows; /* [T], or NULL */
+    uint32_t n_seqs;
 };
 /* rows [T][n_kv_heads][head_dim] into the cache at pos; pads become zero, rows past n_ctx are dropped. */
 void pv_ref_kv_write(const struct pv_ref_attention *a, const float *rows, float *cache);

@@ -1,7 +1,7 @@
 // Attention, one workgroup (WG a power of two) for each head of each token, any context length and head: positions come in tiles
 // of WG. Few registers, so that a GPU keeps many workgroups at work. Each invocation scores one position; the tile's maximum rescales what was summed so far (online softmax); then the invocations turn round,
 // each owning four output dimensions of every n_groups-th position of the tile. Groups are summed at the end.
-// q [T][n_heads][head_dim], caches [n_kv_heads][n_ctx][head_stride] (with SEQS one a token), y [T][n_heads][head_dim].
+// q [T][n_heads][head_dim], caches [n_kv_heads][n_ctx][head_stride] (with SEQS one a sequence), y [T][n_heads][head_dim].
 #version 450
 #include "access.glsl"
 #include "cache.glsl"
@@ -19,10 +19,10 @@ shared vec4 sums[WG];
 void main() {
 	uint head = gl_WorkGroupID.x, token = gl_WorkGroupID.y, lane = gl_LocalInvocationID.x;
 	bool seqs = (pc.flags & PV_FLAG_SEQS) != 0;
-	uint n_pos = min(step_info[0].pos + (seqs ? 0 : token) + 1, pc.n_ctx), d4 = pc.head_dim / 4;
+	uint n_pos = min((seqs ? step_info[token].pos : step_info[0].pos + token) + 1, pc.n_ctx), d4 = pc.head_dim / 4;
 	uint n_first = pc.window != 0 && n_pos > pc.window ? n_pos - pc.window : 0;
 	uint q_first = (pc.q_offset + token * pc.q_stride + head * pc.head_dim) / 4;
-	uint kv_first = ((seqs ? token * pc.n_kv_heads : 0) + head / (pc.n_heads / pc.n_kv_heads)) * pc.n_ctx;
+	uint kv_first = ((seqs ? step_info[token].seq * pc.n_kv_heads : 0) + head / (pc.n_heads / pc.n_kv_heads)) * pc.n_ctx;
 	uint n_groups = WG / d4, group = lane / d4, own = lane % d4;
 	vec4 acc = vec4(0.0);
 	float top = -3.0e38, total = 0.0;

@@ -5,7 +5,7 @@
 // together, since attention walks the positions of one head. CACHE_F16 packs two values into a uint (packHalf2x16, no 16-bit
 // storage needed).
 // x [T][n_heads + 2 n_kv_heads][head_dim], row stride x_stride; cache [n_kv_heads][n_ctx][head_stride] floats or halves, the pad
-// written as zeros; with PV_FLAG_SEQS a cache for each row.
+// written as zeros; with PV_FLAG_SEQS one for each sequence.
 #version 450
 #include "access.glsl"
 #include "turn.glsl"
@@ -50,7 +50,7 @@ void main() {
 	uint i = gl_GlobalInvocationID.x, t = gl_WorkGroupID.y, row = t * pc.x_stride;
 	if (t >= pc.n_tokens) return;
 	bool seqs = (pc.flags & PV_FLAG_SEQS) != 0;
-	uint pos = step_info[0].pos + (seqs ? 0 : t), n_turns = pc.n_heads * (pc.rope_dim / 2), pairs = pc.head_stride / 2;
+	uint pos = seqs ? step_info[t].pos : step_info[0].pos + t, n_turns = pc.n_heads * (pc.rope_dim / 2), pairs = pc.head_stride / 2;
 	if (i < n_turns) {
 		uint pair = i % (pc.rope_dim / 2);
 		uvec2 at = row + i / (pc.rope_dim / 2) * pc.head_dim + ends(pair);
@@ -65,7 +65,7 @@ void main() {
 	uint ks = row + (pc.n_heads + head) * pc.head_dim, vs = ks + pc.n_kv_heads * pc.head_dim;
 	vec2 k = vec2(turned(ks, d, pos), turned(ks, d + 1, pos));
 	vec2 v = vec2(d < pc.head_dim ? x[vs + d] : 0.0, d + 1 < pc.head_dim ? x[vs + d + 1] : 0.0);
-	uint dst = ((((seqs ? t * pc.n_kv_heads : 0) + head) * pc.n_ctx + pos) * pc.head_stride + d) / 2 * CELL_PER_PAIR;
+	uint dst = ((((seqs ? step_info[t].seq * pc.n_kv_heads : 0) + head) * pc.n_ctx + pos) * pc.head_stride + d) / 2 * CELL_PER_PAIR;
 #ifdef CACHE_F16
 	k_cache[dst] = packHalf2x16(k);
 	v_cache[dst] = packHalf2x16(v);

@@ -8,6 +8,7 @@
 #include "parvin/device.h"
 #include "parvin/clusters.h"
 #include "parvin/session.h"
+#include "parvin/sequences.h"
 #include "parvin/placement.h"
 #include "parvin/eval.h"
 #include "parvin/density.h"

@@ -53,7 +53,7 @@ static enum pv_status try_part(struct pv_session *s, struct pv_stage_state *st, 
     for (uint32_t t = 0; t < rows->n && !*found; t++) {
         for (uint32_t i = 0; i < d && !*found; i++)
             *found = !isfinite(x[t * stride + i]);
-        place->pos = rows->first_pos + t;
+        place->pos = rows->steps ? rows->steps[t].pos : rows->first_pos + t;
     }
     place->f16 = st->stage->device->plan.kv_f16;
     return PV_OK;
@@ -71,7 +71,8 @@ static enum pv_status search(struct pv_session *s, const struct pv_fed_rows *row
             PV_TRY(pv_buffer_write(st->slots[0].tokens, 0, rows->tokens, rows->n * sizeof(uint32_t)));
         else
             PV_TRY(pv_link_pass(&st->from_last, 0, pv_rows_bytes(rows->n, s->engine->hp.d_model)));
-        PV_TRY(pv_buffer_write(st->slots[0].step, 0, &step, sizeof step));
+        PV_TRY(rows->steps ? pv_buffer_write(st->slots[0].step, 0, rows->steps, rows->n * sizeof *rows->steps)
+                           : pv_buffer_write(st->slots[0].step, 0, &step, sizeof step));
         *place = (struct place){.part = EMBEDDING, .layer = first};
         PV_TRY(try_part(s, st, place, rows, x, found));
         for (uint32_t k = 0; k < 2 * st->stage->n_layers && !*found; k++) {
@@ -93,6 +94,7 @@ static enum pv_status find_place(struct pv_session *s, const struct pv_fed_rows 
         struct pv_fed_rows part = *rows;
         part.tokens += at;
         part.first_pos += at;
+        part.steps = rows->steps ? rows->steps + at : NULL;
         part.n = rows->n - at < size ? rows->n - at : size;
         if (pv_session_observes(s))
             part.mode = PV_FFN_DENSE;
@@ -107,7 +109,7 @@ static enum pv_status find_place(struct pv_session *s, const struct pv_fed_rows 
 enum pv_status pv_session_fail_overflow(struct pv_session *s, const struct pv_fed_rows *rows)
 {
     struct place place = {.part = OUTPUT};
-    const uint32_t last = rows->first_pos + (s->n_seqs > 0 ? 1 : rows->n);
+    const uint32_t last = rows->steps ? rows->steps[rows->n - 1].pos + 1 : rows->first_pos + rows->n;
     char where[128];
     PV_TRY(pv_session_wait(s)); /* its buffers are used again */
     PV_TRY(find_place(s, rows, &place));

@@ -9,6 +9,7 @@ struct pv_fed_rows {
     const uint32_t *tokens;
     uint32_t n, first_pos;
     enum pv_ffn_mode mode;
+    const struct pv_step *steps; /* [n] of sequences: each row's place, instead of first_pos; else NULL */
 };
 /* Computes them again, half a layer at a time, and logs the first half whose result is not finite, with what to
  * try. Where the host chooses masks, the layers are repeated dense. PV_ERR_CHECK, or the failure of a device. */

@@ -64,10 +64,16 @@ enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_score
     return PV_OK;
 }
 
+enum pv_status pv_session_check_logits(struct pv_session *s, const float *logits,
+                                       const struct pv_fed_rows *fed)
+{
+    return are_numbers(logits, s->engine->hp.n_vocab) ? PV_OK : pv_session_fail_overflow(s, fed);
+}
+
 enum pv_status pv_session_fetch_logits(struct pv_session *s, const struct pv_fed_rows *fed)
 {
     struct pv_stage_state *st = &s->states[s->engine->n_stages - 1];
     PV_TRY(pv_buffer_read(st->work.logits_host, 0, s->logits, s->engine->hp.n_vocab * sizeof *s->logits));
     PV_TRY(pv_buffer_read(st->work.argmax_host, 0, &s->argmax, sizeof s->argmax));
-    return are_numbers(s->logits, s->engine->hp.n_vocab) ? PV_OK : pv_session_fail_overflow(s, fed);
+    return pv_session_check_logits(s, s->logits, fed);
 }

@@ -14,5 +14,8 @@ struct pv_scored_rows {
 PV_MUST_USE enum pv_status pv_session_score_rows(struct pv_session *s, const struct pv_scored_rows *rows);
 /* Reads logits and argmax back after a submit of the output stage; `fed` is what the pass was given. */
 PV_MUST_USE enum pv_status pv_session_fetch_logits(struct pv_session *s, const struct pv_fed_rows *fed);
+/* The same of logits [n_vocab] that were read already. */
+PV_MUST_USE enum pv_status pv_session_check_logits(struct pv_session *s, const float *logits,
+                                                   const struct pv_fed_rows *fed);
 
 #endif

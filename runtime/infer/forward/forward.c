@@ -140,7 +140,7 @@ static enum pv_status turn_and_cache(const struct pv_layer_pass *p)
                                          .factors = windowed ? NULL : p->rope_factors,
                                          .amplitude = windowed ? 1.0f : p->rope_amplitude,
                                          .kind = hp->rope,
-                                         .sequences = p->sequences};
+                                         .n_seqs = p->n_seqs};
     return pv_kernel_rope_kv(p->recorder, &args);
 }
 
@@ -199,7 +199,7 @@ enum pv_status pv_forward_attention(const struct pv_layer_pass *p)
                                                               .softcap = hp->attn_softcap,
                                                               .window = p->traits.window,
                                                               .q_width = qkv_width(hp),
-                                                              .sequences = p->sequences}));
+                                                              .n_seqs = p->n_seqs}));
     PV_TRY(pv_kernel_linear(r, &o));
     return w->attn_post_norm ? add_normed(p, w->attn_post_norm) : PV_OK;
 }

@@ -19,7 +19,7 @@ struct pv_layer_pass {
     struct pv_layer_traits traits;
     uint32_t n, n_ctx;
     uint32_t n_best; /* clusters a routed token computes */
-    bool sequences;  /* the rows are of as many texts */
+    uint32_t n_seqs; /* as in kernels.h */
     bool one_token;  /* decode: n is 1 and the feed-forward layer computes listed neurons */
     bool weighted;   /* decode: h is x times attn_norm, left there by the layer before */
     /* decode: what the layer leaves in h is x times this, if pv_forward_weighs_next; NULL: nothing */

@@ -14,10 +14,27 @@ static enum pv_status make_slot(struct pv_session *s, struct pv_stage_state *st,
     slot->parts = pv_calloc((size_t)st->stage->n_layers + 1, sizeof *slot->parts);
     if (!slot->parts)
         return pv_fail(s->engine->log, PV_ERR_NOMEM, "no memory for a session");
-    PV_TRY(pv_buffer_create(dev, sizeof(struct pv_step), PV_MEM_HOST, "step", &slot->step));
+    PV_TRY(pv_buffer_create(dev, sizeof(struct pv_step) * (s->n_seqs > 0 ? s->engine->n_batch : 1),
+                            PV_MEM_HOST, "step", &slot->step));
     if (!st->stage->has_embed)
         return PV_OK;
     return pv_buffer_create(dev, pv_rows_bytes(1, s->engine->n_batch), PV_MEM_HOST, "tokens", &slot->tokens);
+}
+
+/* What a step's rows leave on the host. */
+static enum pv_status make_rows(struct pv_session *s, struct pv_stage_state *st)
+{
+    struct pv_device *dev = st->stage->device;
+    const uint64_t choices = st->stage->n_layers * pv_rows_bytes(1, s->engine->n_batch);
+    if (s->n_seqs == 0)
+        return PV_OK;
+    if (st->stage->has_output)
+        PV_TRY(pv_buffer_create(dev, pv_rows_bytes(s->n_seqs, s->engine->hp.n_vocab), PV_MEM_HOST,
+                                "logits of rows", &st->rows_logits));
+    if (!s->engine->clusters)
+        return PV_OK;
+    PV_TRY(pv_buffer_create(dev, choices, PV_MEM_HOST, "clusters of rows", &st->rows_cluster));
+    return pv_buffer_create(dev, choices, PV_MEM_HOST, "margins of rows", &st->rows_margin);
 }
 
 static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st)
@@ -49,6 +66,7 @@ static enum pv_status make_state(struct pv_session *s, struct pv_stage_state *st
     for (uint32_t i = 0; i < PV_SLOTS; i++)
         PV_TRY(make_slot(s, st, &st->slots[i]));
     PV_TRY(make_slot(s, st, &st->decode));
+    PV_TRY(make_rows(s, st));
     if (st->stage->has_embed)
         return PV_OK;
     return pv_link_create(st[-1].stage->device, dev, pv_rows_bytes(s->engine->n_batch, hp->d_model),
@@ -78,6 +96,9 @@ static void destroy_state(struct pv_stage_state *st)
     free(st->rows_read);
     pv_work_destroy(&st->work);
     pv_buffer_destroy(st->route_host);
+    pv_buffer_destroy(st->rows_logits);
+    pv_buffer_destroy(st->rows_cluster);
+    pv_buffer_destroy(st->rows_margin);
 }
 
 enum pv_status pv_session_make_states(struct pv_session *s)

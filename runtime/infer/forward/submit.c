@@ -121,5 +121,5 @@ struct pv_layer_pass pv_layer_pass(const struct pv_session *s, struct pv_stage_s
                                   .n = n,
                                   .n_ctx = s->n_ctx,
                                   .n_best = s->engine->n_best,
-                                  .sequences = s->n_seqs > 0};
+                                  .n_seqs = s->n_seqs};
 }

@@ -10,12 +10,13 @@ static enum pv_status check(struct pv_recorder *r, const struct pv_attention_arg
     const struct pv_device *device = pv_recorder_device(r);
     const uint32_t width = a->n_heads * a->head_dim, q_width = a->q_width ? a->q_width : width;
     const uint64_t cache_bytes = pv_kv_cache_bytes(&device->plan, a->n_ctx, a->n_kv_heads, a->head_dim) *
-                                 (a->sequences ? a->n_tokens : 1);
-    const struct pv_need needs[] = {{a->q, pv_rows_bytes(a->n_tokens, q_width), "q"},
-                                    {a->cache_k, cache_bytes, "cache_k"},
-                                    {a->cache_v, cache_bytes, "cache_v"},
-                                    {a->out, pv_rows_bytes(a->n_tokens, width), "out"},
-                                    {a->step, sizeof(struct pv_step), "step"}};
+                                 (a->n_seqs > 0 ? a->n_seqs : 1);
+    const struct pv_need needs[] = {
+        {a->q, pv_rows_bytes(a->n_tokens, q_width), "q"},
+        {a->cache_k, cache_bytes, "cache_k"},
+        {a->cache_v, cache_bytes, "cache_v"},
+        {a->out, pv_rows_bytes(a->n_tokens, width), "out"},
+        {a->step, sizeof(struct pv_step) * (a->n_seqs > 0 ? a->n_tokens : 1), "step"}};
     if (a->head_dim == 0 || a->head_dim % 4 != 0 || a->head_dim > 256)
         return pv_fail(device->log, PV_ERR_UNSUPPORTED,
                        "attention: heads of %u values; the kernel takes multiples of 4 up to 256",
@@ -46,7 +47,7 @@ static void choose(const struct pv_device *device, const struct pv_attention_arg
     const bool wide = plan->access != PV_ACCESS_TEXEL && a->head_dim > 64; /* 10 s to compile on drivers */
     const bool in_registers = a->head_dim <= plan->attn_values;
     uint32_t workgroup = plan->attn_workgroup;
-    const bool one = a->n_tokens == 1 || a->sequences; /* a query for each cache */
+    const bool one = a->n_tokens == 1 || a->n_seqs > 0; /* a query for each row */
     call->groups[0] = a->n_heads;
     call->groups[1] = a->n_tokens;
     if (!one && in_registers) {
@@ -85,7 +86,7 @@ enum pv_status pv_kernel_attention(struct pv_recorder *r, const struct pv_attent
                                     .y_stride = stride,
                                     .scale =
                                         a->scale > 0.0f ? a->scale : (float)(1.0 / sqrt((double)a->head_dim)),
-                                    .flags = a->sequences ? PV_FLAG_SEQS : 0,
+                                    .flags = a->n_seqs > 0 ? PV_FLAG_SEQS : 0,
                                     .window = a->window,
                                     .softcap = a->softcap};
     struct pv_call call = {.type = plan->kv_f16 ? "f16" : "f32",

@@ -1,4 +1,5 @@
 /* Reference of attention: a plain two-pass softmax for each query and head. */
+#include "iface.h"
 #include "kernel/reference.h"
 
 #include <math.h>
@@ -37,9 +38,9 @@ void pv_ref_attention(const struct pv_ref_attention *a, const float *q, const fl
     for (size_t t = 0; t < a->n_tokens; t++)
         for (size_t h = 0; h < a->n_heads; h++) {
             const size_t at = (t * a->n_heads + h) * a->head_dim;
-            const size_t first_head = a->sequences ? t * a->n_kv_heads : 0;
+            const size_t first_head = a->rows ? (size_t)a->rows[t].seq * a->n_kv_heads : 0;
             const size_t first = (first_head + h / per_kv) * a->n_ctx * a->head_stride;
-            const size_t last = a->sequences ? a->pos : a->pos + t;
+            const size_t last = a->rows ? a->rows[t].pos : a->pos + t;
             const size_t sees = last + 1 < a->n_ctx ? last + 1 : a->n_ctx;
             const size_t skips = a->window > 0 && sees > a->window ? sees - a->window : 0;
             const size_t from = first + skips * a->head_stride;

@@ -12,13 +12,14 @@ uint64_t pv_kv_cache_bytes(const struct pv_plan *plan, uint32_t n_ctx, uint32_t 
 static enum pv_status check(struct pv_recorder *r, const struct pv_rope_kv_args *a, uint32_t width)
 {
     const uint64_t cache_bytes = pv_kv_cache_bytes(pv_call_plan(r), a->n_ctx, a->n_kv_heads, a->head_dim) *
-                                 (a->sequences ? a->n_tokens : 1);
-    const struct pv_need needs[] = {{a->qkv, pv_rows_bytes(a->n_tokens, width), "qkv"},
-                                    {a->cache_k, cache_bytes, "cache_k"},
-                                    {a->cache_v, cache_bytes, "cache_v"},
-                                    {a->step, sizeof(struct pv_step), "step"},
-                                    {a->factors ? a->factors : a->step,
-                                     a->factors ? (uint64_t)a->rope_dim / 2 * sizeof(float) : 0, "factors"}};
+                                 (a->n_seqs > 0 ? a->n_seqs : 1);
+    const struct pv_need needs[] = {
+        {a->qkv, pv_rows_bytes(a->n_tokens, width), "qkv"},
+        {a->cache_k, cache_bytes, "cache_k"},
+        {a->cache_v, cache_bytes, "cache_v"},
+        {a->step, sizeof(struct pv_step) * (a->n_seqs > 0 ? a->n_tokens : 1), "step"},
+        {a->factors ? a->factors : a->step, a->factors ? (uint64_t)a->rope_dim / 2 * sizeof(float) : 0,
+         "factors"}};
     PV_TRY(pv_call_require(r, "rope_kv",
                            a->n_tokens >= 1 && a->n_heads >= 1 && a->n_kv_heads >= 1 && a->head_dim >= 1 &&
                                a->n_ctx >= 1,
@@ -44,7 +45,7 @@ enum pv_status pv_kernel_rope_kv(struct pv_recorder *r, const struct pv_rope_kv_
         .head_stride = head_stride,
         .n_ctx = a->n_ctx,
         .x_stride = pv_row_stride(width),
-        .flags = (a->sequences ? PV_FLAG_SEQS : 0u) | (a->factors ? PV_FLAG_FACTORS : 0u),
+        .flags = (a->n_seqs > 0 ? PV_FLAG_SEQS : 0u) | (a->factors ? PV_FLAG_FACTORS : 0u),
         .log2_theta = a->rope_dim > 0 ? (float)log2((double)a->freq_base) : 0.0f,
         .amplitude = a->amplitude > 0.0f ? a->amplitude : 1.0f};
     const uint32_t workgroup = plan->elementwise_workgroup;

@@ -1,5 +1,5 @@
 /* pv_fit and pv_capture_write: the learner over an engine. The engine's model is the source, watched through
- * a dense session; where there is no text it writes one, through a session of many sequences. */
+ * a dense session; where there is no text it writes one, through many sequences. */
 #include "learn/fit/learn.h"
 
 #include <stdio.h>
@@ -103,13 +103,17 @@ static enum pv_status watch(struct pv_engine *engine, struct watched *watched, s
     return pv_session_create(engine, &session, &watched->session);
 }
 
+struct writer {
+    struct pv_sequences *sequences;
+    uint32_t pos;
+};
+
 static enum pv_status step(void *user, bool first, const uint32_t *tokens, float *logits)
 {
-    struct pv_session *session = user;
+    struct writer *w = user;
 
-    if (first)
-        pv_session_reset(session);
-    return pv_sequences_step(session, tokens, logits);
+    w->pos = first ? 0 : w->pos + 1;
+    return pv_sequences_lockstep(w->sequences, w->pos, tokens, logits);
 }
 
 /* The model writes the text itself; it is kept at RESUME.text until the work is done. */
@@ -125,7 +129,7 @@ static enum pv_status sample(struct pv_engine *engine, const struct pv_source *s
                                     .variant = source->variant,
                                     .step = step};
     const size_t room = strlen(resume_path) + sizeof ".text";
-    struct pv_session *session = NULL;
+    struct writer writer = {NULL, 0};
     char *path = pv_calloc(room, 1);
     enum pv_status status = PV_OK;
 
@@ -142,11 +146,11 @@ static enum pv_status sample(struct pv_engine *engine, const struct pv_source *s
         goto fail;
     }
     from.n_seqs = pv_sequences_best(engine, from.n_ctx);
-    PV_TRY_GOTO(pv_sequences_create(engine, from.n_seqs, from.n_ctx, &session));
-    from.user = session;
+    PV_TRY_GOTO(pv_sequences_create(engine, from.n_seqs, from.n_ctx, &writer.sequences));
+    from.user = &writer;
     status = pv_sample_text(&from, params, path, out);
 fail:
-    pv_session_destroy(session);
+    pv_sequences_destroy(writer.sequences);
     free(path);
     return status;
 }
