@@ -16,7 +16,7 @@ struct serve_options {
     struct device_options device;
     struct model_options model;
     const char *host, *api_key, *template, *name;
-    uint32_t port, queue, timeout_s, drain_s, connections, body_kib;
+    uint32_t port, parallel, queue, timeout_s, drain_s, connections, body_kib;
     bool dense;
 };
 
@@ -31,6 +31,8 @@ static const struct option serve_rows[] = {
      "what clients are told the model is called"},
     {0, "chat-template", OPTION_TEXT, AT(template), "NAME|FILE.json", "the model's own", 0, 0,
      "texts around each turn: chatml, llama-3, ...; a JSON file; none: plain lines"},
+    {0, "parallel", OPTION_U32, AT(parallel), "N", "4", 1, 256,
+     "answers that are written at once, in one batch; each takes a context's memory"},
     {0, "queue", OPTION_U32, AT(queue), "N", "64", 0, 65536,
      "answers that may wait; further ones are refused (503)"},
     {0, "timeout", OPTION_U32, AT(timeout_s), "S", "30", 1, 86400,
@@ -131,7 +133,7 @@ static enum pv_status start(struct server *s)
         return status;
     setup_name_devices(&s->setup);
     const struct serve_worker_params worker = {
-        .app = s->app, .setup = &s->setup, .n_slots = 1, .n_queue = o->queue};
+        .app = s->app, .setup = &s->setup, .n_slots = o->parallel, .n_queue = o->queue};
     status = serve_worker_create(&worker, &s->worker);
     if (status)
         return status;
@@ -186,7 +188,7 @@ static int cmd_serve(struct app *app)
     s->choice.model = options_of(app)->model;
     s->setup.device_options = &options_of(app)->device;
     s->setup.model_options = &s->choice.model;
-    s->setup.decodes = true;
+    s->setup.decodes = options_of(app)->parallel == 1;
     watch_signals();
     enum pv_status status = start(s);
     if (!status)

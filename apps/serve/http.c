@@ -382,11 +382,11 @@ static struct MHD_Daemon *listen_at(struct serve_http *http, const struct addrin
     const struct serve_http_params *p = &http->params;
     const unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                            (at->ai_family == AF_INET6 ? MHD_USE_IPv6 : 0u);
-    return MHD_start_daemon(flags, (uint16_t)p->port, NULL, NULL, take, http, MHD_OPTION_SOCK_ADDR,
-                            at->ai_addr, MHD_OPTION_CONNECTION_LIMIT, p->most_connections,
-                            MHD_OPTION_CONNECTION_TIMEOUT, p->timeout_s, MHD_OPTION_NOTIFY_COMPLETED, finish,
-                            http, MHD_OPTION_NOTIFY_CONNECTION, notice, http,
-                            MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, (uint16_t)p->port, NULL, NULL, take, http, MHD_OPTION_SOCK_ADDR, at->ai_addr,
+        MHD_OPTION_CONNECTION_LIMIT, p->most_connections, MHD_OPTION_CONNECTION_TIMEOUT, p->timeout_s,
+        MHD_OPTION_NOTIFY_COMPLETED, finish, http, MHD_OPTION_NOTIFY_CONNECTION, notice, http,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
 enum pv_status serve_http_start(const struct serve_http_params *params, struct serve_http **out)

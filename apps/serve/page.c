@@ -24,8 +24,10 @@ bool serve_answer_page(const struct serve_route_input *in, struct serve_answer *
     return give((const char *)pv_page, pv_page_size_bytes, out, error);
 }
 
-static json_t *clusters_json(const struct pv_clusters *clusters)
+static json_t *clusters_json(const struct serve_route_input *in)
 {
+    const struct pv_clusters *clusters = in->setup->clusters;
+    struct serve_words *words = serve_worker_words(in->worker);
     if (!clusters)
         return NULL;
     const struct pv_clusters_info *info = pv_clusters_info(clusters);
@@ -36,6 +38,9 @@ static json_t *clusters_json(const struct pv_clusters *clusters)
     json_put_count(json, "n_layers", info->n_layers);
     json_put_count(json, "k", info->n_clusters);
     json_put_number(json, "density", info->density);
+    if (words)
+        json_put(json, "words", serve_words_json(words, in->setup->model));
+    serve_words_destroy(words);
     return json;
 }
 
@@ -61,7 +66,7 @@ bool serve_answer_about(const struct serve_route_input *in, struct serve_answer 
     json_put_count(json, "ctx", pv_engine_n_ctx(setup->engine));
     json_put_string(json, "device", setup->device_names);
     json_put(json, "chat", json_boolean(in->form && pv_model_has_chat_template(setup->model)));
-    json_put(json, "clusters", clusters_json(setup->clusters));
+    json_put(json, "clusters", clusters_json(in));
     json_put(json, "modes", modes_json(setup->clusters));
     char *text = json_dumps(json, JSON_COMPACT);
     const bool good = give(text, text ? strlen(text) : 0, out, error);

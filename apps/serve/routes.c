@@ -6,47 +6,95 @@
 
 #include "serve/page.h"
 
-static bool fail_memory(struct serve_error *error)
+bool serve_fail_memory(struct serve_error *error)
 {
     serve_error_set(error, 500, "", "the server is out of memory");
     error->type = "server_error";
     return false;
 }
 
-static bool give_json(json_t *json, struct serve_answer *out, struct serve_error *error)
+bool serve_give_json(json_t *json, struct serve_answer *out, struct serve_error *error)
 {
     char *dumped = json_dumps(json, JSON_COMPACT);
     const bool good = dumped && text_append(&out->text, dumped, strlen(dumped));
     free(dumped);
     json_decref(json);
-    return good || fail_memory(error);
+    return good || serve_fail_memory(error);
 }
 
-/* --- state --------------------------------------------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------------------------------------------------- */
 
-static bool answer_health(const struct serve_route_input *in, struct serve_answer *out,
-                          struct serve_error *error)
+static json_t *read_object(const struct serve_route_input *in, struct serve_error *error)
 {
-    struct serve_counts counts;
-    json_t *json = json_object();
-    serve_worker_counts(in->worker, &counts);
-    out->http = counts.lost ? 503 : 200;
-    json_put_string(json, "status", counts.lost ? "the device was lost" : "ok");
-    return give_json(json, out, error);
+    json_t *json = json_loadb(in->body, in->n_bytes, JSON_ALLOW_NUL, NULL);
+    if (json_is_object(json))
+        return json;
+    json_decref(json);
+    serve_error_set(error, 400, "", "the body must be a JSON object");
+    return NULL;
 }
 
-static bool answer_models(const struct serve_route_input *in, struct serve_answer *out,
-                          struct serve_error *error)
+/* {"content": text, "add_special": false, "parse_special": true} -> {"tokens": [...]} */
+static bool answer_tokenize(const struct serve_route_input *in, struct serve_answer *out,
+                            struct serve_error *error)
 {
-    json_t *json = json_object(), *data = json_array(), *model = json_object();
-    json_put_string(model, "id", in->name);
-    json_put_string(model, "object", "model");
-    json_put_count(model, "created", 0);
-    json_put_string(model, "owned_by", "parvin");
-    json_array_append_new(data, model);
-    json_put_string(json, "object", "list");
-    json_put(json, "data", data);
-    return give_json(json, out, error);
+    json_t *json = read_object(in, error);
+    if (!json)
+        return false;
+    const json_t *content = json_object_get(json, "content");
+    const struct pv_encode_params params = {
+        .add_bos = json_is_true(json_object_get(json, "add_special")) && pv_model_wants_bos(in->setup->model),
+        .parse_special = !json_is_false(json_object_get(json, "parse_special"))};
+    uint32_t *tokens = NULL;
+    size_t n = 0;
+    const bool text = json_is_string(content);
+    const bool good = text && pv_encode(in->setup->model, json_string_value(content),
+                                        json_string_length(content), &params, &tokens, &n) == PV_OK;
+    json_decref(json);
+    if (!text)
+        serve_error_set(error, 400, "content", "'content' must be a text");
+    if (!good)
+        return text ? serve_fail_memory(error) : false;
+    json_t *reply = json_object(), *ids = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(ids, json_integer(tokens[i]));
+    free(tokens);
+    json_put(reply, "tokens", ids);
+    return serve_give_json(reply, out, error);
+}
+
+/* {"tokens": [...]} -> {"content": text} */
+static bool answer_detokenize(const struct serve_route_input *in, struct serve_answer *out,
+                              struct serve_error *error)
+{
+    json_t *json = read_object(in, error);
+    if (!json)
+        return false;
+    const json_t *ids = json_object_get(json, "tokens");
+    const uint32_t n_vocab = pv_model_hparams(in->setup->model)->n_vocab;
+    struct text text = {0};
+    bool good = json_is_array(ids), memory = text_append(&text, "", 0);
+    for (size_t i = 0; good && memory && i < json_array_size(ids); i++) {
+        const json_t *id = json_array_get(ids, i);
+        const char *bytes = NULL;
+        good = json_is_integer(id) && json_integer_value(id) >= 0 &&
+               json_integer_value(id) < (json_int_t)n_vocab;
+        const size_t n =
+            good ? pv_token_bytes(in->setup->model, (uint32_t)json_integer_value(id), true, &bytes) : 0;
+        memory = text_append(&text, bytes ? bytes : "", n);
+    }
+    json_decref(json);
+    json_t *reply = json_object();
+    if (good && memory)
+        json_put_text(reply, "content", text.bytes, text.n);
+    text_free(&text);
+    if (good && memory)
+        return serve_give_json(reply, out, error);
+    json_decref(reply);
+    if (good)
+        return serve_fail_memory(error);
+    serve_error_set(error, 400, "tokens", "'tokens' must be an array of token ids below %u", n_vocab);
+    return false;
 }
 
 /* --- completions --------------------------------------------------------------------------------------------------- */
@@ -73,7 +121,7 @@ static bool encode(const struct serve_route_input *in, struct serve_request *r, 
     } else {
         status = pv_encode(model, r->prompt, r->n_prompt_bytes, &params, tokens, n);
     }
-    return status == PV_OK || fail_memory(error);
+    return status == PV_OK || serve_fail_memory(error);
 }
 
 static bool check_ids(const struct serve_route_input *in, const struct serve_request *r,
@@ -144,7 +192,7 @@ static bool complete(const struct serve_route_input *in, bool chat, struct serve
     }
     out->job = serve_job_create(&request, tokens, (uint32_t)n, pv_engine_n_ctx(in->setup->engine));
     if (!out->job)
-        return fail_memory(error);
+        return serve_fail_memory(error);
     add_stops(in, out->job);
     return true;
 }
@@ -164,8 +212,11 @@ static bool answer_completion(const struct serve_route_input *in, struct serve_a
 const struct serve_route serve_routes[] = {
     {"GET", "/", true, serve_answer_page},
     {"GET", "/parvin/model", false, serve_answer_about},
-    {"GET", "/health", true, answer_health},
-    {"GET", "/v1/models", false, answer_models},
+    {"GET", "/health", true, serve_answer_health},
+    {"GET", "/metrics", false, serve_answer_metrics},
+    {"GET", "/v1/models", false, serve_answer_models},
+    {"POST", "/tokenize", false, answer_tokenize},
+    {"POST", "/detokenize", false, answer_detokenize},
     {"POST", "/v1/chat/completions", false, answer_chat},
     {"POST", "/v1/completions", false, answer_completion},
     {NULL, NULL, false, NULL},

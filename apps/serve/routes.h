@@ -30,4 +30,17 @@ struct serve_route {
 };
 extern const struct serve_route serve_routes[];
 
+/* Of state.c. */
+bool serve_answer_health(const struct serve_route_input *input, struct serve_answer *out,
+                         struct serve_error *error);
+bool serve_answer_models(const struct serve_route_input *input, struct serve_answer *out,
+                         struct serve_error *error);
+bool serve_answer_metrics(const struct serve_route_input *input, struct serve_answer *out,
+                          struct serve_error *error);
+
+/* The answer is this JSON, which is released; false, with the error, where memory is short. */
+bool serve_give_json(json_t *json, struct serve_answer *out, struct serve_error *error);
+/* The error of a server without memory; false. */
+bool serve_fail_memory(struct serve_error *error);
+
 #endif

@@ -1,6 +1,6 @@
-/* One round of the loop: slots whose clients have gone are freed, waiting choices take free slots, every slot's new tokens
- * are fed and its next token is picked, and the lock is taken again to hand the output over. A slot keeps the tokens that it
- * has fed, so a choice whose prompt begins like them feeds the rest alone. */
+/* One round of the loop: slots whose clients have gone are freed, waiting choices take free slots, the new tokens of
+ * all slots are fed in one step and each one's next token is picked, and the lock is taken again to hand the output
+ * over. A slot keeps the tokens that it has fed, so a choice whose prompt begins like them feeds the rest alone. */
 #include "serve/worker.h"
 
 #include <poll.h>
@@ -16,17 +16,23 @@
 #define POLLRDHUP 0
 #endif
 
+/* PROMPT_ROWS: of a step that has tokens of answers too, which shall not wait for long. */
+enum { STEP_ROWS = 1024, PROMPT_ROWS = 64 };
+
 /* Output that a client has not taken, at most. */
 static const size_t most_unread = (size_t)4 << 20;
 
 struct slot {
     struct serve_choice *choice; /* NULL: free */
-    struct pv_session *session;
-    enum pv_ffn_mode mode; /* that the session's tokens were fed with */
-    uint32_t *fed;         /* [n_ctx] the session's tokens */
+    enum pv_ffn_mode mode;       /* that its tokens were fed with */
+    uint32_t *fed;               /* [n_ctx] the tokens that its sequence holds */
     uint32_t n_fed;
     uint64_t last_used;
     /* of the round */
+    uint32_t n_rows, last_row;     /* its part of the step */
+    bool picks;                    /* all of its tokens are fed: another one is chosen */
+    uint32_t *cluster, *n_neurons; /* [n_layers], like margin: of `stats` */
+    float *margin;
     struct serve_fed seen; /* the token of the answer that was fed, if it was one */
     struct pv_token_stats stats;
     bool has_seen;
@@ -42,7 +48,12 @@ struct serve_worker {
     pthread_cond_t work;
     pthread_t thread;
     bool started, stopping, closed;
-    struct slot *slots;                 /* [n_slots] */
+    struct slot *slots; /* [n_slots], each with the sequence of its number */
+    struct pv_sequences *sequences;
+    struct serve_words *words;              /* NULL without clusters */
+    struct pv_sequence_row rows[STEP_ROWS]; /* of a step */
+    uint32_t n_rows;
+    uint32_t n_devices, n_failures;     /* failures: steps in a row */
     struct serve_choice *first, **last; /* the queue */
     float *room;                        /* [n_vocab] */
     uint64_t clock, seed;
@@ -171,7 +182,7 @@ static struct slot *best_slot(struct serve_worker *w, const struct serve_choice 
     return best;
 }
 
-/* The choice takes the slot: what the session holds of its prompt stays. */
+/* The choice takes the slot: what its sequence holds of the prompt stays. */
 static enum pv_status take_slot(struct serve_worker *w, struct slot *slot, struct serve_choice *c)
 {
     const enum pv_ffn_mode mode = mode_of(w, c);
@@ -182,10 +193,7 @@ static enum pv_status take_slot(struct serve_worker *w, struct slot *slot, struc
     slot->last_used = ++w->clock;
     slot->n_ready = 0;
     w->counts.n_reused_tokens += kept;
-    enum pv_status status = pv_session_rewind(slot->session, kept);
-    if (!status)
-        status = pv_session_set_ffn(slot->session, mode);
-    return status ? status : serve_choose_begin(c, w->seed += 0x9e3779b9u, w->n_vocab);
+    return serve_choose_begin(c, w->seed += 0x9e3779b9u, w->n_vocab);
 }
 
 static void admit(struct serve_worker *w)
@@ -214,40 +222,84 @@ static void admit(struct serve_worker *w)
     }
 }
 
-/* --- a round ------------------------------------------------------------------------------------------------------- */
+/* --- a round, without the lock ------------------------------------------------------------------------------------- */
 
-/* Feeds the slot's new tokens: a prompt, or the token that was picked last. Without the lock, like the next two. */
-static enum pv_status feed(struct serve_worker *w, struct slot *slot)
+static uint32_t n_new(const struct slot *slot)
+{
+    return slot->choice ? slot->choice->n_tokens - slot->n_fed : 0;
+}
+
+/* `n` more tokens of the slot become rows; the last token's logits are wanted. */
+static void add_rows(struct serve_worker *w, struct slot *slot, uint32_t n)
+{
+    slot->n_rows = n;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t pos = slot->n_fed + i;
+        w->rows[w->n_rows++] = (struct pv_sequence_row){.seq = (uint32_t)(slot - w->slots),
+                                                        .pos = pos,
+                                                        .token = slot->choice->tokens[pos],
+                                                        .logits = pos + 1 == slot->choice->n_tokens};
+    }
+    slot->last_row = w->n_rows - 1;
+}
+
+/* The rows of a step: every answer's token, and as much of the prompts as there is room for, their slots by turns. */
+static void gather(struct serve_worker *w, enum pv_ffn_mode mode)
+{
+    uint32_t most = pv_sequences_most_rows(w->sequences);
+    most = most < STEP_ROWS ? most : STEP_ROWS;
+    w->n_rows = 0;
+    for (uint32_t i = 0; i < w->params.n_slots; i++) {
+        struct slot *slot = &w->slots[(i + w->clock) % w->params.n_slots];
+        slot->n_rows = 0;
+        if (n_new(slot) == 1 && slot->mode == mode && w->n_rows < most)
+            add_rows(w, slot, 1);
+    }
+    if (w->n_rows > 0 && most > w->n_rows + PROMPT_ROWS)
+        most = w->n_rows + PROMPT_ROWS;
+    for (uint32_t i = 0; i < w->params.n_slots; i++) {
+        struct slot *slot = &w->slots[(i + w->clock) % w->params.n_slots];
+        const uint32_t n = n_new(slot), room = most > w->n_rows ? most - w->n_rows : 0;
+        if (n > 1 && room > 0 && slot->mode == mode)
+            add_rows(w, slot, n < room ? n : room);
+    }
+    w->clock++;
+}
+
+/* What the slot's part of a step has brought. */
+static enum pv_status note_step(struct serve_worker *w, struct slot *slot, double seconds)
 {
     struct serve_choice *c = slot->choice;
-    const uint32_t n = c->n_tokens - slot->n_fed;
-    const bool answer = c->n_tokens > c->job->n_prompt;
-    const double started = console_seconds();
-    enum pv_status status = answer ? pv_session_decode(slot->session, c->tokens[slot->n_fed])
-                                   : pv_session_prefill(slot->session, c->tokens + slot->n_fed, n);
-    if (status)
-        return status;
-    memcpy(slot->fed + slot->n_fed, c->tokens + slot->n_fed, n * sizeof *slot->fed);
-    slot->n_fed = c->n_tokens;
-    const double seconds = console_seconds() - started;
-    slot->has_seen = answer;
-    if (!answer) {
-        w->round.n_prompt_tokens += n;
-        w->round.prompt_s += seconds;
+    struct pv_token_stats stats;
+    memcpy(slot->fed + slot->n_fed, c->tokens + slot->n_fed, slot->n_rows * sizeof *slot->fed);
+    slot->n_fed += slot->n_rows;
+    slot->picks = slot->n_fed == c->n_tokens;
+    slot->has_seen = slot->n_rows == 1 && slot->picks && c->n_tokens > c->job->n_prompt;
+    if (!slot->has_seen) {
+        w->round.n_prompt_tokens += slot->n_rows;
         return PV_OK;
     }
-    status = pv_session_token_stats(slot->session, &slot->stats);
+    const enum pv_status status = pv_sequences_stats(w->sequences, slot->last_row, &stats);
+    if (status)
+        return status;
+    memcpy(slot->cluster, stats.cluster, stats.n_layers * sizeof *slot->cluster);
+    memcpy(slot->n_neurons, stats.n_neurons, stats.n_layers * sizeof *slot->n_neurons);
+    memcpy(slot->margin, stats.margin, stats.n_layers * sizeof *slot->margin);
+    slot->stats = (struct pv_token_stats){.n_layers = stats.n_layers,
+                                          .cluster = slot->cluster,
+                                          .n_neurons = slot->n_neurons,
+                                          .margin = slot->margin,
+                                          .density = stats.density};
     slot->seen = (struct serve_fed){.token = c->tokens[c->n_tokens - 1],
                                     .pos = c->n_tokens - 1,
                                     .ms = 1e3 * seconds,
                                     .stats = &slot->stats};
     c->n_fed++;
-    c->density_sum += slot->stats.density;
+    c->density_sum += stats.density;
     c->decode_s += seconds;
     w->round.n_decoded++;
-    w->round.density_sum += slot->stats.density;
-    w->round.decode_s += seconds;
-    return status;
+    w->round.density_sum += stats.density;
+    return PV_OK;
 }
 
 static bool append_token(struct serve_worker *w, struct serve_choice *c, uint32_t token)
@@ -265,8 +317,10 @@ static enum pv_status pick(struct serve_worker *w, struct slot *slot)
     struct serve_choice *c = slot->choice;
     const struct serve_job *job = c->job;
     uint32_t token = 0;
-    const enum pv_status status =
-        serve_choose(c, w->model, pv_session_logits(slot->session), w->room, &token);
+    const float *logits;
+    enum pv_status status = pv_sequences_logits(w->sequences, slot->last_row, &logits);
+    if (!status)
+        status = serve_choose(c, w->model, logits, w->room, &token);
     if (status)
         return status;
     if (pv_token_is_end(w->model, token)) {
@@ -283,17 +337,41 @@ static enum pv_status pick(struct serve_worker *w, struct slot *slot)
     return PV_OK;
 }
 
-static void work(struct serve_worker *w)
+/* A step of all slots of a mode. What goes wrong with the numbers of a single row is that slot's; everything else is the
+ * device's. */
+static enum pv_status step(struct serve_worker *w, enum pv_ffn_mode mode)
 {
+    gather(w, mode);
+    if (w->n_rows == 0)
+        return PV_OK;
+    const double started = console_seconds();
+    const enum pv_status status = pv_sequences_step(w->sequences, w->rows, w->n_rows, mode);
+    const double seconds = console_seconds() - started;
+    if (status && status != PV_ERR_CHECK)
+        return status;
+    bool answers = false;
     for (uint32_t i = 0; i < w->params.n_slots; i++) {
         struct slot *slot = &w->slots[i];
-        if (!slot->choice)
+        if (slot->n_rows == 0)
             continue;
-        slot->status = feed(w, slot);
-        if (!slot->status)
+        slot->status = status ? status : note_step(w, slot, seconds);
+        if (!slot->status && slot->picks)
             slot->status = pick(w, slot);
+        answers = answers || slot->has_seen;
     }
     w->round.n_steps++;
+    *(answers ? &w->round.decode_s : &w->round.prompt_s) += seconds;
+    return PV_OK;
+}
+
+static enum pv_status work(struct serve_worker *w)
+{
+    for (uint32_t i = 0; i < w->params.n_slots; i++) {
+        w->slots[i].picks = w->slots[i].has_seen = false;
+        w->slots[i].status = PV_OK;
+    }
+    const enum pv_status status = step(w, PV_FFN_DENSE);
+    return status || !w->params.setup->clusters ? status : step(w, PV_FFN_ROUTED);
 }
 
 /* --- handing over -------------------------------------------------------------------------------------------------- */
@@ -361,7 +439,18 @@ static void add_round(struct serve_worker *w)
     w->round = (struct serve_counts){0};
 }
 
-/* What went wrong: with the numbers of one answer, or with the device and so with all. */
+/* The device has failed: what is under way is fed once more to those that are left, unless that has failed too. */
+static void survive(struct serve_worker *w)
+{
+    for (uint32_t i = 0; i < w->params.n_slots; i++)
+        w->slots[i].n_fed = 0;
+    if (w->n_failures++ < w->n_devices)
+        return;
+    const struct serve_error error = server_error(503, "the device was lost; the server's log says more");
+    w->counts.lost = true;
+    fail_all(w, &error);
+}
+
 static void settle(struct serve_worker *w)
 {
     for (uint32_t i = 0; i < w->params.n_slots; i++) {
@@ -369,23 +458,19 @@ static void settle(struct serve_worker *w)
         if (!slot->choice)
             continue;
         if (slot->status == PV_OK) {
-            hand_over(w, slot);
+            if (slot->has_seen && w->words)
+                serve_words_add(w->words, slot->seen.token, &slot->stats);
+            if (slot->picks)
+                hand_over(w, slot);
             continue;
         }
+        const struct serve_error error = server_error(
+            500, slot->status == PV_ERR_CHECK ? "the model's output is not a number; the server's log "
+                                                "says more"
+                                              : "the server is out of memory");
         slot->n_fed = 0;
-        if (slot->status == PV_ERR_CHECK || slot->status == PV_ERR_NOMEM) {
-            const struct serve_error error =
-                server_error(500, slot->status == PV_ERR_CHECK
-                                      ? "the model's output is not a number; the server's log says more"
-                                      : "the server is out of memory");
-            fail_choice(slot->choice, &error);
-            slot->choice = NULL;
-            continue;
-        }
-        const struct serve_error error = server_error(503, "the device was lost; the server's log says more");
-        w->counts.lost = true;
-        fail_all(w, &error);
-        return;
+        fail_choice(slot->choice, &error);
+        slot->choice = NULL;
     }
 }
 
@@ -410,10 +495,16 @@ static void *run(void *user)
             continue;
         }
         serve_worker_unlock(w);
-        work(w);
+        const enum pv_status status = work(w);
+        const uint64_t device_bytes = pv_engine_device_bytes(w->params.setup->engine);
         serve_worker_lock(w);
+        w->counts.device_bytes = device_bytes;
         add_round(w);
         settle(w);
+        if (status)
+            survive(w);
+        else
+            w->n_failures = 0;
         w->counts.n_active = n_active(w);
     }
     serve_worker_unlock(w);
@@ -422,24 +513,38 @@ static void *run(void *user)
 
 /* --- from outside -------------------------------------------------------------------------------------------------- */
 
+static bool make_slot(const struct serve_worker *w, struct slot *slot)
+{
+    const uint32_t n_layers = pv_model_hparams(w->model)->n_layers;
+    slot->mode = w->params.setup->clusters ? PV_FFN_ROUTED : PV_FFN_DENSE;
+    slot->fed = malloc(w->n_ctx * sizeof *slot->fed);
+    slot->cluster = malloc(n_layers * sizeof *slot->cluster);
+    slot->n_neurons = malloc(n_layers * sizeof *slot->n_neurons);
+    slot->margin = malloc(n_layers * sizeof *slot->margin);
+    return slot->fed && slot->cluster && slot->n_neurons && slot->margin;
+}
+
 static enum pv_status make_slots(struct serve_worker *w)
 {
-    const struct serve_worker_params *p = &w->params;
-    const struct pv_session_params session = {.ffn = p->setup->clusters ? PV_FFN_ROUTED : PV_FFN_DENSE};
-    w->slots = calloc(p->n_slots, sizeof *w->slots);
-    w->room = malloc(w->n_vocab * sizeof *w->room);
-    if (!w->slots || !w->room)
-        return PV_ERR_NOMEM;
-    for (uint32_t i = 0; i < p->n_slots; i++) {
-        w->slots[i].fed = malloc(w->n_ctx * sizeof *w->slots[i].fed);
-        w->slots[i].mode = session.ffn;
-        if (!w->slots[i].fed)
-            return PV_ERR_NOMEM;
-        const enum pv_status status = pv_session_create(p->setup->engine, &session, &w->slots[i].session);
-        if (status)
-            return status;
+    struct pv_engine *engine = w->params.setup->engine;
+    const uint32_t n = w->params.n_slots;
+    const enum pv_status status = pv_sequences_create(engine, n, w->n_ctx, &w->sequences);
+    if (status) {
+        console_note(&w->params.app->console,
+                     "%u answers at once, of up to %u tokens each: lower --parallel or --ctx", n, w->n_ctx);
+        return status;
     }
-    return PV_OK;
+    w->n_devices = pv_engine_n_stages(engine);
+    w->slots = calloc(n, sizeof *w->slots);
+    w->room = malloc(w->n_vocab * sizeof *w->room);
+    const struct pv_clusters *clusters = w->params.setup->clusters;
+    if (clusters)
+        w->words =
+            serve_words_create(pv_clusters_info(clusters)->n_layers, pv_clusters_info(clusters)->n_clusters);
+    bool good = w->slots && w->room && (w->words || !clusters);
+    for (uint32_t i = 0; good && i < n; i++)
+        good = make_slot(w, &w->slots[i]);
+    return good ? PV_OK : PV_ERR_NOMEM;
 }
 
 enum pv_status serve_worker_create(const struct serve_worker_params *params, struct serve_worker **out)
@@ -454,6 +559,7 @@ enum pv_status serve_worker_create(const struct serve_worker_params *params, str
     w->last = &w->first;
     w->seed = (uint64_t)time(NULL);
     w->counts.n_slots = params->n_slots;
+    w->counts.device_bytes = pv_engine_device_bytes(params->setup->engine);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->work, NULL);
     enum pv_status status = make_slots(w);
@@ -485,11 +591,15 @@ void serve_worker_destroy(struct serve_worker *w)
     for (uint32_t i = 0; w->slots && i < w->params.n_slots; i++) {
         if (w->slots[i].choice)
             drop(w->slots[i].choice);
-        pv_session_destroy(w->slots[i].session);
         free(w->slots[i].fed);
+        free(w->slots[i].cluster);
+        free(w->slots[i].n_neurons);
+        free(w->slots[i].margin);
     }
     free(w->slots);
     free(w->room);
+    pv_sequences_destroy(w->sequences);
+    serve_words_destroy(w->words);
     pthread_cond_destroy(&w->work);
     pthread_mutex_destroy(&w->mutex);
     free(w);
@@ -551,6 +661,14 @@ bool serve_worker_idle(struct serve_worker *w)
     const bool idle = w->counts.n_waiting == 0 && w->counts.n_active == 0;
     serve_worker_unlock(w);
     return idle;
+}
+
+struct serve_words *serve_worker_words(struct serve_worker *w)
+{
+    serve_worker_lock(w);
+    struct serve_words *copy = w->words ? serve_words_copy(w->words) : NULL;
+    serve_worker_unlock(w);
+    return copy;
 }
 
 void serve_worker_counts(struct serve_worker *w, struct serve_counts *out)

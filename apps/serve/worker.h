@@ -6,7 +6,9 @@
 #define SERVE_WORKER_H
 
 #include "cli/setup.h"
+#include "parvin/sequences.h"
 #include "serve/job.h"
+#include "serve/words.h"
 
 struct serve_worker;
 
@@ -40,8 +42,11 @@ struct serve_counts {
     uint64_t n_prompt_tokens, n_reused_tokens, n_answer_tokens, n_steps, n_decoded;
     double prompt_s, decode_s, density_sum; /* the last of n_decoded tokens */
     uint32_t n_waiting, n_active, n_slots;
+    uint64_t device_bytes;
     bool lost; /* the device is gone */
 };
 void serve_worker_counts(struct serve_worker *worker, struct serve_counts *out);
+/* A copy of what is known of clusters; NULL without clusters or memory. */
+struct serve_words *serve_worker_words(struct serve_worker *worker);
 
 #endif

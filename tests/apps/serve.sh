@@ -142,6 +142,64 @@ wait
 [ "$(cat late)" = 200 ] || wrong 'an answer under way was cut off'
 expect_in err 'no further requests'
 
+# Eight at once, over four slots: each text as if it were alone; what a slot holds is not fed again.
+serve --parallel 4
+i=0
+for start in 'Once upon a time' 'A fox' 'The old king said' 'In the forest' 'A crow sat on' 'There was a' 'Two brothers' 'One day'; do
+	i=$((i + 1))
+	echo "{\"prompt\":\"$start\",\"temperature\":0,\"max_tokens\":$((12 + i))}" >"ask$i"
+	ask /v1/completions "$(cat "ask$i")"
+	grep -o '"text":"[^}]*' out >"alone$i"
+done
+pids=
+for i in 1 2 3 4 5 6 7 8; do
+	curl -s -H 'Content-Type: application/json' -d "@ask$i" "$url/v1/completions" >"beside$i" &
+	pids="$pids $!"
+done
+# shellcheck disable=SC2086
+wait $pids
+for i in 1 2 3 4 5 6 7 8; do
+	last="request $i of eight at once"
+	grep -o '"text":"[^}]*' "beside$i" | cmp -s - "alone$i" || wrong "$(cat "alone$i") became $(head -c 400 "beside$i")"
+done
+get /metrics
+expect_in out '# TYPE parvin_answer_tokens_total counter' 'parvin_answers_active 0' 'parvin_slots 4'
+expect_number 'n > 0' n "$(sed -n 's/^parvin_reused_tokens_total //p' out)"
+expect_number 's < t' s "$(sed -n 's/^parvin_steps_total //p' out)" t "$(sed -n 's/^parvin_answer_tokens_total //p' out)"
+ask /tokenize '{"content":"Once upon"}'
+tokens=$(cat out)
+expect_in out '{"tokens":['
+ask /detokenize "$tokens"
+expect_in out '{"content":"Once upon"}'
+ask /detokenize '{"tokens":[-1]}'
+expect_status 400
+get /parvin/model
+expect_in out '"n_layers":4' '"clusters":null' '"modes":["dense"]'
+# A client that reads nothing stops nobody.
+curl -sN --limit-rate 1 -o slow -H 'Content-Type: application/json' -d "{$prompt,\"max_tokens\":400,\"stream\":true}" \
+	"$url/v1/completions" &
+slow=$!
+ask /v1/completions "{$prompt,\"max_tokens\":2}" --max-time 30
+expect_status 200
+kill $slow
+wait $slow 2>/dev/null
+stop
+
+# One slot and no queue: whoever comes second is told so. What is not polite is refused.
+serve --parallel 1 --queue 0 --timeout 2
+curl -s -o /dev/null -H 'Content-Type: application/json' -d "{$prompt,\"max_tokens\":500}" "$url/v1/completions" &
+long=$!
+sleep 0.5
+ask /v1/completions "{$prompt,\"max_tokens\":1}" -D headers
+expect_status 503
+expect_in out '"type":"server_error"' 'the queue is full'
+expect_in headers 'Retry-After'
+kill $long
+wait $long 2>/dev/null
+last='hostile requests'
+python3 "$SOURCE/tests/apps/serve_hostile.py" "${url##*:}" >said 2>&1 || wrong "$(tail -n 3 said)"
+stop
+
 # Clusters: both modes, and the trace names clusters. A key keeps others out. Another name.
 serve -c "$SOURCE/models/fables-5m.clusters.gguf" --api-key secret --name tales
 get /v1/models
@@ -166,5 +224,8 @@ ask /v1/completions "{$prompt,\"max_tokens\":16,\"parvin\":{\"mode\":\"dense\"}}
 grep -qF "\"text\":\"$(cat expected)\"" out || wrong 'dense gives another text than without clusters'
 ask /v1/completions "{$prompt,\"max_tokens\":4,\"stream\":true,\"parvin\":{\"mode\":\"masked\",\"trace\":true}}" -N -H "$key"
 grep -q '"layers":\[\[[0-9]*,[0-9]*,' out || wrong 'no clusters in the trace'
+status=$(curl -s -o out -w '%{http_code}' -H "$key" "$url/parvin/model")
+expect_status 200
+expect_in out '"modes":["dense","masked"]' '"words":[[["' '"k":'
 stop
 finish
