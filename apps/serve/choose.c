@@ -1,4 +1,4 @@
-/* Biases and OpenAI's penalties are added to the logits, then the library's sampler draws. Log probabilities are those of
+/* Biases and OpenAI's penalties are added to the logits, what a JSON object rules out is taken away, then the library's sampler draws. Log probabilities are those of
  * the model itself, before all of this. */
 #include "serve/choose.h"
 
@@ -25,9 +25,25 @@ enum pv_status serve_choose_begin(struct serve_choice *c, uint64_t seed, uint32_
     return pv_sampler_create(&params, n_vocab, &c->sampler);
 }
 
-static void adjust(const struct serve_choice *c, uint32_t n_vocab, float *logits)
+/* A token that cannot follow is impossible: also one without bytes, and so every token that ends a text. */
+static void keep_json(const struct serve_choice *c, const struct pv_model *model, uint32_t n_vocab,
+                      float *logits)
+{
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        struct serve_json json = c->json;
+        const char *bytes = NULL;
+        const size_t n = pv_token_bytes(model, i, false, &bytes);
+        if (n == 0 || !serve_json_feed(&json, bytes, n))
+            logits[i] = -INFINITY;
+    }
+}
+
+static void adjust(const struct serve_choice *c, const struct pv_model *model, uint32_t n_vocab,
+                   float *logits)
 {
     const struct serve_request *r = &c->job->request;
+    if (r->json)
+        keep_json(c, model, n_vocab, logits);
     for (size_t i = 0; i < r->n_biases; i++)
         logits[r->biases[i].token] += r->biases[i].value;
     for (uint32_t i = 0; c->counts && i < n_vocab; i++)
@@ -98,10 +114,10 @@ enum pv_status serve_choose(struct serve_choice *c, const struct pv_model *model
                             float *room, uint32_t *token)
 {
     const uint32_t n_vocab = pv_model_hparams(model)->n_vocab;
-    const bool changed = c->counts || c->job->request.n_biases > 0;
+    const bool changed = c->counts || c->job->request.n_biases > 0 || c->job->request.json;
     if (changed) {
         memcpy(room, logits, n_vocab * sizeof *room);
-        adjust(c, n_vocab, room);
+        adjust(c, model, n_vocab, room);
     }
     const enum pv_status status = pv_sampler_pick(c->sampler, changed ? room : logits, token);
     if (status)

@@ -8,6 +8,7 @@
 
 #include "cli/output.h"
 #include "parvin/session.h"
+#include "serve/json_mode.h"
 #include "serve/request.h"
 
 struct serve_job;
@@ -27,11 +28,12 @@ struct serve_choice {
     uint32_t *counts; /* [n_vocab] of the generated tokens; NULL without penalties */
     uint32_t *tokens; /* [n_tokens] prompt and answer */
     uint32_t n_tokens;
-    struct text text;   /* of the answer */
-    size_t n_shown;     /* bytes of it that a stream has had */
-    const char *finish; /* "stop", "length"; NULL: under way */
-    json_t *logprobs;   /* array of what is not sent yet; NULL if not asked for */
-    uint32_t n_fed;     /* tokens of the answer whose statistics are known */
+    struct text text;       /* of the answer */
+    size_t n_shown;         /* bytes of it that a stream has had */
+    const char *finish;     /* "stop", "length"; NULL: under way */
+    struct serve_json json; /* what there is of the object that was asked for */
+    json_t *logprobs;       /* array of what is not sent yet; NULL if not asked for */
+    uint32_t n_fed;         /* tokens of the answer whose statistics are known */
     double density_sum, decode_s;
 };
 

@@ -333,13 +333,14 @@ static bool read_parvin(const struct reader *r, struct serve_request *out)
 }
 
 /* What would change the answer if it were left aside. */
-static bool refuse_unsupported(const struct reader *r, const struct serve_request *out)
+static bool refuse_unsupported(const struct reader *r, struct serve_request *out)
 {
     const char *format = json_string_value(json_object_get(field(r, "response_format"), "type"));
     uint32_t best_of = 1;
     bool echo = false;
-    if (field(r, "response_format") && (!format || strcmp(format, "text") != 0))
-        return REFUSE(r, "response_format", "the only 'response_format' here is of type text");
+    out->json = format && !strcmp(format, "json_object");
+    if (field(r, "response_format") && (!format || (strcmp(format, "text") != 0 && !out->json)))
+        return REFUSE(r, "response_format", "'response_format' must be of type text or json_object");
     if (json_array_size(field(r, "tools")) > 0 || json_array_size(field(r, "functions")) > 0)
         return REFUSE(r, "tools", "tools are not supported: leave 'tools' out");
     if (out->chat)

@@ -64,6 +64,7 @@ struct serve_request {
     uint32_t n_stops;
     bool logprobs;
     uint32_t top_logprobs;
+    bool json; /* the answer is a JSON object */
     bool stream, include_usage;
     enum serve_mode mode;
     bool trace;

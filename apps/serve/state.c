@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 bool serve_answer_health(const struct serve_route_input *in, struct serve_answer *out,
                          struct serve_error *error)
 {

@@ -136,6 +136,15 @@ static bool has_left(struct serve_job *job)
     return job->left || job->ended;
 }
 
+/* Its connection may wait for an end. */
+static void leave(struct serve_worker *w, struct serve_choice *c)
+{
+    w->counts.n_left += c->job->left;
+    if (!c->job->ended)
+        end_job(c->job);
+    drop(c);
+}
+
 static void drop_left(struct serve_worker *w)
 {
     for (uint32_t i = 0; i < w->params.n_slots; i++) {
@@ -143,10 +152,7 @@ static void drop_left(struct serve_worker *w)
         if (!c || !has_left(c->job))
             continue;
         w->slots[i].choice = NULL;
-        w->counts.n_left++;
-        if (!c->job->ended)
-            end_job(c->job);
-        drop(c);
+        leave(w, c);
     }
 }
 
@@ -209,7 +215,7 @@ static void admit(struct serve_worker *w)
             w->last = &w->first;
         w->counts.n_waiting--;
         if (left) {
-            drop(c);
+            leave(w, c);
             continue;
         }
         if (take_slot(w, slot, c) != PV_OK) {
@@ -323,14 +329,17 @@ static enum pv_status pick(struct serve_worker *w, struct slot *slot)
         status = serve_choose(c, w->model, logits, w->room, &token);
     if (status)
         return status;
-    if (pv_token_is_end(w->model, token)) {
+    if (!job->request.json && pv_token_is_end(w->model, token)) {
         c->finish = "stop";
         return PV_OK;
     }
     const size_t before = c->text.n;
     if (!append_token(w, c, token))
         return PV_ERR_NOMEM;
-    if (stops_cut(&job->stops, before, &c->text))
+    if (job->request.json && (!serve_json_feed(&c->json, c->text.bytes + before, c->text.n - before) ||
+                              serve_json_closed(&c->json)))
+        c->finish = "stop"; /* not a continuation: the vocabulary has none */
+    else if (stops_cut(&job->stops, before, &c->text))
         c->finish = "stop";
     else if (c->n_tokens - job->n_prompt == job->most_tokens)
         c->finish = "length";
@@ -403,6 +412,8 @@ static void hand_over(struct serve_worker *w, struct slot *slot)
 {
     struct serve_choice *c = slot->choice;
     struct serve_job *job = c->job;
+    if (job->ended) /* while the lock was away; drop_left frees the slot */
+        return;
     bool good = !job->request.stream || show(w, slot);
     if (c->finish) {
         slot->choice = NULL;

@@ -108,6 +108,20 @@ ask /v1/completions "{$prompt,\"max_tokens\":3,\"logit_bias\":{\"300\":100},\"fr
 expect_status 200
 grep -o '"text":"[^"]*"' biased | grep -q . || wrong 'no text'
 
+# A JSON object, by a model that has never seen one: what there is of it is right as far as it goes.
+for seed in 1 2 3; do
+	ask /v1/completions "{\"prompt\":\"A fox\",\"max_tokens\":60,\"seed\":$seed,\"response_format\":{\"type\":\"json_object\"}}"
+	expect_status 200
+	python3 - out <<-'END' || wrong "no JSON: $(head -c 400 out)"
+		import json, sys
+		choice = json.load(open(sys.argv[1]))["choices"][0]
+		text = choice["text"].strip()
+		assert text.startswith("{")
+		if choice["finish_reason"] == "stop":
+		    assert isinstance(json.loads(text), dict)
+	END
+done
+
 # Errors have OpenAI's form.
 ask /v1/completions '{"prompt":'
 expect_status 400

@@ -113,6 +113,8 @@ static const struct {
     {"{\"prompt\": \"a\", \"suffix\": \"b\"}", "suffix", "not supported"},
     {"{\"prompt\": \"a\", \"tools\": [{}]}", "tools", "not supported"},
     {"{\"prompt\": \"a\", \"response_format\": {\"type\": \"xml\"}}", "response_format", "of type"},
+    {"{\"prompt\": \"a\", \"response_format\": {\"type\": \"json_schema\"}}", "response_format",
+     "json_object"},
 };
 
 START_TEST(what_is_wrong_is_named)
