@@ -179,8 +179,8 @@ struct pv_pc_rope_kv {
     PV_IFACE_FLOAT log2_theta, amplitude;
 };
 
-/* attn_decode.CACHE.ACCESS: query t, at pos + t, over positions 0..pos + t; with PV_FLAG_SEQS the one at pos of each of
-   n_tokens sequences, whose caches lie one behind the other.   0 q  1 k_cache  2 v_cache  3 y  4 step.
+/* attn_decode.CACHE.ACCESS: query t, at pos + t, over positions 0..pos + t; with PV_FLAG_SEQS each at the position and in the
+   sequence of its step; the sequences' caches lie one behind the other.   0 q  1 k_cache  2 v_cache  3 y  4 step.
    Spec WG (a power of two >= head_dim / 4).   Dispatch (n_heads, n_tokens).
    attn_decode_reg.CACHE.ACCESS: the same for CPU drivers, of one query or of sequences alone.   Spec WG HEAD_DIM, WG * head_dim
    * 4 + WG * 8 bytes of shared memory.   Dispatch (n_heads, n_tokens).
