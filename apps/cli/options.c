@@ -37,8 +37,8 @@ const struct option driver_rows[3] = {
     {0, "validation", OPTION_FLAG, DEVICE(validation), NULL, NULL, 0, 0,
      "run under the Vulkan validation layers; fail if they report anything"}};
 
-const struct option clusters_rows[1] = {{'c', "clusters", OPTION_INPUT, MODEL(clusters_path), "FILE", "dense",
-                                         0, 0, "clusters made by 'parvin fit' for this model"}};
+const struct option clusters_rows[1] = {{'c', "clusters", OPTION_INPUT, MODEL(clusters_path), "FILE", NULL, 0,
+                                         0, "clusters made by 'parvin fit' for this model"}};
 const struct option best_rows[1] = {
     {0, "best", OPTION_U32, MODEL(best), "N", "1", 1, 2,
      "with -c: compute the neurons of the router's best 1 or 2 clusters; 2 loses less and computes more"}};

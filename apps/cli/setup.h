@@ -3,6 +3,7 @@
 #define CLI_SETUP_H
 
 #include "cli/app.h"
+#include "cli/output.h"
 
 enum { SETUP_DEVICES_MAX = 16, SETUP_CTX_MAX = 4096 };
 
@@ -59,5 +60,23 @@ PV_MUST_USE enum pv_status setup_find_clusters(struct app *app, bool dense, stru
 const char *setup_cache_dir(char *buffer, size_t size);
 /* The same for what a program remembers of its user ($XDG_STATE_HOME/parvin or ~/.local/state/parvin). */
 const char *setup_state_dir(char *buffer, size_t size);
+
+/* What a model learns from: an opened model and a text in its tokens. */
+struct calibration {
+    struct setup setup;
+    struct text text;
+    uint32_t *tokens;
+    size_t n_tokens;
+};
+
+/* Opens the model and its devices as out->setup's options say, and encodes the text of `path`. Without a path there
+ * are no tokens, and the library lets the model write some. A message is logged on failure. With `model_only`, no
+ * text. */
+PV_MUST_USE enum pv_status calibration_open(struct app *app, const char *path, bool model_only,
+                                            struct calibration *out);
+/* The place that `text`, the value of --learn-on, names; false, with a message, if it names none. */
+bool learn_place(struct app *app, const char *text, enum pv_learn_on *out);
+/* As setup_close. */
+enum pv_status calibration_close(struct app *app, struct calibration *calibration);
 
 #endif

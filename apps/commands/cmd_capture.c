@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/calibration.h"
+#include "cli/setup.h"
 #include "commands/commands.h"
 
 struct capture_options {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/calibration.h"
+#include "cli/setup.h"
 #include "cli/outputs.h"
 #include "commands/commands.h"
 

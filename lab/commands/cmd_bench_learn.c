@@ -2,7 +2,7 @@
  * come; the exponents once all are there. */
 #include "lab/bench/bench_learn.h"
 
-#include "cli/calibration.h"
+#include "cli/setup.h"
 #include "lab/commands/commands.h"
 
 struct bench_learn_options {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/calibration.h"
+#include "cli/setup.h"
 #include "cli/outputs.h"
 #include "infer/load/engine.h"
 #include "lab/commands/commands.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
-#include "base/mask_score.h"
 #include "base/mem.h"
+#include "infer/eval/mask_score.h"
 #include "parvin/eval.h"
 
 struct run {

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "kernel/call.h"
-#include "check/conform.h"
+#include "check/variants.h"
 #include "vk/pipeline/pipeline_cache.h"
 
 struct compile {

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "check/conform.h"
+#include "check/variants.h"
 
 struct conform {
     struct pv_context *context;

@@ -9,7 +9,7 @@
 
 #include "base/bits.h"
 #include "base/log.h"
-#include "base/mask_score.h"
+#include "infer/eval/mask_score.h"
 #include "infer/eval/oracle.h"
 
 struct layer_counts {

@@ -8,7 +8,7 @@
 #ifndef PV_LEARN_ALGO_MASKS_H
 #define PV_LEARN_ALGO_MASKS_H
 
-#include "base/mask_score.h"
+#include "infer/eval/mask_score.h"
 #include "learn/algo/sparse.h"
 #include "parvin/status.h"
 

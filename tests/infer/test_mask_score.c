@@ -1,5 +1,5 @@
 /* label: unit */
-#include "base/mask_score.h"
+#include "infer/eval/mask_score.h"
 
 #include "harness.h"
 

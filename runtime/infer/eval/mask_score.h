@@ -4,8 +4,8 @@
  * of something, and the share of nothing is 1: a mask of no neurons computes none in vain (precision 1), a
  * pattern of none has nothing to miss (recall 1). So an empty mask is not charged twice: precision is what
  * costs time, and it costs none; recall is what costs quality, and there it scores 0. */
-#ifndef PV_BASE_MASK_SCORE_H
-#define PV_BASE_MASK_SCORE_H
+#ifndef PV_INFER_EVAL_MASK_SCORE_H
+#define PV_INFER_EVAL_MASK_SCORE_H
 
 #include "base/bits.h"
 

@@ -1,5 +1,5 @@
 /* Counts are whole numbers in doubles, so their sums are exact in any order. */
-#include "base/mask_score.h"
+#include "infer/eval/mask_score.h"
 
 void pv_mask_score_add(struct pv_mask_score *s, const uint32_t *mask, const uint32_t *pattern, const float *c,
                        uint32_t n_neurons)
