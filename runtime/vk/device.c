@@ -81,12 +81,15 @@ static enum pv_status create_handle(struct pv_device *device)
                                      .queueFamilyIndex = device->queue_family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
+    /* Every device has it. Shaders clamp their indices themselves; should one not, it stays within its buffers. */
+    const VkPhysicalDeviceFeatures features = {.robustBufferAccess = device->context->validation};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                .pNext = &v12,
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = n_names,
-                               .ppEnabledExtensionNames = names};
+                               .ppEnabledExtensionNames = names,
+                               .pEnabledFeatures = &features};
     const VkResult result = vkCreateDevice(device->physical, &info, NULL, &device->handle);
     if (result != VK_SUCCESS) {
         device->handle = VK_NULL_HANDLE;

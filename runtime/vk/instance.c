@@ -105,6 +105,7 @@ static enum pv_status load_vulkan(const struct pv_log *log, uint32_t *version)
 
 static enum pv_status create_instance(struct pv_context *context, bool validation, uint32_t version)
 {
+    context->validation = validation;
     const char *extensions[4];
     uint32_t n_extensions = 0;
     const char *layer = VALIDATION_LAYER;

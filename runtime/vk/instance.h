@@ -19,6 +19,7 @@ struct pv_physical {
 struct pv_context {
     struct pv_log log;
     VkInstance instance;
+    bool validation; /* the validation layers are on */
     VkDebugUtilsMessengerEXT messenger;
     atomic_uint_least64_t n_validation_messages;
     uint32_t n_physical;

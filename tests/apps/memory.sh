@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 : "${FAIL_MALLOC_SO:?}"
 
-# ARGUMENT...: with each of the first mallocs failing in turn.
+# ARGUMENT...: with each of the first calls for memory failing in turn: malloc, calloc, realloc and mmap.
 every_malloc() {
 	parvin "$@"
 	expect_code 0
@@ -13,7 +13,7 @@ every_malloc() {
 	for n in $(seq 250); do
 		code=0
 		FAIL_MALLOC=$n LD_PRELOAD=$FAIL_MALLOC_SO "$PARVIN" "$@" >out 2>err || code=$?
-		last="parvin $*, malloc $n failing"
+		last="parvin $*, call $n for memory failing"
 		if [ $code = 0 ]; then
 			cmp -s out whole || wrong 'a part of the result, and exit 0'
 		else
@@ -22,7 +22,7 @@ every_malloc() {
 			refused=$((refused + 1))
 		fi
 	done
-	[ $refused -ge 10 ] || wrong "$refused mallocs were missed: are they failing at all?"
+	[ $refused -ge 10 ] || wrong "$refused calls were refused: are they failing at all?"
 }
 every_malloc info --json "$MODEL"
 every_malloc tokenize --json "$MODEL" 'Once upon a time'

@@ -136,6 +136,37 @@ START_TEST(validation_messages_are_counted)
 }
 END_TEST
 
+static PFN_vkCreateDevice create_device;
+static VkBool32 robust;
+
+static VKAPI_ATTR VkResult VKAPI_CALL watch_create_device(VkPhysicalDevice physical,
+                                                          const VkDeviceCreateInfo *info,
+                                                          const VkAllocationCallbacks *callbacks,
+                                                          VkDevice *device)
+{
+    robust = info->pEnabledFeatures && info->pEnabledFeatures->robustBufferAccess;
+    return create_device(physical, info, callbacks, device);
+}
+
+START_TEST(validation_asks_for_robust_buffers)
+{
+    for (int validation = 0; validation < 2; validation++) {
+        struct pv_test_log log;
+        const struct pv_context_params params = {.log = pv_test_log(&log), .validation = validation != 0};
+        struct pv_context *context;
+        struct pv_device *device;
+        ck_assert_int_eq(pv_context_create(&params, &context), PV_OK);
+        create_device = vkCreateDevice;
+        vkCreateDevice = watch_create_device;
+        ck_assert_int_eq(pv_device_open(context, 0, NULL, &device), PV_OK);
+        vkCreateDevice = create_device;
+        ck_assert_int_eq((int)robust, validation);
+        pv_device_close(device);
+        close_context(context);
+    }
+}
+END_TEST
+
 START_TEST(no_driver_is_an_error_not_a_crash)
 {
     static const char *const names[] = {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"};
@@ -189,6 +220,7 @@ int main(void)
     tcase_add_loop_test(tc, an_unknown_device_is_an_error_that_lists_the_known, 0, 6);
     tcase_add_test(tc, overrides_reach_the_plans);
     tcase_add_test(tc, validation_messages_are_counted);
+    tcase_add_test(tc, validation_asks_for_robust_buffers);
     tcase_add_test(tc, no_driver_is_an_error_not_a_crash);
     tcase_add_test(tc, silence_is_allowed);
     suite_add_tcase(suite, tc);
