@@ -253,6 +253,11 @@ static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t
                                      .ms = t->ms,
                                      .device_ms = t->device_ms};
     pv_text_label(t->text, t->text ? t->text_bytes : 0, row->view.text, sizeof row->view.text);
+    row->view.word = row->view.text;
+    if (t->text && t->text_bytes > 0) {
+        row->view.joined = t->text[0] != ' ' && t->text[0] != '\n';
+        row->view.word += t->text[0] >= 'a' && t->text[0] <= 'z'; /* without the hyphen of a label */
+    }
     for (size_t i = 0; t->active && i < n; i++) {
         row->rows[i] = keep_u32s(row->bits + i * words, t->active[i], words);
         row->view.active = row->rows;

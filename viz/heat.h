@@ -4,6 +4,7 @@
 #ifndef PV_VIZ_HEAT_H
 #define PV_VIZ_HEAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "parvin/trace.h"
@@ -20,7 +21,9 @@ struct pv_heat_params {
 struct pv_heat_row {
     uint64_t index;
     uint32_t token;
-    char text[PV_HEAT_TEXT]; /* printable UTF-8 */
+    char text[PV_HEAT_TEXT]; /* printable UTF-8, by itself */
+    const char *word;        /* as it is in running text; `joined`: without a space in front */
+    bool joined;
     const uint32_t *cluster, *n_neurons, *n_active, *n_hit;
     const float *margin, *energy_kept;
     const uint32_t *const *active; /* see pv_trace_token */

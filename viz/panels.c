@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "viz/prose.h"
 
 #define GAP   18.0
 #define HEAD  46.0
@@ -28,6 +29,12 @@ struct pv_panels {
     double width, height;
     struct pv_box heat, masks_box, pattern;
     struct pv_waterfall waterfall;
+    struct pv_prose_cell cells[PV_PROSE_MOST]; /* instead of the waterfall, if there are any */
+    uint32_t n_cells;
+    double from, range; /* the part of the map's width that is shown, 0..1 */
+    struct pv_columns columns;
+    uint32_t *by_use; /* [L][K], NULL until it is asked for */
+    uint64_t by_use_tokens;
     double mouse_x, mouse_y;
     struct spot pin;
 };
@@ -42,6 +49,8 @@ enum pv_status pv_panels_create(struct pv_player *player, const struct pv_maskse
         return PV_ERR_NOMEM;
     p->player = player;
     p->masks = masks;
+    p->range = 1.0;
+    p->columns.n = pv_heat_header(player->heat)->n_clusters;
     p->mouse_x = p->mouse_y = -1.0;
     return PV_OK;
 }
@@ -52,6 +61,7 @@ void pv_panels_destroy(struct pv_panels *p)
         return;
     if (p->view_made)
         pv_neuron_view_free(&p->view);
+    free(p->by_use);
     free(p);
 }
 
@@ -65,19 +75,41 @@ static bool inside(struct pv_box box, double x, double y)
 static uint32_t nearest_cluster(const struct pv_panels *p, uint32_t layer, double x)
 {
     const struct pv_heat *heat = p->player->heat;
-    uint32_t n = pv_heat_header(heat)->n_clusters, found;
+    const uint32_t n = p->columns.n;
     const double per_pixel = n / p->heat.w, at = (x - p->heat.x) * per_pixel;
     const uint32_t first = at > 2 * per_pixel ? (uint32_t)(at - 2 * per_pixel) : 0;
     const uint32_t last = (uint32_t)(at + 2 * per_pixel);
+    uint32_t found = pv_column_cluster(heat, &p->columns, layer, at < n ? (uint32_t)at : n - 1);
 
-    found = pv_heat_at(heat, layer, at < n ? (uint32_t)at : n - 1);
     for (uint32_t k = first; k <= last && k < n; k++) {
-        const uint32_t cluster = pv_heat_at(heat, layer, k);
+        const uint32_t cluster = pv_column_cluster(heat, &p->columns, layer, k);
 
         if (pv_heat_share(heat, layer, cluster) > pv_heat_share(heat, layer, found))
             found = cluster;
     }
     return found;
+}
+
+static bool find_in_prose(const struct pv_panels *p, double x, double y, struct spot *out)
+{
+    const struct pv_trace_header *h = pv_heat_header(p->player->heat);
+    const double strip = pv_prose_strip(p->player->heat);
+
+    for (uint32_t i = 0; i < p->n_cells; i++) {
+        const struct pv_box box = p->cells[i].box;
+        const double down = y - (box.y + box.h - strip);
+
+        if (!inside(box, x, y))
+            continue;
+        *out = (struct spot){.what = WATERFALL, .layer = p->player->layer, .back = p->cells[i].back};
+        if (down >= 0.0 && down < strip)
+            out->layer = (uint32_t)(down / strip * h->n_layers);
+        if (out->back >= pv_heat_n_recent(p->player->heat))
+            return false;
+        out->cluster = pv_heat_recent(p->player->heat, out->back)->cluster[out->layer];
+        return true;
+    }
+    return false;
 }
 
 static struct spot find(const struct pv_panels *p, double x, double y)
@@ -93,7 +125,9 @@ static struct spot find(const struct pv_panels *p, double x, double y)
         s = (struct spot){.what = HEAT, .layer = (uint32_t)((y - p->heat.y) / p->heat.h * h->n_layers)};
         if (s.layer < h->n_layers)
             s.cluster = nearest_cluster(p, s.layer, x);
-    } else if (inside(cells, x, y)) {
+    } else if (find_in_prose(p, x, y, &s)) {
+        return s;
+    } else if (p->n_cells == 0 && inside(cells, x, y)) {
         uint32_t row = (uint32_t)((y - cells.y) / p->waterfall.row_height);
 
         s = (struct spot){.what = WATERFALL,
@@ -131,6 +165,45 @@ void pv_panels_click(struct pv_panels *p, double x, double y)
     }
     p->pin = s;
     p->player->layer = s.layer;
+}
+
+static void keep_range(struct pv_panels *p)
+{
+    const double n = pv_heat_header(p->player->heat)->n_clusters, least = n > 8 ? 8 / n : 1.0;
+
+    p->range = p->range < least ? least : p->range > 1.0 ? 1.0 : p->range;
+    p->from = p->from < 0.0 ? 0.0 : p->from > 1.0 - p->range ? 1.0 - p->range : p->from;
+}
+
+void pv_panels_zoom(struct pv_panels *p, double x, double y, double steps)
+{
+    const double at = (x - p->heat.x) / p->heat.w, range = p->range;
+
+    if (!inside(p->heat, x, y))
+        return;
+    p->range *= pow(0.8, steps);
+    keep_range(p);
+    p->from += at * (range - p->range); /* what is under the mouse stays there */
+    keep_range(p);
+}
+
+bool pv_panels_drag(struct pv_panels *p, double dx)
+{
+    if (p->range >= 1.0 || p->heat.w < 1.0)
+        return false;
+    p->from -= dx / p->heat.w * p->range;
+    keep_range(p);
+    return true;
+}
+
+bool pv_panels_on_map(const struct pv_panels *panels, double x, double y)
+{
+    return inside(panels->heat, x, y);
+}
+
+const struct pv_columns *pv_panels_columns(const struct pv_panels *panels)
+{
+    return &panels->columns;
 }
 
 struct pv_box pv_panels_heat_box(const struct pv_panels *panels)
@@ -280,6 +353,55 @@ static void head(const struct pv_panels *p, const struct pv_draw *d)
                  player->note_left > 0 ? player->note : "h: help");
 }
 
+/* Which columns the map shows, and in which order. */
+static enum pv_status make_columns(struct pv_panels *p)
+{
+    const struct pv_heat *heat = p->player->heat;
+    const struct pv_trace_header *h = pv_heat_header(heat);
+    const uint64_t n_tokens = pv_heat_n_tokens(heat);
+    const size_t n_cells = (size_t)h->n_layers * h->n_clusters;
+
+    if (p->player->whole)
+        p->range = 1.0;
+    p->player->whole = false;
+    keep_range(p);
+    p->columns = (struct pv_columns){.first = (uint32_t)(p->from * h->n_clusters),
+                                     .n = (uint32_t)ceil(p->range * h->n_clusters)};
+    if (p->columns.n > h->n_clusters - p->columns.first)
+        p->columns.n = h->n_clusters - p->columns.first;
+    if (!p->player->by_use || h->n_clusters == 0)
+        return PV_OK;
+    if (!p->by_use) {
+        p->by_use = malloc(n_cells * sizeof *p->by_use);
+        if (!p->by_use)
+            return PV_ERR_NOMEM;
+        p->by_use_tokens = UINT64_MAX;
+    }
+    for (uint32_t l = 0; p->by_use_tokens != n_tokens && l < h->n_layers; l++)
+        pv_by_use(heat, l, p->by_use + (size_t)l * h->n_clusters);
+    p->by_use_tokens = n_tokens;
+    p->columns.at = p->by_use;
+    return PV_OK;
+}
+
+/* Below the map: which part of it is shown, colours, words, scale. */
+static void heat_legend(const struct pv_panels *p, const struct pv_draw *d, double top_share)
+{
+    const struct pv_heat *heat = p->player->heat;
+    const double n = pv_heat_header(heat)->n_clusters, below = p->heat.y + p->heat.h;
+
+    if (p->range < 1.0)
+        pv_part_minimap(d, heat, &p->columns, (struct pv_box){p->heat.x, below + 5, p->heat.w, 10},
+                        top_share);
+    else if (!p->columns.at)
+        pv_part_places(d, (struct pv_box){p->heat.x, below + 4, p->heat.w, 5}, p->columns.first / n,
+                       (p->columns.first + p->columns.n) / n);
+    if (!p->columns.at)
+        pv_part_region_words(d, heat, &p->columns, p->heat, below + 16);
+    pv_part_scale(d, (struct pv_box){p->heat.x, below + 44, p->heat.w > 420 ? 240 : 160, 12}, top_share,
+                  p->heat.w > 420 ? "of the last tokens picked it" : "of the last tokens");
+}
+
 static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_box box, bool with_heat)
 {
     const struct pv_heat *heat = p->player->heat;
@@ -289,11 +411,12 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
     panel_title(d, box.x, box.y + 14, box.w, "Layers and their clusters",
                 p->player->light ? "dark: picked by many of the last tokens; like colours: like tokens"
                                  : "bright: picked by many of the last tokens; like colours: like tokens");
-    p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 66)};
+    p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 82)};
     row = floor(p->heat.h / n_layers);
-    p->heat.h = row >= 1.0 ? (row > 56 ? 56 : row) * n_layers : p->heat.h;
+    row = p->masks && row > 56 ? 56 : row;
+    p->heat.h = row >= 1.0 ? row * n_layers : p->heat.h;
     if (with_heat || pv_heat_header(heat)->n_clusters == 0) {
-        pv_part_heat(d, heat, p->heat, top_share);
+        pv_part_heat(d, heat, &p->columns, p->heat, top_share);
     } else { /* a hole for the shader */
         cairo_set_operator(d->cr, CAIRO_OPERATOR_CLEAR);
         cairo_rectangle(d->cr, p->heat.x, p->heat.y, p->heat.w, p->heat.h);
@@ -302,9 +425,7 @@ static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_bo
     }
     pv_part_layer_names(d, heat, p->heat);
     if (pv_heat_header(heat)->n_clusters > 0)
-        pv_part_places(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 4, p->heat.w, 5});
-    pv_part_scale(d, (struct pv_box){p->heat.x, p->heat.y + p->heat.h + 28, p->heat.w > 420 ? 240 : 160, 12},
-                  top_share, p->heat.w > 420 ? "of the last tokens picked it" : "of the last tokens");
+        heat_legend(p, d, top_share);
 }
 
 static void outline(const struct pv_panels *p, const struct pv_draw *d, const struct spot *s,
@@ -312,13 +433,17 @@ static void outline(const struct pv_panels *p, const struct pv_draw *d, const st
 {
     const struct pv_trace_header *h = pv_heat_header(p->player->heat);
     double x, y, w, row;
-    uint32_t place;
+    uint32_t column = 0;
 
     if (s->what == NOTHING || s->cluster >= h->n_clusters)
         return;
-    place = pv_heat_place(p->player->heat, s->layer, s->cluster);
-    x = pv_cell_edge(p->heat.x, p->heat.w, place, h->n_clusters);
-    w = pv_cell_edge(p->heat.x, p->heat.w, place + 1, h->n_clusters) - x;
+    while (column < p->columns.n &&
+           pv_column_cluster(p->player->heat, &p->columns, s->layer, column) != s->cluster)
+        column++;
+    if (column == p->columns.n)
+        return;
+    x = pv_cell_edge(p->heat.x, p->heat.w, column, p->columns.n);
+    w = pv_cell_edge(p->heat.x, p->heat.w, column + 1, p->columns.n) - x;
     y = pv_cell_edge(p->heat.y, p->heat.h, s->layer, h->n_layers);
     row = pv_cell_edge(p->heat.y, p->heat.h, s->layer + 1, h->n_layers) - y;
     pv_draw_frame(d, (struct pv_box){x - 2, y - 1, w + 4, row + 2}, colour);
@@ -367,9 +492,8 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
     char title[64], text[96];
 
     snprintf(title, sizeof title, "Neurons of layer %u", p->player->layer);
-    if (!p->masks || !p->view_made) {
-        panel_title(d, box.x, box.y + 14, box.w, title,
-                    !p->masks ? "give the cluster file with -c to see them" : "no token yet");
+    if (!p->view_made) {
+        panel_title(d, box.x, box.y + 14, box.w, title, "no token yet");
         p->masks_box = p->pattern = (struct pv_box){0, 0, 0, 0};
         return;
     }
@@ -408,6 +532,21 @@ static void draw_neurons(struct pv_panels *p, const struct pv_draw *d, struct pv
     neuron_key(d, p->masks_box.x, p->masks_box.y + p->masks_box.h + 18, row->active != NULL);
 }
 
+static void draw_prose(struct pv_panels *p, const struct pv_draw *d, struct pv_box box)
+{
+    const struct pv_heat *heat = p->player->heat;
+    const struct pv_prose prose = {
+        .box = {box.x, box.y + 28, box.w, box.h - 28}, .back = p->player->back, .layer = p->player->layer};
+    char text[160];
+    double height;
+
+    snprintf(text, sizeof text,
+             "under each its layers, the first on top; like colours: like tokens; words: layer %u",
+             p->player->layer);
+    panel_title(d, box.x, box.y + 14, box.w, "Tokens", text);
+    p->n_cells = pv_part_prose(d, heat, &prose, p->cells, &height);
+}
+
 static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct pv_box box)
 {
     const struct pv_heat *heat = p->player->heat;
@@ -415,6 +554,11 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
     struct pv_box cells;
     char name[32];
 
+    p->n_cells = 0;
+    if (pv_prose_fits_better(heat, box.w - (box.w > 420 ? 260 : 190))) {
+        draw_prose(p, d, box);
+        return;
+    }
     panel_title(d, box.x, box.y + 14, box.w, "Tokens",
                 "the cluster picked in each layer; like colours: clusters for like tokens");
     p->waterfall = (struct pv_waterfall){
@@ -467,6 +611,8 @@ static void draw_help(const struct pv_panels *p, const struct pv_draw *d)
         {"end", "to the newest token"},
         {"\xe2\x86\x91 \xe2\x86\x93", "the layer whose neurons are shown"},
         {"+ -", "longer, shorter memory of the heatmap"},
+        {"wheel, drag", "a nearer look at the map, along it"},
+        {"z o", "the whole map; its columns by use"},
         {"] [", "faster, slower (a trace)"},
         {"p", "palette"},
         {"t", "light or dark"},
@@ -476,7 +622,7 @@ static void draw_help(const struct pv_panels *p, const struct pv_draw *d)
         {"q", "quit"},
     };
     const uint32_t n = sizeof keys / sizeof keys[0];
-    const struct pv_box box = {floor(p->width / 2 - 270), floor(p->height / 2 - 250), 540, 470};
+    const struct pv_box box = {floor(p->width / 2 - 270), floor(p->height / 2 - 270), 540, 518};
     double y = box.y + 40;
 
     pv_draw_rect(d, box, d->theme->background);
@@ -508,8 +654,9 @@ static void draw_all(struct pv_panels *p, const struct pv_draw *d, bool with_hea
     head(p, d);
     if (p->width < 360 || p->height < 260) /* too small for more */
         return;
-    draw_heat(p, d, (struct pv_box){GAP, HEAD, left, upper}, with_heat);
-    draw_neurons(p, d, (struct pv_box){GAP, HEAD + upper + GAP, left, body - upper - GAP});
+    draw_heat(p, d, (struct pv_box){GAP, HEAD, left, p->masks ? upper : body}, with_heat);
+    if (p->masks)
+        draw_neurons(p, d, (struct pv_box){GAP, HEAD + upper + GAP, left, body - upper - GAP});
     draw_waterfall(p, d, (struct pv_box){2 * GAP + left, HEAD, right, body - strips - GAP});
     draw_strips(p, d, (struct pv_box){2 * GAP + left, p->height - GAP - strips, right, strips});
     outline(p, d, &hover, d->theme->strong);
@@ -528,6 +675,8 @@ enum pv_status pv_panels_draw(struct pv_panels *p, cairo_surface_t *surface, dou
     struct pv_draw d = {.theme = pv_theme_get(p->player->light), .palette = &p->palette};
     enum pv_status status = make_view(p);
 
+    if (status == PV_OK)
+        status = make_columns(p);
     if (status != PV_OK)
         return status;
     if (!p->palette_made || p->palette_index != p->player->palette || p->light != p->player->light) {

@@ -20,24 +20,35 @@ struct pv_rgb pv_cluster_colour(const struct pv_heat *heat, bool light, uint32_t
                             light);
 }
 
+uint32_t pv_column_cluster(const struct pv_heat *heat, const struct pv_columns *c, uint32_t layer,
+                           uint32_t column)
+{
+    column += c->first;
+    return c->at ? c->at[(size_t)layer * pv_heat_header(heat)->n_clusters + column]
+                 : pv_heat_at(heat, layer, column);
+}
+
 struct heat_cells {
     const struct pv_draw *d;
     const struct pv_heat *heat;
+    const struct pv_columns *columns;
     double top_share;
-    uint32_t layer, n_columns, n_clusters; /* layer: of row 0 */
+    uint32_t layer, n_columns, n_layers; /* layer: of row 0; n_layers: that share a row */
 };
 
 static struct pv_rgb heat_colour(void *user, uint32_t column, uint32_t row)
 {
     const struct heat_cells *c = user;
-    const uint32_t first = (uint32_t)((uint64_t)column * c->n_clusters / c->n_columns);
-    const uint32_t end = (uint32_t)((uint64_t)(column + 1) * c->n_clusters / c->n_columns);
+    const uint32_t first = (uint32_t)((uint64_t)column * c->columns->n / c->n_columns);
+    const uint32_t end = (uint32_t)((uint64_t)(column + 1) * c->columns->n / c->n_columns);
     double most = 0.0;
 
-    for (uint32_t k = first; k < end; k++) {
-        const double share = pv_heat_share(c->heat, c->layer + row, pv_heat_at(c->heat, c->layer + row, k));
+    for (uint32_t l = c->layer + row; l < c->layer + row + c->n_layers; l++) {
+        for (uint32_t k = first; k < end; k++) {
+            const double share = pv_heat_share(c->heat, l, pv_column_cluster(c->heat, c->columns, l, k));
 
-        most = share > most ? share : most;
+            most = share > most ? share : most;
+        }
     }
     return pv_palette_at(c->d->palette, pv_brightness(most, c->top_share));
 }
@@ -46,16 +57,18 @@ static void heat_rows(const struct heat_cells *heat, struct pv_box box, uint32_t
 {
     struct heat_cells cells = *heat;
 
-    cells.n_columns = cells.n_clusters = pv_heat_header(heat->heat)->n_clusters;
+    cells.n_columns = cells.columns->n;
     if (cells.n_columns > (uint32_t)box.w)
         cells.n_columns = box.w >= 1.0 ? (uint32_t)box.w : 1;
     pv_draw_cells(cells.d, box, cells.n_columns, n_rows, heat_colour, &cells);
 }
 
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share)
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
+                  struct pv_box box, double top_share)
 {
     const struct pv_trace_header *h = pv_heat_header(heat);
-    const struct heat_cells cells = {.d = d, .heat = heat, .top_share = top_share};
+    const struct heat_cells cells = {
+        .d = d, .heat = heat, .columns = columns, .top_share = top_share, .n_layers = 1};
 
     if (h->n_clusters == 0) {
         pv_draw_rect(d, box, d->theme->panel);
@@ -70,9 +83,72 @@ void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv
 void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
                       double top_share)
 {
-    const struct heat_cells cells = {.d = d, .heat = heat, .top_share = top_share, .layer = layer};
+    const struct pv_columns all = {.n = pv_heat_header(heat)->n_clusters};
+    const struct heat_cells cells = {
+        .d = d, .heat = heat, .columns = &all, .top_share = top_share, .layer = layer, .n_layers = 1};
 
     heat_rows(&cells, box, 1);
+}
+
+void pv_part_minimap(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
+                     struct pv_box box, double top_share)
+{
+    const struct pv_trace_header *h = pv_heat_header(heat);
+    const struct pv_columns all = {.n = h->n_clusters, .at = columns->at};
+    const struct heat_cells cells = {
+        .d = d, .heat = heat, .columns = &all, .top_share = top_share, .n_layers = h->n_layers};
+    const double first = pv_cell_edge(box.x, box.w, columns->first, all.n),
+                 end = pv_cell_edge(box.x, box.w, columns->first + columns->n, all.n);
+
+    heat_rows(&cells, box, 1);
+    pv_draw_frame(d, (struct pv_box){first - 1, box.y - 1, end - first + 2, box.h + 2}, d->theme->accent);
+    pv_draw_frame(d, (struct pv_box){first - 2, box.y - 2, end - first + 4, box.h + 4}, d->theme->accent);
+}
+
+struct region {
+    uint32_t layer, cluster, column;
+    double share; /* 0: nothing is used */
+};
+
+static struct region best_of(const struct pv_heat *heat, const struct pv_columns *columns, uint32_t first,
+                             uint32_t end)
+{
+    struct region best = {0, 0, 0, 0.0};
+
+    for (uint32_t l = 0; l < pv_heat_header(heat)->n_layers; l++) {
+        for (uint32_t k = first; k < end; k++) {
+            const uint32_t cluster = pv_column_cluster(heat, columns, l, k);
+            const double share = pv_heat_share(heat, l, cluster);
+
+            if (share > best.share)
+                best = (struct region){l, cluster, k, share};
+        }
+    }
+    return best;
+}
+
+void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,
+                          const struct pv_columns *columns, struct pv_box box, double y)
+{
+    const uint32_t n_words = box.w >= 76.0 ? (uint32_t)(box.w / 76.0) : 1;
+    const double room = box.w / n_words;
+    struct pv_font font = {.size = 11.5, .colour = d->theme->text, .align = PV_CENTRE, .max_width = room - 8};
+
+    for (uint32_t i = 0; i < n_words; i++) {
+        const struct region r = best_of(heat, columns, (uint32_t)((uint64_t)i * columns->n / n_words),
+                                        (uint32_t)((uint64_t)(i + 1) * columns->n / n_words));
+        const double middle = box.x + (i + 0.5) * room, x = box.x + box.w * (r.column + 0.5) / columns->n;
+        struct pv_heat_top top;
+        double half, at;
+
+        if (r.share <= 0.0 || pv_telling_tokens(heat, r.layer, r.cluster, &top, 1) == 0)
+            continue;
+        half = pv_text_extent(d, &font, top.text) / 2;
+        half = half > room / 2 - 4 ? room / 2 - 4 : half;
+        at = fmin(fmax(x, middle - room / 2 + half + 4), middle + room / 2 - half - 4);
+        pv_draw_line(d, floor(x) + 0.5, y + 1, floor(x) + 0.5, y + 6, d->theme->faint);
+        pv_draw_text(d, at, y + 18, &font, top.text);
+    }
 }
 
 static uint32_t label_step(uint32_t n, double length, double room)
@@ -97,18 +173,23 @@ void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, st
     }
 }
 
+struct places {
+    double first, end;
+    bool light;
+};
+
 static struct pv_rgb place_colour(void *user, double place)
 {
-    const bool *light = user;
+    const struct places *p = user;
 
-    return pv_palette_place(place, *light);
+    return pv_palette_place(p->first + (p->end - p->first) * place, p->light);
 }
 
-void pv_part_places(const struct pv_draw *d, struct pv_box box)
+void pv_part_places(const struct pv_draw *d, struct pv_box box, double first, double end)
 {
-    bool light = d->palette->light;
+    struct places places = {first, end, d->palette->light};
 
-    pv_draw_gradient(d, box, place_colour, &light);
+    pv_draw_gradient(d, box, place_colour, &places);
 }
 
 static struct pv_rgb scale_colour(void *user, double place)

@@ -11,7 +11,22 @@
 struct pv_rgb pv_cluster_colour(const struct pv_heat *heat, bool light, uint32_t layer, uint32_t cluster);
 /* Layers x clusters, brightness by share of recent tokens; `top_share` is the brightest. Clusters narrower
  * than a pixel share a column, which then shows the largest of them. */
-void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share);
+struct pv_columns {
+    uint32_t first, n;  /* columns shown, of as many as there are clusters */
+    const uint32_t *at; /* [L][K] the cluster of a column; NULL: that of the place */
+};
+/* The cluster in column 0..n - 1 of what is shown. */
+uint32_t pv_column_cluster(const struct pv_heat *heat, const struct pv_columns *columns, uint32_t layer,
+                           uint32_t column);
+void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
+                  struct pv_box box, double top_share);
+/* Under a map whose columns are in order: a word for each region, of the cluster of any layer that is used most. `box`: the
+ * map's; about 20 pixels high below `y`. */
+void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,
+                          const struct pv_columns *columns, struct pv_box box, double y);
+/* All columns over all layers, the brightest of each, with a frame around those shown. */
+void pv_part_minimap(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
+                     struct pv_box box, double top_share);
 /* The same for one layer, over the whole box. */
 void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
                       double top_share);
@@ -19,8 +34,8 @@ void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint3
 double pv_brightness(double share, double top_share);
 /* Names of layers left of a box of rows. */
 void pv_part_layer_names(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box);
-/* The colours of places, from first to last. */
-void pv_part_places(const struct pv_draw *d, struct pv_box box);
+/* The colours of places, from `first` to `end` (0..1). */
+void pv_part_places(const struct pv_draw *d, struct pv_box box, double first, double end);
 /* The colour scale of pv_part_heat with its labels; about 34 pixels high. */
 void pv_part_scale(const struct pv_draw *d, struct pv_box box, double top_share, const char *label);
 

@@ -63,6 +63,10 @@ enum pv_key pv_key_of(char c)
         return PV_KEY_HELP;
     case 's':
         return PV_KEY_SAVE;
+    case 'o':
+        return PV_KEY_ORDER;
+    case 'z':
+        return PV_KEY_WHOLE;
     default:
         return PV_KEY_NONE;
     }
@@ -238,6 +242,14 @@ enum pv_status pv_player_key(struct pv_player *player, enum pv_key key)
         break;
     case PV_KEY_SAVE:
         player->save = true;
+        break;
+    case PV_KEY_ORDER:
+        player->by_use = !player->by_use;
+        pv_player_note(player, player->by_use ? "columns: the most used first"
+                                              : "columns: for like tokens side by side");
+        break;
+    case PV_KEY_WHOLE:
+        player->whole = true;
         break;
     case PV_KEY_NONE:
         break;

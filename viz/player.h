@@ -33,7 +33,9 @@ enum pv_key {
     PV_KEY_THEME,
     PV_KEY_HELP,
     PV_KEY_SAVE,
-    PV_KEY_END, /* to the newest token */
+    PV_KEY_END,   /* to the newest token */
+    PV_KEY_ORDER, /* columns in order, or by use */
+    PV_KEY_WHOLE, /* the whole map */
 };
 /* Of a printable character; PV_KEY_NONE if it has no meaning. */
 enum pv_key pv_key_of(char c);
@@ -44,10 +46,11 @@ struct pv_player {
     double speed; /* of a trace: 1 as it ran */
     double owed;  /* tokens due but not yet pulled */
     uint32_t back, layer, palette;
-    bool light, paused, help, ended, quit, save; /* save: asked for, the view clears it */
-    char note[96];                               /* a short message for the user, shown for a while */
-    double note_left;                            /* seconds */
-    uint64_t n_frames;                           /* drawn; the view counts */
+    bool light, paused, help, ended, quit, by_use;
+    bool save, whole;  /* asked for, the view clears them */
+    char note[96];     /* a short message for the user, shown for a while */
+    double note_left;  /* seconds */
+    uint64_t n_frames; /* drawn; the view counts */
 };
 /* The heat stays the caller's. Defaults for what is not in the arguments are set. */
 void pv_player_init(struct pv_player *player, struct pv_heat *heat, struct pv_source source);

@@ -136,6 +136,16 @@ changes 'the mouse over the heatmap' state.png 400
 xdotool mousemove 640 4
 sleep 3 # a note in the head line goes
 shows scene
+xdotool mousemove 400 200 click 4 click 4
+changes 'the wheel over the heatmap' state.png 400
+xdotool mousedown 1 mousemove 340 200 mouseup 1
+changes 'the heatmap dragged' state.png 400
+key o
+changes 'key o (columns by use)' state.png 400
+key o z
+xdotool mousemove 640 4
+sleep 3
+shows scene
 key t
 xdotool mousemove 900 300 click 1 mousemove 640 4
 shows light

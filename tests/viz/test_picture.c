@@ -14,6 +14,7 @@
 #include "synth.h"
 #include "viz/panels.h"
 #include "viz/picture/draw.h"
+#include "viz/prose.h"
 #include "viz/term/term.h"
 #include "viz/window/window.h"
 
@@ -236,6 +237,10 @@ START_TEST(panels)
         for (double x = 5; x < w; x += 211) {
             pv_panels_hover(p, x, fmod(x * 7, h));
             pv_panels_click(p, fmod(x * 3, w), fmod(x * 5, h));
+            pv_panels_zoom(p, fmod(x * 2, w), fmod(x * 3, h), fmod(x, 7) - 2);
+            pv_panels_drag(p, fmod(x, 90) - 40);
+            if (fmod(x, 3) < 1)
+                ck_assert_int_eq(pv_player_key(&player, PV_KEY_ORDER), PV_OK);
             ck_assert_int_eq(pv_player_key(&player, PV_KEY_DOWN), PV_OK);
             ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
         }
@@ -244,6 +249,109 @@ START_TEST(panels)
     pv_panels_destroy(p);
     pv_heat_destroy(heat);
     synth_free(&s);
+}
+END_TEST
+
+/* Share of a box's pixels that are not of the colour at its corner. */
+static double drawn(cairo_surface_t *surface, int x0, int y0, int w, int h)
+{
+    const unsigned char *pixels = cairo_image_surface_get_data(surface);
+    const int stride = cairo_image_surface_get_stride(surface);
+    uint64_t n = 0;
+
+    for (int y = y0; y < y0 + h; y++) {
+        for (int x = x0; x < x0 + w; x++)
+            n += memcmp(pixels + y * stride + 4 * x, pixels + y0 * stride + 4 * x0, 3) != 0;
+    }
+    return (double)n / w / h;
+}
+
+/* Models of every size fill the window at every size, and the map can be looked at closely. */
+START_TEST(scale)
+{
+    static const uint32_t layers[] = {4, 36, 80}, clusters[] = {16, 1024, 4096};
+    static const int sizes[][2] = {{640, 480}, {3840, 2160}};
+    struct pv_player player;
+    struct pv_panels *p;
+    struct pv_heat *heat;
+    struct made m;
+
+    made_init(&m, layers[_i % 3], clusters[_i / 3], 2048);
+    ck_assert_int_eq(pv_heat_create(&m.header, NULL, &heat), PV_OK);
+    for (int i = 0; i < 150; i++)
+        ck_assert_int_eq(pv_heat_push(heat, made_next(&m)), PV_OK);
+    pv_player_init(&player, heat, (struct pv_source){0});
+    ck_assert_int_eq(pv_panels_create(&player, NULL, &p), PV_OK);
+    for (int i = 0; i < 2; i++) {
+        const int w = sizes[i][0], h = sizes[i][1];
+        cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, w, h);
+        struct pv_columns columns;
+
+        ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
+        ck_assert_double_gt(drawn(surface, 10, 60, w / 2, h - 80), 0.05);
+        ck_assert_double_gt(drawn(surface, w * 6 / 10, 60, w * 4 / 10, h / 3), 0.1);
+        ck_assert_uint_eq(pv_panels_columns(p)->n, clusters[_i / 3]);
+        pv_panels_zoom(p, 100, 120, 3);
+        ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
+        columns = *pv_panels_columns(p);
+        ck_assert_uint_le(columns.n, clusters[_i / 3] * 6 / 10);
+        ck_assert(pv_panels_drag(p, -50)); /* to the left: later columns come in */
+        ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
+        ck_assert(pv_panels_columns(p)->first > columns.first || clusters[_i / 3] == 16);
+        ck_assert_uint_eq(pv_panels_columns(p)->n, columns.n);
+        ck_assert_int_eq(pv_player_key(&player, PV_KEY_WHOLE), PV_OK);
+        ck_assert_int_eq(pv_player_key(&player, PV_KEY_ORDER), PV_OK);
+        ck_assert_int_eq(pv_panels_draw(p, surface, w, h, 1, true), PV_OK);
+        ck_assert_uint_eq(pv_panels_columns(p)->n, clusters[_i / 3]);
+        ck_assert(!pv_panels_drag(p, 50));
+        for (uint32_t k = 1; player.by_use && k < 16; k++)
+            ck_assert_uint_ge(pv_heat_uses(heat, 1, pv_column_cluster(heat, pv_panels_columns(p), 1, k - 1)),
+                              pv_heat_uses(heat, 1, pv_column_cluster(heat, pv_panels_columns(p), 1, k)));
+        cairo_surface_destroy(surface);
+    }
+    pv_panels_destroy(p);
+    pv_heat_destroy(heat);
+    made_free(&m);
+}
+END_TEST
+
+/* Lines of running text stay as they are while tokens come; the newest token ends the last one. */
+START_TEST(running_text)
+{
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 500, 800);
+    static struct pv_prose_cell cells[2][PV_PROSE_MOST];
+    struct pv_palette palette;
+    struct pv_draw d = {.theme = pv_theme_get(false), .palette = &palette};
+    struct pv_prose prose = {.box = {10, 10, 480, 760}, .layer = 3};
+    struct pv_heat *heat;
+    struct made m;
+    uint32_t n[2];
+    double height;
+
+    pv_palette_init(&palette, 0, false);
+    d.cr = pv_draw_context(surface, 1.0);
+    made_init(&m, 36, 64, 512);
+    ck_assert_int_eq(pv_heat_create(&m.header, NULL, &heat), PV_OK);
+    for (int i = 0; i < 600; i++)
+        ck_assert_int_eq(pv_heat_push(heat, made_next(&m)), PV_OK);
+    n[0] = pv_part_prose(&d, heat, &prose, cells[0], &height);
+    ck_assert_uint_gt(n[0], 40);
+    ck_assert_uint_eq(cells[0][n[0] - 1].back, 0);
+    ck_assert_double_le(height, 760);
+    prose.back = 1;
+    n[1] = pv_part_prose(&d, heat, &prose, cells[1], &height);
+    for (uint32_t i = 0; i < n[0]; i++) {
+        ck_assert_double_le(cells[0][i].box.x + cells[0][i].box.w, 490.0);
+        for (uint32_t j = 0; j < n[1]; j++) {
+            if (cells[0][i].back == cells[1][j].back)
+                ck_assert_double_eq(cells[0][i].box.x, cells[1][j].box.x);
+        }
+    }
+    ck_assert(pv_prose_fits_better(heat, 600) && !pv_prose_fits_better(heat, 2000));
+    cairo_destroy(d.cr);
+    cairo_surface_destroy(surface);
+    pv_heat_destroy(heat);
+    made_free(&m);
 }
 END_TEST
 
@@ -304,6 +412,8 @@ int main(void)
     tcase_add_loop_test(c, shapes, 0, 12);
     tcase_add_test(c, scripts);
     tcase_add_loop_test(c, panels, 0, 2);
+    tcase_add_loop_test(c, scale, 0, 9);
+    tcase_add_test(c, running_text);
     tcase_add_test(c, keys);
     tcase_add_test(c, no_window);
     suite_add_tcase(suite, c);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "viz/prose.h"
 
 void picture_heading(struct picture *p, const char *title, const char *text)
 {
@@ -47,18 +48,48 @@ static void waterfall_column(struct picture *p, const struct pv_waterfall *w)
 }
 
 /* The colours of places, with words for their ends. */
-static void place_legend(struct picture *p)
+static void place_legend(struct picture *p, bool numbers)
 {
     const struct pv_theme *t = p->d.theme;
     struct pv_font font = {.size = 12, .colour = t->text};
     const double x =
         floor(MARGIN + pv_draw_text(&p->d, MARGIN, p->y, &font, "colour: clusters for like tokens") + 16);
 
-    pv_part_places(&p->d, (struct pv_box){x, p->y - 11, 240, 14});
+    pv_part_places(&p->d, (struct pv_box){x, p->y - 11, 240, 14}, 0.0, 1.0);
     pv_draw_text(&p->d, x + 254, p->y, &font,
-                 p->width > 800 ? "have like colours in every layer; the number is the cluster's"
-                                : "have like colours");
+                 p->width > 800 && numbers ? "have like colours in every layer; the number is the cluster's"
+                                           : "have like colours in every layer");
     p->y += 34;
+}
+
+/* Of many layers: running text. */
+static void picture_prose(struct picture *p)
+{
+    const struct pv_trace_header *h = pv_heat_header(p->heat);
+    struct pv_prose_cell *cells = calloc(PV_PROSE_MOST, sizeof *cells);
+    const struct pv_prose prose = {.box = {MARGIN, 0, p->width - 2 * MARGIN, 1e6},
+                                   .back = p->params->back,
+                                   .most = p->params->n_rows > 0 ? p->params->n_rows : 160,
+                                   .layer = p->layer};
+    struct pv_prose at = prose;
+    double height = 0.0;
+    char text[700];
+
+    snprintf(
+        text, sizeof text,
+        "Read it as text. Under each token (a word, a piece of one or a sign) is a strip of the model's %u layers, "
+        "the first on top: its colour is that of the cluster, of %u, which the layer picked, and where it changes "
+        "the model changes its mind about the token. The word itself has the colour of layer %u.",
+        h->n_layers, h->n_clusters, p->layer);
+    picture_heading(p, "A text and the clusters it takes", text);
+    if (h->n_clusters > 0)
+        place_legend(p, false);
+    at.box.y = p->y;
+    if (cells)
+        pv_part_prose(&p->d, p->heat, &at, cells, &height);
+    p->lacks_something = p->lacks_something || !cells;
+    free(cells);
+    p->y += height + 24;
 }
 
 void picture_waterfall(struct picture *p)
@@ -71,6 +102,10 @@ void picture_waterfall(struct picture *p)
     uint32_t n = p->params->n_rows > 0 ? p->params->n_rows : 34 * n_columns, per_column;
     char text[700];
 
+    if (pv_prose_fits_better(p->heat, p->width - 2 * MARGIN - 280)) {
+        picture_prose(p);
+        return;
+    }
     n = n < there - back ? n : there - back;
     per_column = (n + n_columns - 1) / n_columns;
     snprintf(
@@ -83,7 +118,7 @@ void picture_waterfall(struct picture *p)
         h->n_clusters);
     picture_heading(p, "A text, token by token, and the clusters it takes", text);
     if (h->n_clusters > 0)
-        place_legend(p);
+        place_legend(p, true);
     p->y += 6;
     for (uint32_t c = 0; c < n_columns; c++) {
         const uint32_t first = c * per_column, rows = n - first < per_column ? n - first : per_column;

@@ -175,7 +175,7 @@ static void tell_spot(struct picture *p, const struct spot *spot, uint32_t numbe
     snprintf(text, sizeof text, "%u", number);
     pv_draw_text(&p->d, MARGIN, p->y + 15, &(struct pv_font){.size = 13, .colour = t->accent, .bold = true},
                  text);
-    snprintf(line, sizeof line, "layer %u, cluster %u: %.0f of %u neurons, %s of the tokens", spot->layer,
+    snprintf(line, sizeof line, "layer %u, cluster %u: %.0f of %u neurons, %s of tokens", spot->layer,
              spot->cluster, pv_heat_size(p->heat, spot->layer, spot->cluster), h->d_ffn,
              pv_percent(share, text, sizeof text));
     pv_draw_text(&p->d, x, p->y + 15, &(struct pv_font){.size = 13, .colour = t->text, .max_width = 420},
@@ -231,7 +231,7 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
     pitch = height + (captioned ? 28 : 0);
     box.h = pitch * h->n_layers;
     if (h->n_clusters == 0 || !captioned) {
-        pv_part_heat(&p->d, p->heat, box, top_share);
+        pv_part_heat(&p->d, p->heat, &(struct pv_columns){.n = h->n_clusters}, box, top_share);
         pv_part_layer_names(&p->d, p->heat, box);
     }
     pv_draw_text(&p->d, box.x + box.w + 26, box.y - 8,
@@ -271,7 +271,12 @@ void picture_layers(struct picture *p)
     p->y = box.y + box.h + 16;
     if (h->n_clusters == 0)
         return;
-    pv_part_places(&p->d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5});
+    pv_part_places(&p->d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5}, 0.0, 1.0);
+    if (h->n_layers > MAX_CAPTIONED) {
+        pv_part_region_words(&p->d, p->heat, &(struct pv_columns){.n = h->n_clusters}, box,
+                             box.y + box.h + 8);
+        p->y += 22;
+    }
     snprintf(text, sizeof text,
              "the %u clusters of a layer; those for like tokens stand side by side, and above each other",
              h->n_clusters);

@@ -4,6 +4,7 @@
  */
 #include "viz/window/window.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct view {
     GLFWwindow *window;
     struct window_vk vk;
     double scale, drawn_at, rest_until;
+    double press_x; /* where the button went down and is held; negative: it is not */
+    bool dragged;
     double mouse_x, mouse_y; /* in the units of the panels; negative: elsewhere */
     bool changed;            /* the panels are to be drawn again */
     bool asked;              /* by a key or the mouse */
@@ -87,7 +90,24 @@ static void on_mouse(GLFWwindow *window, double x, double y)
     /* mouse positions are in window units, panels in pixels / scale */
     v->mouse_x = width > 0 ? x * v->vk.width / width / v->scale : x;
     v->mouse_y = height > 0 ? y * v->vk.height / height / v->scale : y;
+    if (v->press_x >= 0.0 && (v->dragged || fabs(v->mouse_x - v->press_x) > 4.0)) {
+        if (pv_panels_drag(v->panels, v->mouse_x - v->press_x)) {
+            v->dragged = true;
+            v->press_x = v->mouse_x;
+        }
+    }
     pv_panels_hover(v->panels, v->mouse_x, v->mouse_y);
+    v->changed = v->asked = true;
+}
+
+static void on_scroll(GLFWwindow *window, double dx, double dy)
+{
+    struct view *v = glfwGetWindowUserPointer(window);
+
+    if (dx != 0.0)
+        pv_panels_drag(v->panels, 40.0 * dx);
+    if (dy != 0.0)
+        pv_panels_zoom(v->panels, v->mouse_x, v->mouse_y, dy);
     v->changed = v->asked = true;
 }
 
@@ -108,7 +128,12 @@ static void on_button(GLFWwindow *window, int button, int action, int mods)
     struct view *v = glfwGetWindowUserPointer(window);
 
     (void)mods;
-    if (button != GLFW_MOUSE_BUTTON_LEFT || action != GLFW_PRESS)
+    if (button != GLFW_MOUSE_BUTTON_LEFT)
+        return;
+    v->press_x =
+        action == GLFW_PRESS && pv_panels_on_map(v->panels, v->mouse_x, v->mouse_y) ? v->mouse_x : -1.0;
+    v->dragged = false;
+    if (action != GLFW_PRESS)
         return;
     pv_panels_click(v->panels, v->mouse_x, v->mouse_y);
     v->changed = v->asked = true;
@@ -186,6 +211,7 @@ static enum pv_status draw_heat(struct view *v)
     const uint32_t n_clusters = h->n_clusters > 0 ? h->n_clusters : 1;
     enum pv_status status = window_vk_texture(&v->vk, TEXTURE_HEAT, n_clusters, h->n_layers);
     struct window_texture *t = &v->vk.textures[TEXTURE_HEAT];
+    const struct pv_columns *columns = pv_panels_columns(v->panels);
     const double top_share = pv_heat_max_share(heat);
     uint8_t *texel = t->pixels;
 
@@ -194,10 +220,12 @@ static enum pv_status draw_heat(struct view *v)
     if (status != PV_OK)
         return status;
     for (uint32_t l = 0; l < h->n_layers; l++) {
-        for (uint32_t k = 0; k < n_clusters; k++)
-            *texel++ =
-                (uint8_t)(pv_brightness(pv_heat_share(heat, l, pv_heat_at(heat, l, k)), top_share) * 255.0 +
-                          0.5);
+        for (uint32_t k = 0; k < n_clusters; k++) {
+            const double share =
+                k < columns->n ? pv_heat_share(heat, l, pv_column_cluster(heat, columns, l, k)) : 0.0;
+
+            *texel++ = (uint8_t)(pv_brightness(share, top_share) * 255.0 + 0.5);
+        }
     }
     t->changed = true;
     if (v->palette_made && v->palette_index == v->player->palette && v->light == v->player->light)
@@ -223,7 +251,7 @@ static enum pv_status present(struct view *v)
     const struct pv_trace_header *h = pv_heat_header(v->player->heat);
     const struct pv_box box = pv_panels_heat_box(v->panels);
     struct window_push push = {.size = {(float)v->vk.width, (float)v->vk.height},
-                               .cells = {(float)h->n_clusters, (float)h->n_layers}};
+                               .cells = {(float)pv_panels_columns(v->panels)->n, (float)h->n_layers}};
 
     if (h->n_clusters > 0) {
         push.heat_box[0] = (float)(box.x * v->scale);
@@ -323,6 +351,7 @@ static enum pv_status run(struct view *v, const struct pv_log *log)
     glfwSetCharCallback(v->window, on_char);
     glfwSetCursorPosCallback(v->window, on_mouse);
     glfwSetCursorEnterCallback(v->window, on_leave);
+    glfwSetScrollCallback(v->window, on_scroll);
     glfwSetMouseButtonCallback(v->window, on_button);
     glfwSetFramebufferSizeCallback(v->window, on_size);
     glfwSetWindowRefreshCallback(v->window, on_refresh);
@@ -352,7 +381,7 @@ enum pv_status pv_window_run(struct pv_player *player, const struct pv_window_pa
     v->player = player;
     v->params = params;
     v->scale = 1.0;
-    v->mouse_x = v->mouse_y = -1.0;
+    v->mouse_x = v->mouse_y = v->press_x = -1.0;
     v->changed = true;
     status = pv_panels_create(player, params->masks, &v->panels);
     if (status == PV_OK)
