@@ -9,6 +9,10 @@
 #include "cli/output.h"
 #include "view.h"
 
+/* A model with more active neurons than this makes no exact zeros to speak of: then the neurons that fire are the
+ * strongest ones that hold this share of the layer's energy. */
+static const double sparse_below = 0.6, strongest_hold = 0.9;
+
 struct table {
     const struct observe_params *params;
     uint32_t n_layers, d_ffn, n_words, n_ctx;
@@ -16,6 +20,7 @@ struct table {
     float *margin, *energy;                           /* [n_ctx][L] */
     uint32_t *bits;                                   /* [n_ctx][L or 1][words] */
     const uint32_t **rows;                            /* [L] */
+    uint32_t *strongest;                              /* [words] of one layer of one token */
 };
 
 static uint32_t count(uint32_t x)
@@ -34,11 +39,37 @@ static uint32_t *bits_at(const struct table *t, uint32_t pos, uint32_t layer)
     return wanted == layer ? t->bits + (size_t)pos * t->n_words : NULL;
 }
 
+/* The strongest neurons that hold a share of the energy, to within a sixteenth of their strength: by a table of energies
+ * over the leading bits of a float, which order as floats do. */
+static void strongest(const float *contribution, uint32_t n, double hold, uint32_t *bits)
+{
+    enum { SHIFT = 19, N = 4096 };
+    double energy[N] = {0}, all = 0, kept = 0;
+    uint32_t least = N - 1;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t word;
+            memcpy(&word, &contribution[j], sizeof word);
+            const uint32_t at = word >> SHIFT & (N - 1);
+            const double square = (double)contribution[j] * (double)contribution[j];
+            if (!round) {
+                energy[at] += square;
+                all += square;
+            } else if (at >= least && square > 0) {
+                bits[j / 32] |= 1u << (j % 32);
+            }
+        }
+        while (!round && least > 0 && kept + energy[least] < hold * all)
+            kept += energy[least--];
+    }
+}
+
 static void see_token(struct table *t, const struct pv_capture *c, uint32_t i)
 {
     const uint32_t pos = c->first_pos + i;
     const size_t at = (size_t)pos * t->n_layers + c->layer;
     const uint32_t *bits = c->bits + (size_t)i * t->n_words, *mask = NULL;
+    uint32_t n_nonzero = 0;
     const float *contribution = c->contribution + (size_t)i * t->d_ffn;
     uint32_t *keep = bits_at(t, pos, c->layer);
     double all = 0, kept = 0;
@@ -57,6 +88,13 @@ static void see_token(struct table *t, const struct pv_capture *c, uint32_t i)
         t->n_neurons[at] = 0;
         for (uint32_t w = 0; w < t->n_words; w++)
             t->n_neurons[at] += count(mask[w]);
+    }
+    for (uint32_t w = 0; !t->params->masks && w < t->n_words; w++)
+        n_nonzero += count(bits[w]);
+    if (n_nonzero > sparse_below * t->d_ffn) {
+        memset(t->strongest, 0, t->n_words * sizeof *t->strongest);
+        strongest(contribution, t->d_ffn, strongest_hold, t->strongest);
+        bits = t->strongest;
     }
     for (uint32_t w = 0; w < t->n_words; w++) {
         t->n_active[at] += count(bits[w]);
@@ -101,8 +139,9 @@ static enum pv_status table_make(struct table *t, const struct pv_model *model)
     t->energy = calloc(n, sizeof *t->energy);
     t->bits = calloc((size_t)t->n_ctx * rows * t->n_words + 1, sizeof *t->bits);
     t->rows = calloc(h->n_layers, sizeof *t->rows);
+    t->strongest = calloc(t->n_words, sizeof *t->strongest);
     return t->cluster && t->n_neurons && t->n_active && t->n_hit && t->margin && t->energy && t->bits &&
-                   t->rows
+                   t->rows && t->strongest
                ? PV_OK
                : PV_ERR_NOMEM;
 }
@@ -117,6 +156,7 @@ static void table_free(struct table *t)
     free(t->energy);
     free(t->bits);
     free(t->rows);
+    free(t->strongest);
 }
 
 static struct pv_trace_token token_at(const struct table *t, const struct pv_model *model, uint64_t index,
@@ -192,7 +232,7 @@ enum pv_status oracle_create(struct app *app, const struct setup *setup, struct 
     struct oracle *o = calloc(1, sizeof *o);
     enum pv_status status = o ? PV_OK : PV_ERR_NOMEM;
     *out = o;
-    if (!status)
+    if (!status && setup->clusters)
         status = view_masks(app, setup->clusters, &o->masks);
     if (!status) {
         o->params = (struct observe_params){.masks = o->masks, .active_layer = OBSERVE_ALL};

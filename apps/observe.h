@@ -23,7 +23,7 @@ PV_MUST_USE enum pv_status observe(struct pv_engine *engine, const struct pv_mod
                                    const uint32_t *tokens, size_t n, const struct observe_params *params,
                                    enum pv_status (*token)(void *user, const struct pv_trace_token *token),
                                    void *user);
-/* Oracle statistics of a run: its session gets oracle_capture with the oracle as user, and feeds tokens one
+/* Oracle statistics of a run, with clusters or without: its session gets oracle_capture with the oracle as user, and feeds tokens one
  * by one with pv_session_prefill; afterwards oracle_stats says what the token did and oracle_tell what its
  * mask missed. */
 struct oracle;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "viz/fire.h"
 #include "viz/order.h"
 #include "viz/palette.h"
 #include "viz/picture/text.h"
@@ -52,6 +53,7 @@ struct pv_heat {
     uint32_t n_rows, n_kept, newest;
     uint32_t back; /* shares are of so many tokens ago */
     struct pv_order order;
+    struct pv_fire *fire; /* of a dense run with true patterns, else NULL */
     char *strings;
 };
 
@@ -123,6 +125,7 @@ void pv_heat_destroy(struct pv_heat *h)
     free(h->known);
     free(h->strings);
     pv_order_free(&h->order);
+    pv_fire_destroy(h->fire);
     free(h);
 }
 
@@ -262,15 +265,26 @@ static enum pv_status keep_row(struct pv_heat *h, const struct pv_trace_token *t
         row->rows[i] = keep_u32s(row->bits + i * words, t->active[i], words);
         row->view.active = row->rows;
     }
+    row->view.firing = NAN;
+    if (t->n_active) {
+        row->view.firing = 0.0;
+        for (size_t i = 0; i < n; i++)
+            row->view.firing += (double)t->n_active[i] / h->header.d_ffn / (double)n;
+    }
     h->newest = next;
     if (h->n_kept < h->n_rows)
         h->n_kept++;
     return PV_OK;
 }
 
+static double factor_of(const struct pv_heat *h)
+{
+    return isinf(h->half_life) ? 1.0 : exp2(-1.0 / h->half_life);
+}
+
 static void decay(struct pv_heat *h)
 {
-    const double factor = isinf(h->half_life) ? 1.0 : exp2(-1.0 / h->half_life);
+    const double factor = factor_of(h);
 
     h->recent_sum = h->recent_sum * factor + 1.0;
     if (factor == 1.0)
@@ -290,16 +304,34 @@ static void weigh(struct pv_heat *h, uint32_t skip)
     h->back = skip;
     h->recent_sum = 0.0;
     memset(h->recent, 0, h->n_cells * sizeof *h->recent);
+    if (h->fire)
+        pv_fire_forget(h->fire);
     for (uint32_t back = h->n_kept; back-- > skip;) {
         const struct pv_heat_row *row = pv_heat_recent(h, back);
         const float weight = isinf(h->half_life) ? 1.0f : (float)exp2(-(double)(back - skip) / h->half_life);
 
         h->recent_sum += (double)weight;
+        if (h->fire && row->active)
+            pv_fire_add(h->fire, row->active, factor_of(h));
         for (uint32_t l = 0; l < h->header.n_layers; l++) {
             if (counts(h, row->cluster[l]))
                 h->recent[(size_t)l * h->header.n_clusters + row->cluster[l]] += weight;
         }
     }
+}
+
+static enum pv_status see_fire(struct pv_heat *h, const struct pv_trace_token *t)
+{
+    enum pv_status status = PV_OK;
+
+    if (!t->active)
+        return PV_OK;
+    if (!h->fire)
+        status = pv_fire_create(h->header.n_layers, h->header.d_ffn, &h->fire);
+    if (status != PV_OK)
+        return status;
+    pv_fire_add(h->fire, t->active, factor_of(h));
+    return pv_fire_learn(h->fire, t->active);
 }
 
 enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
@@ -332,7 +364,7 @@ enum pv_status pv_heat_push(struct pv_heat *h, const struct pv_trace_token *t)
                 return status;
         }
     }
-    return pv_order_push(&h->order, t->cluster);
+    return h->header.n_clusters > 0 ? pv_order_push(&h->order, t->cluster) : see_fire(h, t);
 }
 
 enum pv_status pv_heat_read(struct pv_heat *heat, struct pv_trace_reader *reader, uint64_t *n_read)
@@ -364,7 +396,17 @@ uint32_t pv_heat_at(const struct pv_heat *h, uint32_t layer, uint32_t place)
 
 enum pv_status pv_heat_settle(struct pv_heat *h)
 {
-    return pv_order_make(&h->order);
+    return h->fire ? pv_fire_settle(h->fire) : pv_order_make(&h->order);
+}
+
+bool pv_heat_has_fire(const struct pv_heat *h)
+{
+    return h->fire != NULL;
+}
+
+double pv_heat_fire(const struct pv_heat *h, uint32_t layer, uint32_t group, uint32_t n_groups)
+{
+    return h->fire ? pv_fire_share(h->fire, layer, group, n_groups) : 0.0;
 }
 
 double pv_heat_steadiness(const struct pv_heat *h)

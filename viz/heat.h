@@ -28,6 +28,7 @@ struct pv_heat_row {
     const float *margin, *energy_kept;
     const uint32_t *const *active; /* see pv_trace_token */
     double density, ms, device_ms;
+    double firing; /* share of neurons of the true patterns, mean over the layers; NAN: unknown */
 };
 struct pv_heat_top {
     uint32_t token;
@@ -76,6 +77,10 @@ uint32_t pv_heat_at(const struct pv_heat *heat, uint32_t layer, uint32_t place);
 PV_MUST_USE enum pv_status pv_heat_settle(struct pv_heat *heat);
 /* Share of all steps of tokens from one layer to the next that move the colour by less than a sixth of the circle. */
 double pv_heat_steadiness(const struct pv_heat *heat);
+/* Of a dense run whose tokens have true patterns: the share of a group of neurons that fired lately, 0..1. Neurons that
+ * fire for the same tokens are of one group; group < n_groups <= d_ffn. 0 if nothing is known. */
+double pv_heat_fire(const struct pv_heat *heat, uint32_t layer, uint32_t group, uint32_t n_groups);
+bool pv_heat_has_fire(const struct pv_heat *heat);
 /* Mean neurons computed when this cluster was chosen, 0 if never. */
 double pv_heat_size(const struct pv_heat *heat, uint32_t layer, uint32_t cluster);
 

@@ -134,6 +134,12 @@ double pv_strip_density(const struct pv_heat_row *row, uint32_t n_layers)
     return row->density;
 }
 
+double pv_strip_firing(const struct pv_heat_row *row, uint32_t n_layers)
+{
+    (void)n_layers;
+    return isnan(row->firing) ? 0.0 : row->firing;
+}
+
 double pv_strip_margin(const struct pv_heat_row *row, uint32_t n_layers)
 {
     double sum = 0.0;

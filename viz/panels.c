@@ -12,7 +12,7 @@
 #define HEAD  46.0
 #define SHOWN 24u /* clusters in the neuron view */
 
-enum what { NOTHING, HEAT, WATERFALL, NEURONS };
+enum what { NOTHING, HEAT, FIRE, WATERFALL, NEURONS };
 
 struct spot { /* something that can be explained */
     enum what what;
@@ -121,7 +121,14 @@ static struct spot find(const struct pv_panels *p, double x, double y)
     const uint32_t rows = pv_waterfall_rows(&p->waterfall, heat);
 
     cells.h = rows * p->waterfall.row_height;
-    if (inside(p->heat, x, y) && h->n_clusters > 0) {
+    if (inside(p->heat, x, y) && h->n_clusters == 0) {
+        if (pv_heat_has_fire(heat))
+            s = (struct spot){.what = FIRE,
+                              .layer = (uint32_t)((y - p->heat.y) / p->heat.h * h->n_layers),
+                              .neuron =
+                                  (uint32_t)((x - p->heat.x) / p->heat.w * pv_fire_groups(heat, p->heat.w)),
+                              .cluster = PV_TRACE_NO_CLUSTER};
+    } else if (inside(p->heat, x, y)) {
         s = (struct spot){.what = HEAT, .layer = (uint32_t)((y - p->heat.y) / p->heat.h * h->n_layers)};
         if (s.layer < h->n_layers)
             s.cluster = nearest_cluster(p, s.layer, x);
@@ -243,6 +250,19 @@ static uint32_t cluster_lines(const struct pv_panels *p, uint32_t layer, uint32_
     return n + 1;
 }
 
+static uint32_t fire_lines(const struct pv_panels *p, const struct spot *s, struct line *lines)
+{
+    const struct pv_heat *heat = p->player->heat;
+    const uint32_t d_ffn = pv_heat_header(heat)->d_ffn, n_groups = pv_fire_groups(heat, p->heat.w);
+    char share[16];
+
+    snprintf(lines[0].text, LINE, "layer %u: about %u of its %u neurons, which fire for the same tokens",
+             s->layer, d_ffn / n_groups, d_ffn);
+    snprintf(lines[1].text, LINE, "%s of them fired for one of the last tokens, on average",
+             pv_percent(pv_heat_fire(heat, s->layer, s->neuron, n_groups), share, sizeof share));
+    return 2;
+}
+
 static uint32_t explain(const struct pv_panels *p, const struct spot *s, struct line *lines)
 {
     const struct pv_heat *heat = p->player->heat;
@@ -251,15 +271,19 @@ static uint32_t explain(const struct pv_panels *p, const struct spot *s, struct 
 
     if (s->what == HEAT)
         return cluster_lines(p, s->layer, s->cluster, lines);
+    if (s->what == FIRE)
+        return fire_lines(p, s, lines);
     if (s->what == WATERFALL) {
         const struct pv_heat_row *row = pv_heat_recent(heat, s->back);
 
         snprintf(lines[n++].text, LINE, "\xe2\x80\x9c%s\xe2\x80\x9d: %u of %u neurons%s", row->text,
                  row->n_neurons[s->layer], pv_heat_header(heat)->d_ffn,
-                 s->cluster == PV_TRACE_NO_CLUSTER ? ", dense" : "");
+                 s->cluster == PV_TRACE_NO_CLUSTER ? " computed, dense" : "");
+        if (s->cluster == PV_TRACE_NO_CLUSTER && row->n_active)
+            snprintf(lines[n++].text, LINE, "%u of them fired", row->n_active[s->layer]);
         if (row->margin && !isnan(row->margin[s->layer]))
             snprintf(lines[n++].text, LINE, "router's margin %.2f", (double)row->margin[s->layer]);
-        if (row->n_active && row->n_hit && row->n_active[s->layer] > 0) {
+        if (s->cluster != PV_TRACE_NO_CLUSTER && row->n_active && row->n_hit && row->n_active[s->layer] > 0) {
             n_used = (size_t)snprintf(lines[n].text, LINE, "%u of its %u active neurons computed",
                                       row->n_hit[s->layer], row->n_active[s->layer]);
             if (row->energy_kept && !isnan(row->energy_kept[s->layer]))
@@ -402,20 +426,42 @@ static void heat_legend(const struct pv_panels *p, const struct pv_draw *d, doub
                   p->heat.w > 420 ? "of the last tokens picked it" : "of the last tokens");
 }
 
+/* Of a dense run. */
+static void draw_fire(const struct pv_panels *p, const struct pv_draw *d)
+{
+    const struct pv_heat *heat = p->player->heat;
+    const double most = pv_fire_max(heat, pv_fire_groups(heat, p->heat.w)), below = p->heat.y + p->heat.h;
+
+    pv_part_fire(d, heat, p->heat, most);
+    pv_part_layer_names(d, heat, p->heat);
+    if (pv_heat_has_fire(heat))
+        pv_part_scale(d, (struct pv_box){p->heat.x, below + 14, p->heat.w > 420 ? 240 : 160, 12}, most,
+                      p->heat.w > 420 ? "of the group fired for one of the last tokens"
+                                      : "of the group fired");
+}
+
 static void draw_heat(struct pv_panels *p, const struct pv_draw *d, struct pv_box box, bool with_heat)
 {
     const struct pv_heat *heat = p->player->heat;
     const uint32_t n_layers = pv_heat_header(heat)->n_layers;
     double top_share = pv_heat_max_share(heat), row;
 
-    panel_title(d, box.x, box.y + 14, box.w, "Layers and their clusters",
-                p->player->light ? "dark: picked by many of the last tokens; like colours: like tokens"
-                                 : "bright: picked by many of the last tokens; like colours: like tokens");
+    panel_title(d, box.x, box.y + 14, box.w,
+                pv_heat_header(heat)->n_clusters > 0 ? "Layers and their clusters"
+                                                     : "Layers and their neurons",
+                pv_heat_header(heat)->n_clusters == 0
+                    ? "groups of neurons that fire for the same tokens, and how many fired lately"
+                : p->player->light ? "dark: picked by many of the last tokens; like colours: like tokens"
+                                   : "bright: picked by many of the last tokens; like colours: like tokens");
     p->heat = (struct pv_box){box.x + 58, box.y + 26, floor(box.w - 58), floor(box.h - 26 - 82)};
     row = floor(p->heat.h / n_layers);
     row = p->masks && row > 56 ? 56 : row;
     p->heat.h = row >= 1.0 ? row * n_layers : p->heat.h;
-    if (with_heat || pv_heat_header(heat)->n_clusters == 0) {
+    if (pv_heat_header(heat)->n_clusters == 0) {
+        draw_fire(p, d);
+        return;
+    }
+    if (with_heat) {
         pv_part_heat(d, heat, &p->columns, p->heat, top_share);
     } else { /* a hole for the shader */
         cairo_set_operator(d->cr, CAIRO_OPERATOR_CLEAR);
@@ -540,9 +586,12 @@ static void draw_prose(struct pv_panels *p, const struct pv_draw *d, struct pv_b
     char text[160];
     double height;
 
-    snprintf(text, sizeof text,
-             "under each its layers, the first on top; like colours: like tokens; words: layer %u",
-             p->player->layer);
+    if (pv_heat_header(heat)->n_clusters == 0)
+        snprintf(text, sizeof text, "under each its layers, the first on top; bright: many neurons fired");
+    else
+        snprintf(text, sizeof text,
+                 "under each its layers, the first on top; like colours: like tokens; words: layer %u",
+                 p->player->layer);
     panel_title(d, box.x, box.y + 14, box.w, "Tokens", text);
     p->n_cells = pv_part_prose(d, heat, &prose, p->cells, &height);
 }
@@ -560,7 +609,9 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
         return;
     }
     panel_title(d, box.x, box.y + 14, box.w, "Tokens",
-                "the cluster picked in each layer; like colours: clusters for like tokens");
+                pv_heat_header(heat)->n_clusters == 0
+                    ? "the neurons that fired in each layer, in per cent"
+                    : "the cluster picked in each layer; like colours: clusters for like tokens");
     p->waterfall = (struct pv_waterfall){
         .box = {box.x, box.y + 46, box.w, box.h - 46},
         .text_width = box.w > 400 ? 110 : 80,
@@ -579,7 +630,9 @@ static void draw_waterfall(struct pv_panels *p, const struct pv_draw *d, struct 
     }
     pv_draw_text(d, cells.x + cells.w + 12, box.y + 40,
                  &(struct pv_font){.size = 11, .colour = d->theme->faint},
-                 box.w > 420 ? "neurons computed" : "computed");
+                 pv_heat_header(heat)->n_clusters == 0 ? "fired"
+                 : box.w > 420                         ? "neurons computed"
+                                                       : "computed");
     pv_part_waterfall(d, heat, &p->waterfall);
 }
 
@@ -591,12 +644,15 @@ static void draw_strips(const struct pv_panels *p, const struct pv_draw *d, stru
         {.label = "speed", .unit = " tok/s", .max = 0, .factor = 1.0, .value = pv_strip_speed},
     };
     static const char *const wide[3] = {"neurons computed", "router's margin", "speed"};
+    const struct pv_strip firing = {
+        .label = "fired", .unit = " %", .max = 0, .factor = 100.0, .value = pv_strip_firing};
+    const bool dense = pv_heat_header(p->player->heat)->n_clusters == 0; /* then there is no router */
     const double w = (box.w - 2 * GAP) / 3;
 
     for (int i = 0; i < 3; i++) {
-        struct pv_strip strip = strips[i];
+        struct pv_strip strip = dense && i == 1 ? firing : strips[i];
 
-        strip.label = w >= 160 ? wide[i] : strip.label;
+        strip.label = w < 160 ? strip.label : dense && i == 1 ? "neurons that fired" : wide[i];
         strip.unit = w >= 110 || i == 0 ? strip.unit : "";
         strip.box = (struct pv_box){floor(box.x + i * (w + GAP)), box.y, floor(w), box.h};
         pv_part_strip(d, p->player->heat, &strip, p->player->back);

@@ -70,14 +70,50 @@ void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const str
     const struct heat_cells cells = {
         .d = d, .heat = heat, .columns = columns, .top_share = top_share, .n_layers = 1};
 
-    if (h->n_clusters == 0) {
-        pv_draw_rect(d, box, d->theme->panel);
-        pv_draw_text(d, box.x + box.w / 2, box.y + box.h / 2,
-                     &(struct pv_font){.size = 14, .colour = d->theme->faint, .align = PV_CENTRE},
-                     "a dense run: every neuron computed, no clusters");
+    heat_rows(&cells, box, h->n_layers);
+}
+
+uint32_t pv_fire_groups(const struct pv_heat *heat, double width)
+{
+    const uint32_t fit = width >= 16.0 ? (uint32_t)(width / 4.0) : 4, d_ffn = pv_heat_header(heat)->d_ffn;
+
+    return fit < d_ffn ? fit : d_ffn;
+}
+
+double pv_fire_max(const struct pv_heat *heat, uint32_t n_groups)
+{
+    double most = 0.0;
+
+    for (uint32_t l = 0; l < pv_heat_header(heat)->n_layers; l++) {
+        for (uint32_t g = 0; g < n_groups; g++)
+            most = fmax(most, pv_heat_fire(heat, l, g, n_groups));
+    }
+    return most;
+}
+
+static struct pv_rgb fire_colour(void *user, uint32_t column, uint32_t row)
+{
+    const struct heat_cells *c = user;
+
+    return pv_palette_at(c->d->palette,
+                         pv_brightness(pv_heat_fire(c->heat, row, column, c->n_columns), c->top_share));
+}
+
+void pv_part_fire(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share)
+{
+    const struct pv_trace_header *h = pv_heat_header(heat);
+    struct heat_cells cells = {
+        .d = d, .heat = heat, .top_share = top_share, .n_columns = pv_fire_groups(heat, box.w)};
+
+    if (pv_heat_has_fire(heat)) {
+        pv_draw_cells(d, box, cells.n_columns, h->n_layers, fire_colour, &cells);
         return;
     }
-    heat_rows(&cells, box, h->n_layers);
+    pv_draw_rect(d, box, d->theme->panel);
+    pv_draw_text(
+        d, box.x + box.w / 2, box.y + box.h / 2,
+        &(struct pv_font){.size = 14, .colour = d->theme->faint, .align = PV_CENTRE, .max_width = box.w - 20},
+        "every neuron computed, no clusters; a trace with true patterns shows which neurons fire");
 }
 
 void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
@@ -251,9 +287,10 @@ struct pv_box pv_waterfall_cells(const struct pv_waterfall *w, const struct pv_h
 static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w,
                           const struct pv_heat_row *row, double y)
 {
-    const uint32_t n_layers = pv_heat_header(heat)->n_layers;
+    const uint32_t n_layers = pv_heat_header(heat)->n_layers, n_clusters = pv_heat_header(heat)->n_clusters;
     const struct pv_box cells = pv_waterfall_cells(w, heat);
     const double cell = cells.w / n_layers, height = w->row_height, bar = w->bar_width - 64;
+    const double spent = n_clusters == 0 && !isnan(row->firing) ? row->firing : row->density;
     struct pv_font number = {
         .size = height < 15 ? height - 4 : 10.5, .align = PV_CENTRE, .max_width = cell - 2};
     char text[16];
@@ -265,28 +302,35 @@ static void waterfall_row(const struct pv_draw *d, const struct pv_heat *heat, c
         row->text);
     for (uint32_t l = 0; l < n_layers; l++) {
         struct pv_box box = {cells.x + l * cell, y, cell, height};
+        const bool dense = row->cluster[l] == PV_TRACE_NO_CLUSTER;
         struct pv_rgb colour = d->theme->panel;
 
-        if (row->cluster[l] != PV_TRACE_NO_CLUSTER)
+        snprintf(text, sizeof text, "%u", row->cluster[l]);
+        if (dense)
+            snprintf(text, sizeof text, "all");
+        if (dense && row->n_active) {
+            const double share = (double)row->n_active[l] / pv_heat_header(heat)->d_ffn;
+
+            colour = pv_palette_at(d->palette, pv_brightness(share, 1.0));
+            snprintf(text, sizeof text, "%.0f", 100.0 * share);
+        } else if (!dense) {
             colour = pv_cluster_colour(heat, d->palette->light, l, row->cluster[l]);
+        }
         box.w -= cell > 8 ? 1 : 0;
         box.h -= height > 8 ? 1 : 0;
         pv_draw_rect(d, box, colour);
         if (cell < 22 || height < 12)
             continue;
         number.colour = pv_ink_on(colour);
-        snprintf(text, sizeof text, "%u", row->cluster[l]);
-        pv_draw_text(d, box.x + box.w / 2, y + height * 0.5 + 3.5, &number,
-                     row->cluster[l] == PV_TRACE_NO_CLUSTER ? "all" : text);
+        pv_draw_text(d, box.x + box.w / 2, y + height * 0.5 + 3.5, &number, text);
     }
     if (bar < 20)
         return;
     pv_draw_rect(d, (struct pv_box){cells.x + cells.w + 12, y + 2, bar, height - 5}, d->theme->panel);
-    pv_draw_rect(d, (struct pv_box){cells.x + cells.w + 12, y + 2, bar * row->density, height - 5},
-                 d->theme->hit);
+    pv_draw_rect(d, (struct pv_box){cells.x + cells.w + 12, y + 2, bar * spent, height - 5}, d->theme->hit);
     pv_draw_text(d, cells.x + cells.w + 12 + bar + 6, y + height * 0.5 + 4,
                  &(struct pv_font){.size = 11, .colour = d->theme->text},
-                 pv_percent(row->density, text, sizeof text));
+                 pv_percent(spent, text, sizeof text));
 }
 
 void pv_part_waterfall(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_waterfall *w)

@@ -27,6 +27,12 @@ void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,
 /* All columns over all layers, the brightest of each, with a frame around those shown. */
 void pv_part_minimap(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
                      struct pv_box box, double top_share);
+/* Of a dense run: layers x groups of neurons that fire for the same tokens, brightness by the share that fired lately.
+ * Without true patterns it says how to have them. */
+void pv_part_fire(const struct pv_draw *d, const struct pv_heat *heat, struct pv_box box, double top_share);
+/* Groups that fit a width; and the brightest of them. */
+uint32_t pv_fire_groups(const struct pv_heat *heat, double width);
+double pv_fire_max(const struct pv_heat *heat, uint32_t n_groups);
 /* The same for one layer, over the whole box. */
 void pv_part_heat_row(const struct pv_draw *d, const struct pv_heat *heat, uint32_t layer, struct pv_box box,
                       double top_share);
@@ -80,6 +86,8 @@ struct pv_strip {
 void pv_part_strip(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_strip *strip,
                    uint32_t back);
 double pv_strip_density(const struct pv_heat_row *row, uint32_t n_layers);
+/* Share of the true patterns' neurons; 0: unknown. */
+double pv_strip_firing(const struct pv_heat_row *row, uint32_t n_layers);
 double pv_strip_margin(const struct pv_heat_row *row, uint32_t n_layers);
 double pv_strip_speed(const struct pv_heat_row *row, uint32_t n_layers);
 

@@ -36,7 +36,7 @@ static struct pv_rgb layer_colour(const struct pv_draw *d, const struct pv_heat 
 
     if (row->cluster[layer] < pv_heat_header(heat)->n_clusters)
         return pv_cluster_colour(heat, d->palette->light, layer, row->cluster[layer]);
-    if (row->n_active)
+    if (row->n_active) /* of a dense run */
         return pv_palette_at(d->palette, pv_brightness((double)row->n_active[layer] / d_ffn, 1.0));
     return d->theme->line;
 }

@@ -45,7 +45,7 @@ static const struct option run_rows[] = {
     {0, "trace-format", OPTION_TEXT, AT(trace_format), "FORMAT", "jsonl", 0, 0,
      "jsonl, or perfetto for ui.perfetto.dev"},
     {0, "oracle", OPTION_FLAG, AT(oracle), NULL, NULL, 0, 0,
-     "also compute every layer in full and tell --trace and --view what the masks missed; slow"},
+     "also compute every layer in full and tell --trace and --view which neurons fire, and what masks missed; slow"},
 };
 #undef AT
 
@@ -78,7 +78,8 @@ struct run {
     struct setup setup;
     struct setup_choice choice;
     struct pv_session *session;
-    struct oracle *oracle; /* with --oracle */
+    struct oracle *oracle; /* with --oracle, and for a view of a dense run */
+    bool looks;            /* there is one */
     struct text prompt;
     uint32_t *tokens; /* of the prompt */
     size_t n_tokens;
@@ -170,14 +171,12 @@ static void set_params(struct app *app, struct run *run)
     };
 }
 
-static enum pv_status check_oracle(struct app *app, const struct run *run)
+static enum pv_status check_oracle(struct app *app)
 {
     const struct run_options *o = options_of(app);
     if (!o->oracle)
         return PV_OK;
-    if (!run->choice.model.clusters_path)
-        console_error(&app->console, "--oracle says what the masks miss: give the cluster file with -c");
-    else if (!o->trace && !o->view.view)
+    if (!o->trace && !o->view.view)
         console_error(&app->console, "--oracle goes with --trace FILE or --view, which show what it finds");
     else if (o->prefill_dense)
         console_error(&app->console,
@@ -215,7 +214,7 @@ static enum pv_status start(struct app *app, struct run *run)
     if (!status)
         status = setup_find_clusters(app, o->dense, &run->choice);
     if (!status)
-        status = check_oracle(app, run);
+        status = check_oracle(app);
     if (!status)
         status = read_prompt(app, &run->prompt);
     if (!status)
@@ -224,7 +223,13 @@ static enum pv_status start(struct app *app, struct run *run)
         status = encode_prompt(app, run);
     if (!status)
         status = check_fit(app, run);
-    if (!status && o->oracle)
+    run->looks = o->oracle || (o->view.view && !run->setup.clusters &&
+                               (!o->model.on_lost || !!strcmp(o->model.on_lost, "continue")));
+    if (!status && run->looks && !o->oracle)
+        console_note(&app->console,
+                     "without clusters the view shows which neurons fire; to see them, every token is "
+                     "computed like a prompt, which is slower");
+    if (!status && run->looks)
         status = oracle_create(app, &run->setup, &run->oracle);
     if (status)
         return status;
@@ -232,7 +237,7 @@ static enum pv_status start(struct app *app, struct run *run)
     const struct pv_session_params params = {
         .ffn = run->setup.clusters ? PV_FFN_ROUTED : PV_FFN_DENSE,
         .prefill_dense = o->prefill_dense,
-        .capture = o->oracle ? oracle_capture : NULL,
+        .capture = run->looks ? oracle_capture : NULL,
         .time_dispatches = o->trace && o->trace_format && !strcmp(o->trace_format, "perfetto"),
         .capture_user = run->oracle,
         .progress = o->view.view ? quiet : console_progress(&app->console)};

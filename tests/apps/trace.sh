@@ -35,6 +35,13 @@ for token in tokens:
 PYTHON
 fi
 
+# Without clusters they say which neurons fire: of this ReLU model those that are not zero.
+parvin run "$MODEL" --dense -p 'Once upon a time' -n 9 --temp 0 --oracle --trace dense.jsonl
+expect_code 0
+[ "$(grep -c '"cluster":\[null.*"n_active":\[[1-9].*"active":\["' dense.jsonl)" = 8 ] || wrong 'a dense run without its active neurons'
+parvin heatmap dense.jsonl --kind waterfall -o dense.png
+expect_code 0
+
 # With oracle statistics the run is the same, and the trace says what the masks missed.
 generate --trace oracle.jsonl --oracle
 expect_code 0

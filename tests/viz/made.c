@@ -52,12 +52,13 @@ void made_init(struct made *m, uint32_t n_layers, uint32_t n_clusters, uint32_t 
                                          .n_layers = n_layers,
                                          .n_clusters = n_clusters,
                                          .d_ffn = d_ffn};
-    m->u32s = calloc((size_t)n_layers * 2, sizeof *m->u32s);
+    m->u32s = calloc((size_t)n_layers * 3, sizeof *m->u32s);
     m->margin = calloc(n_layers, sizeof *m->margin);
     m->rows = calloc(n_layers, sizeof *m->rows);
     m->bits = n_clusters == 0 ? calloc(n_layers * n_words, sizeof *m->bits) : NULL;
     if (!m->u32s || !m->margin || !m->rows || (!m->bits && n_clusters == 0))
         abort();
+    m->n_active = m->u32s + (size_t)2 * n_layers;
     for (uint32_t l = 0; l < n_layers; l++)
         m->rows[l] = m->bits ? m->bits + l * n_words : NULL;
 }
@@ -100,9 +101,11 @@ static void fire(struct made *m, uint32_t l, uint32_t word)
     uint32_t *bits = m->bits + (size_t)l * n_words;
 
     memset(bits, 0, n_words * sizeof *bits);
+    m->n_active[l] = 0;
     for (uint32_t i = 0; i < n / 12 + 1; i++) { /* some of its own family, few of any */
         const uint32_t at = i % 5 == 0 ? roll(m, n) : mix((first + i) % n) % n;
 
+        m->n_active[l] += ~bits[at / 32] >> (at % 32) & 1u;
         bits[at / 32] |= (uint32_t)1 << (at % 32);
     }
 }
@@ -136,6 +139,8 @@ const struct pv_trace_token *made_next(struct made *m)
                                        .cluster = cluster,
                                        .n_neurons = n_neurons,
                                        .margin = n > 0 ? m->margin : NULL,
+                                       .n_active = m->bits ? m->n_active : NULL,
+                                       .n_hit = m->bits ? m->n_active : NULL,
                                        .active = m->bits ? m->rows : NULL,
                                        .density = sum / n_layers / f,
                                        .ms = 20.0 + roll(m, 100) / 20.0,

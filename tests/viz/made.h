@@ -10,7 +10,8 @@ enum { MADE_SCRIPTS = 12, MADE_WORDS = 97 };
 struct made {
     struct pv_trace_header header;
     struct pv_trace_token token; /* the last made */
-    uint32_t *u32s;              /* cluster, n_neurons [2][L] */
+    uint32_t *u32s;              /* cluster, n_neurons, n_active [3][L] */
+    uint32_t *n_active;          /* [L] in u32s */
     float *margin;               /* [L] */
     uint32_t *bits;              /* of a dense run, the true patterns [L][words] */
     const uint32_t **rows;       /* [L] */

@@ -315,6 +315,48 @@ START_TEST(scale)
 }
 END_TEST
 
+/* A dense run fills every panel: which neurons fire, in groups of those that fire together. */
+START_TEST(dense)
+{
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1280, 800);
+    const uint32_t n_layers = _i == 0 ? 4 : 36;
+    struct pv_player player;
+    struct pv_panels *p;
+    struct pv_heat *heat;
+    double most = 0.0, sum = 0.0;
+    struct made m;
+
+    made_init(&m, n_layers, 0, 600);
+    ck_assert_int_eq(pv_heat_create(&m.header, NULL, &heat), PV_OK);
+    for (int i = 0; i < 150; i++)
+        ck_assert_int_eq(pv_heat_push(heat, made_next(&m)), PV_OK);
+    for (uint32_t g = 0; g < 60; g++) {
+        most = fmax(most, pv_heat_fire(heat, 2, g, 60));
+        sum += pv_heat_fire(heat, 2, g, 60) / 60;
+    }
+    ck_assert_double_lt(sum, 0.12); /* about one in twelve neurons fires for a token */
+    ck_assert_double_gt(most, 1.5 * sum);
+    pv_heat_set_back(heat, 3);
+    pv_heat_set_back(heat, 0);
+    for (uint32_t g = 0; g < 60; g++) /* weighed anew from the tokens that are kept: the same */
+        sum -= pv_heat_fire(heat, 2, g, 60) / 60;
+    ck_assert_double_eq_tol(sum, 0.0, 1e-3);
+    pv_player_init(&player, heat, (struct pv_source){0});
+    ck_assert_int_eq(pv_panels_create(&player, NULL, &p), PV_OK);
+    pv_panels_hover(p, 300, 300);
+    ck_assert_int_eq(pv_panels_draw(p, surface, 1280, 800, 1, true), PV_OK);
+    ck_assert_int_eq(pv_panels_draw(p, surface, 1280, 800, 1, true),
+                     PV_OK);                                       /* with what is under the mouse */
+    ck_assert_double_gt(drawn(surface, 100, 100, 500, 500), 0.3);  /* the map */
+    ck_assert_double_gt(drawn(surface, 722, 75, 500, 400), 0.1);   /* tokens */
+    ck_assert_double_gt(drawn(surface, 909, 720, 160, 60), 0.002); /* the chart of neurons that fired */
+    pv_panels_destroy(p);
+    cairo_surface_destroy(surface);
+    pv_heat_destroy(heat);
+    made_free(&m);
+}
+END_TEST
+
 /* Lines of running text stay as they are while tokens come; the newest token ends the last one. */
 START_TEST(running_text)
 {
@@ -413,6 +455,7 @@ int main(void)
     tcase_add_test(c, scripts);
     tcase_add_loop_test(c, panels, 0, 2);
     tcase_add_loop_test(c, scale, 0, 9);
+    tcase_add_loop_test(c, dense, 0, 2);
     tcase_add_test(c, running_text);
     tcase_add_test(c, keys);
     tcase_add_test(c, no_window);

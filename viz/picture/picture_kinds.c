@@ -43,7 +43,8 @@ static void waterfall_column(struct picture *p, const struct pv_waterfall *w)
             pv_draw_text(&p->d, cells.x + (l + 0.5) * cell, y, &label, name);
     }
     label.align = PV_LEFT;
-    pv_draw_text(&p->d, cells.x + cells.w + 12, y, &label, "neurons computed");
+    pv_draw_text(&p->d, cells.x + cells.w + 12, y, &label,
+                 pv_heat_header(p->heat)->n_clusters > 0 ? "neurons computed" : "neurons that fired");
     pv_part_waterfall(&p->d, p->heat, w);
 }
 
@@ -75,13 +76,22 @@ static void picture_prose(struct picture *p)
     double height = 0.0;
     char text[700];
 
-    snprintf(
-        text, sizeof text,
-        "Read it as text. Under each token (a word, a piece of one or a sign) is a strip of the model's %u layers, "
-        "the first on top: its colour is that of the cluster, of %u, which the layer picked, and where it changes "
-        "the model changes its mind about the token. The word itself has the colour of layer %u.",
-        h->n_layers, h->n_clusters, p->layer);
-    picture_heading(p, "A text and the clusters it takes", text);
+    if (h->n_clusters > 0)
+        snprintf(
+            text, sizeof text,
+            "Read it as text. Under each token (a word, a piece of one or a sign) is a strip of the model's %u "
+            "layers, the first on top: its colour is that of the cluster, of %u, which the layer picked, and where "
+            "it changes the model changes its mind about the token. The word itself has the colour of layer %u.",
+            h->n_layers, h->n_clusters, p->layer);
+    else
+        snprintf(
+            text, sizeof text,
+            "Read it as text. Under each token (a word, a piece of one or a sign) is a strip of the model's %u "
+            "layers, the first on top: the brighter, the more of the layer's neurons fired. The word itself has the "
+            "colour of layer %u.",
+            h->n_layers, p->layer);
+    picture_heading(
+        p, h->n_clusters > 0 ? "A text and the clusters it takes" : "A text and the neurons that fire", text);
     if (h->n_clusters > 0)
         place_legend(p, false);
     at.box.y = p->y;
@@ -108,15 +118,25 @@ void picture_waterfall(struct picture *p)
     }
     n = n < there - back ? n : there - back;
     per_column = (n + n_columns - 1) / n_columns;
-    snprintf(
-        text, sizeof text,
-        "Read it downwards: each row is one token (a word, a piece of one or a sign), each column one layer "
-        "of the model. A cell says which of the layer's %u clusters was picked for the token. Words of "
-        "one kind, such as \xe2\x80\x9che\xe2\x80\x9d and \xe2\x80\x9cthey\xe2\x80\x9d, take the same or "
-        "like clusters, so the same neurons are computed for them. The blue bar is the share of all neurons "
-        "that the token cost; without clusters every bar would be full.",
-        h->n_clusters);
-    picture_heading(p, "A text, token by token, and the clusters it takes", text);
+    if (h->n_clusters == 0)
+        snprintf(
+            text, sizeof text,
+            "Read it downwards: each row is one token (a word, a piece of one or a sign), each column one layer of the "
+            "model. A cell says how many of the layer's neurons fired for the token, in per cent, and the blue bar "
+            "how many did in all layers. All of them were computed.");
+    else
+        snprintf(
+            text, sizeof text,
+            "Read it downwards: each row is one token (a word, a piece of one or a sign), each column one layer "
+            "of the model. A cell says which of the layer's %u clusters was picked for the token. Words of "
+            "one kind, such as \xe2\x80\x9che\xe2\x80\x9d and \xe2\x80\x9cthey\xe2\x80\x9d, take the same or "
+            "like clusters, so the same neurons are computed for them. The blue bar is the share of all neurons "
+            "that the token cost; without clusters every bar would be full.",
+            h->n_clusters);
+    picture_heading(p,
+                    h->n_clusters > 0 ? "A text, token by token, and the clusters it takes"
+                                      : "A text, token by token, and the neurons that fire",
+                    text);
     if (h->n_clusters > 0)
         place_legend(p, true);
     p->y += 6;

@@ -209,11 +209,13 @@ static void introduce(struct picture *p)
             h->d_ffn, h->n_clusters, pv_percent(mean_density(p->heat), share, sizeof share),
             p->params->light ? "darker" : "brighter");
     else
-        snprintf(text, sizeof text,
-                 "This run computed every one of each layer's %u neurons for every token. With clusters "
-                 "('parvin fit') a token takes only those that it needs.",
-                 h->d_ffn);
-    picture_heading(p, "Which clusters of neurons fire", text);
+        snprintf(
+            text, sizeof text,
+            "This run computed every one of each layer's %u neurons for every token, though most of them do little. "
+            "The map shows groups of neurons that fire for the same tokens: the brighter a cell, the more of the "
+            "group fired. With clusters ('parvin fit') a token takes only those that it needs.",
+            h->d_ffn);
+    picture_heading(p, h->n_clusters > 0 ? "Which clusters of neurons fire" : "Which neurons fire", text);
 }
 
 /* The rows, from p->y on; returns the box around them. */
@@ -231,7 +233,10 @@ static struct pv_box draw_rows(struct picture *p, double top_share, const struct
     pitch = height + (captioned ? 28 : 0);
     box.h = pitch * h->n_layers;
     if (h->n_clusters == 0 || !captioned) {
-        pv_part_heat(&p->d, p->heat, &(struct pv_columns){.n = h->n_clusters}, box, top_share);
+        if (h->n_clusters > 0)
+            pv_part_heat(&p->d, p->heat, &(struct pv_columns){.n = h->n_clusters}, box, top_share);
+        else
+            pv_part_fire(&p->d, p->heat, box, pv_fire_max(p->heat, pv_fire_groups(p->heat, box.w)));
         pv_part_layer_names(&p->d, p->heat, box);
     }
     pv_draw_text(&p->d, box.x + box.w + 26, box.y - 8,
@@ -269,8 +274,14 @@ void picture_layers(struct picture *p)
     introduce(p);
     box = draw_rows(p, top_share, spots, n_spots);
     p->y = box.y + box.h + 16;
-    if (h->n_clusters == 0)
+    if (h->n_clusters == 0) {
+        if (pv_heat_has_fire(p->heat))
+            pv_part_scale(&p->d, (struct pv_box){box.x, p->y, 300, 12},
+                          pv_fire_max(p->heat, pv_fire_groups(p->heat, box.w)),
+                          "of the group fired for a token, on average");
+        p->y += pv_heat_has_fire(p->heat) ? 50 : 0;
         return;
+    }
     pv_part_places(&p->d, (struct pv_box){box.x, box.y + box.h + 4, box.w, 5}, 0.0, 1.0);
     if (h->n_layers > MAX_CAPTIONED) {
         pv_part_region_words(&p->d, p->heat, &(struct pv_columns){.n = h->n_clusters}, box,

@@ -86,6 +86,8 @@ static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t
 
     if (layer >= f->n_layers)
         return 0.0;
+    if (f->n_clusters == 0) /* groups of neurons */
+        return pv_brightness(pv_heat_fire(f->heat, layer, i, n), f->top_share);
     for (uint32_t k = first; k < (end > first ? end : first + 1); k++) {
         const double share = pv_heat_share(f->heat, layer, pv_heat_at(f->heat, layer, k));
 
@@ -131,9 +133,9 @@ static uint32_t heat_rows(const struct frame *f, uint32_t top)
     uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, per_row, thick, n;
     bool stacked;
 
-    if (f->n_clusters == 0) {
+    if (f->n_clusters == 0 && !pv_heat_has_fire(f->heat)) {
         text_at(f, top, 4, f->grid->columns, f->theme->faint,
-                "a dense run: every neuron computed, no clusters");
+                "every neuron computed, no clusters; a trace with true patterns shows which neurons fire");
         return top + 1;
     }
     stacked = f->n_layers > room;
@@ -144,7 +146,7 @@ static uint32_t heat_rows(const struct frame *f, uint32_t top)
     if (n > room) { /* a tall model in a low window: its first layers */
         n = room;
     }
-    if (columns > f->n_clusters)
+    if (f->n_clusters > 0 && columns > f->n_clusters)
         columns = f->n_clusters * (columns / f->n_clusters); /* whole cells for every cluster */
     for (uint32_t i = 0; i < n * thick; i++) {
         heat_row(f, top + i, i / thick * per_row, stacked, columns);
@@ -308,7 +310,8 @@ enum pv_status pv_term_frame(struct pv_term *term, const struct pv_player *playe
     f.theme = pv_theme_get(player->light);
     f.n_layers = pv_heat_header(player->heat)->n_layers;
     f.n_clusters = pv_heat_header(player->heat)->n_clusters;
-    f.top_share = pv_heat_max_share(player->heat);
+    f.top_share = f.n_clusters > 0 ? pv_heat_max_share(player->heat)
+                                   : pv_fire_max(player->heat, pv_fire_groups(player->heat, 400));
     draw(&f);
     status = term_grid_emit(&term->grid, term->caps.colour);
     *out = term->grid.bytes;
