@@ -141,26 +141,26 @@ void pv_part_minimap(const struct pv_draw *d, const struct pv_heat *heat, const 
     pv_draw_frame(d, (struct pv_box){first - 2, box.y - 2, end - first + 4, box.h + 4}, d->theme->accent);
 }
 
-struct region {
-    uint32_t layer, cluster, column;
-    double share; /* 0: nothing is used */
-};
-
-static struct region best_of(const struct pv_heat *heat, const struct pv_columns *columns, uint32_t first,
-                             uint32_t end)
+bool pv_region_word(const struct pv_heat *heat, const struct pv_columns *columns, uint32_t first,
+                    uint32_t end, uint32_t *column, struct pv_heat_top *top)
 {
-    struct region best = {0, 0, 0, 0.0};
+    uint32_t layer = 0, cluster = 0;
+    double most = 0.0;
 
     for (uint32_t l = 0; l < pv_heat_header(heat)->n_layers; l++) {
         for (uint32_t k = first; k < end; k++) {
-            const uint32_t cluster = pv_column_cluster(heat, columns, l, k);
-            const double share = pv_heat_share(heat, l, cluster);
+            const uint32_t next = pv_column_cluster(heat, columns, l, k);
+            const double share = pv_heat_share(heat, l, next);
 
-            if (share > best.share)
-                best = (struct region){l, cluster, k, share};
+            if (share <= most)
+                continue;
+            most = share;
+            layer = l;
+            cluster = next;
+            *column = k;
         }
     }
-    return best;
+    return most > 0.0 && pv_telling_tokens(heat, layer, cluster, top, 1) > 0;
 }
 
 void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,
@@ -171,14 +171,16 @@ void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,
     struct pv_font font = {.size = 11.5, .colour = d->theme->text, .align = PV_CENTRE, .max_width = room - 8};
 
     for (uint32_t i = 0; i < n_words; i++) {
-        const struct region r = best_of(heat, columns, (uint32_t)((uint64_t)i * columns->n / n_words),
-                                        (uint32_t)((uint64_t)(i + 1) * columns->n / n_words));
-        const double middle = box.x + (i + 0.5) * room, x = box.x + box.w * (r.column + 0.5) / columns->n;
+        const uint32_t first = (uint32_t)((uint64_t)i * columns->n / n_words),
+                       end = (uint32_t)((uint64_t)(i + 1) * columns->n / n_words);
+        const double middle = box.x + (i + 0.5) * room;
         struct pv_heat_top top;
-        double half, at;
+        uint32_t column;
+        double half, at, x;
 
-        if (r.share <= 0.0 || pv_telling_tokens(heat, r.layer, r.cluster, &top, 1) == 0)
+        if (!pv_region_word(heat, columns, first, end, &column, &top))
             continue;
+        x = box.x + box.w * (column + 0.5) / columns->n;
         half = pv_text_extent(d, &font, top.text) / 2;
         half = half > room / 2 - 4 ? room / 2 - 4 : half;
         at = fmin(fmax(x, middle - room / 2 + half + 4), middle + room / 2 - half - 4);

@@ -20,6 +20,9 @@ uint32_t pv_column_cluster(const struct pv_heat *heat, const struct pv_columns *
                            uint32_t column);
 void pv_part_heat(const struct pv_draw *d, const struct pv_heat *heat, const struct pv_columns *columns,
                   struct pv_box box, double top_share);
+/* Of the columns first..end - 1 of all layers the one that is used most, and a word for it; false if none is used. */
+bool pv_region_word(const struct pv_heat *heat, const struct pv_columns *columns, uint32_t first,
+                    uint32_t end, uint32_t *column, struct pv_heat_top *top);
 /* Under a map whose columns are in order: a word for each region, of the cluster of any layer that is used most. `box`: the
  * map's; about 20 pixels high below `y`. */
 void pv_part_region_words(const struct pv_draw *d, const struct pv_heat *heat,

@@ -25,14 +25,14 @@ grep -q '38[;:]2[;:]' screen || wrong 'no true colour'
 tmux resize-window -x 61 -y 17
 for _ in $(seq 40); do
 	screen
-	[ "$(grep -c '■' screen)" -ge 3 ] && [ "$(wc -L <screen)" -le 61 ] && tail -n 1 screen | grep -q '^space' && break
+	[ "$(grep -cE '[█▉▊▋▌▍▎▏]+·* .* %' screen)" -ge 3 ] && [ "$(wc -L <screen)" -le 61 ] && tail -n 1 screen | grep -q '^space' && break
 	sleep 0.25
 done
 tail -n 1 screen | grep -q '^space' || wrong 'the last row after a resize is not the keys'
 head -n 1 screen | grep -q '^ Parvin' || wrong 'the first row after a resize is not the title'
 [ "$(wc -l <screen)" = 17 ] || wrong 'the picture does not fill 17 rows'
 tmux resize-window -x 120 -y 40
-settle '(all|[0-9]+) +■.* %'
+settle '(all|[0-9]+) +[█▉▊▋▌▍▎▏].* %'
 settle '^ Parvin · .* half-life 32'
 after=$(sed -n 's/.* \([0-9]*\) tokens .*/\1/p' screen)
 [ "${after:-0}" -gt "${before:-0}" ] || wrong "the view does not go on: $before tokens, then $after"

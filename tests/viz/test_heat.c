@@ -299,7 +299,8 @@ START_TEST(display)
     ck_assert_uint_eq(pv_text_width("\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80!"),
                       3);                                                        /* woman, joiner, rocket */
     ck_assert_uint_eq(pv_text_width("\xe0\xb8\x99\xe0\xb9\x89\xe0\xb8\xb3"), 2); /* Thai: tone mark, vowel */
-    ck_assert_uint_eq(pv_text_fit("e\xcc\x81x", 1), 3);                          /* a letter with its mark */
+    ck_assert_uint_eq(pv_text_width("\xe0\xa4\xa4\xe0\xa4\xbe"), 2); /* Devanagari ta with its vowel */
+    ck_assert_uint_eq(pv_text_fit("e\xcc\x81x", 1), 3);              /* a letter with its mark */
     ck_assert_uint_eq(pv_text_fit("a\xe4\xb8\xad"
                                   "b",
                                   2),

@@ -15,7 +15,9 @@
 #include "viz/panels.h"
 #include "viz/picture/draw.h"
 #include "viz/prose.h"
+#include "viz/picture/text.h"
 #include "viz/term/term.h"
+#include "viz/term/term_tty.h"
 #include "viz/window/window.h"
 
 enum { N_STYLES = 2 }; /* dark with masks, light without */
@@ -419,6 +421,130 @@ START_TEST(keys)
 }
 END_TEST
 
+/* A terminal's screen, as far as a frame needs one: what is written where. Widths are those of a terminal that adds up
+ * code points. */
+struct screen {
+    uint32_t columns, rows, at_row, at_column, n_colours; /* n_colours: changes of colour */
+    bool written[200][300];
+};
+
+static void feed(struct screen *s, const char *bytes, size_t n, bool ascii)
+{
+    for (size_t i = 0; i < n;) {
+        const size_t left = n - i < 4 ? n - i : 4;
+        uint32_t code = 0;
+        size_t length = pv_text_char(bytes + i, left, &code);
+
+        ck_assert_msg(length > 0, "no UTF-8");
+        ck_assert(!ascii || code < 0x80);
+        if (code == 0x1b) {
+            size_t end = i + 2;
+            unsigned row = 0, column = 0;
+
+            while (end < n && (bytes[end] < 0x40 || bytes[end] > 0x7e))
+                end++;
+            ck_assert_uint_lt(end, n);
+            s->n_colours += bytes[end] == 'm' && bytes[i + 2] != '0';
+            if (bytes[end] == 'H') {
+                ck_assert_int_eq(sscanf(bytes + i, "\x1b[%u;%uH", &row, &column), 2);
+                s->at_row = row - 1;
+                s->at_column = column - 1;
+            }
+            i = end + 1;
+            continue;
+        }
+        ck_assert_uint_lt(s->at_row, s->rows);
+        ck_assert_uint_lt(s->at_column, s->columns);
+        s->written[s->at_row][s->at_column] = s->written[s->at_row][s->at_column] || code != ' ';
+        s->at_column += (uint32_t)pv_text_width((char[5]){bytes[i], length > 1 ? bytes[i + 1] : '\0',
+                                                          length > 2 ? bytes[i + 2] : '\0',
+                                                          length > 3 ? bytes[i + 3] : '\0', '\0'});
+        i += length;
+    }
+}
+
+/* The terminal's view fills the screen at every size, in every kind of terminal, and never writes past its edge. */
+START_TEST(frames)
+{
+    static const uint32_t sizes[][2] = {{80, 24}, {200, 60}, {24, 8}, {1, 1}, {290, 100}};
+    static const uint32_t models[][2] = {{4, 256}, {36, 1024}, {80, 16}, {36, 0}};
+    static const struct pv_term_caps kinds[] = {
+        {PV_TERM_MONO, false}, {PV_TERM_8, true}, {PV_TERM_256, false}, {PV_TERM_TRUE, true}};
+    static struct screen screen;
+    struct pv_player player;
+    struct pv_heat *heat;
+    struct pv_term *term;
+    struct made m;
+    const char *bytes;
+    size_t n;
+
+    made_init(&m, models[_i][0], models[_i][1], 640);
+    ck_assert_int_eq(pv_heat_create(&m.header, NULL, &heat), PV_OK);
+    for (int i = 0; i < 300; i++)
+        ck_assert_int_eq(pv_heat_push(heat, made_next(&m)), PV_OK);
+    pv_player_init(&player, heat, (struct pv_source){0});
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        ck_assert_int_eq(pv_term_create(&kinds[k], &term), PV_OK);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            uint32_t full = 0, right = 0;
+
+            memset(&screen, 0, sizeof screen);
+            screen.columns = sizes[i][0];
+            screen.rows = sizes[i][1];
+            player.light = i % 2 != 0;
+            ck_assert_int_eq(pv_term_resize(term, sizes[i][0], sizes[i][1]), PV_OK);
+            ck_assert_int_eq(pv_term_frame(term, &player, &bytes, &n), PV_OK);
+            feed(&screen, bytes, n, !kinds[k].unicode);
+            for (uint32_t r = 0; r < screen.rows; r++) {
+                uint32_t in_row = 0, in_right = 0;
+
+                for (uint32_t c = 0; c < screen.columns; c++) {
+                    in_row += screen.written[r][c];
+                    in_right += c > screen.columns / 2 && screen.written[r][c];
+                }
+                full += in_row > 0;
+                right += in_right > 0;
+            }
+            ck_assert_uint_eq(screen.n_colours > 0, kinds[k].colour != PV_TERM_MONO);
+            if (screen.rows >= 24 && (kinds[k].unicode || kinds[k].colour == PV_TERM_MONO)) {
+                ck_assert_uint_ge(full + 1, screen.rows); /* but for one between the parts */
+                ck_assert_uint_ge(right * 10, screen.rows * 9);
+            }
+        }
+        pv_term_destroy(term);
+    }
+    pv_heat_destroy(heat);
+    made_free(&m);
+}
+END_TEST
+
+/* Colours and characters by what the environment and terminfo say. */
+START_TEST(terminals)
+{
+    static const struct {
+        const char *term, *colorterm, *no_color, *locale;
+        enum pv_term_colour colour;
+        bool unicode;
+    } cases[] = {{"xterm", NULL, NULL, "C.UTF-8", PV_TERM_8, true},
+                 {"xterm-256color", "", "", "de_DE.utf8", PV_TERM_256, true},
+                 {"tmux-256color", "truecolor", NULL, "C", PV_TERM_TRUE, false},
+                 {"linux", NULL, NULL, NULL, PV_TERM_8, false},
+                 {"vt100", NULL, NULL, "C.UTF-8", PV_TERM_MONO, true},
+                 {"dumb", NULL, NULL, "C.UTF-8", PV_TERM_MONO, true},
+                 {"no such terminal", NULL, NULL, "C.UTF-8", PV_TERM_MONO, true},
+                 {"xterm-256color", "truecolor", "1", "C.UTF-8", PV_TERM_MONO, true},
+                 {NULL, NULL, NULL, NULL, PV_TERM_MONO, false}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct pv_term_caps caps =
+            pv_term_caps_of(cases[i].term, cases[i].colorterm, cases[i].no_color, cases[i].locale);
+
+        ck_assert_msg(caps.colour == cases[i].colour && caps.unicode == cases[i].unicode, "case %zu: %d %d",
+                      i, (int)caps.colour, (int)caps.unicode);
+    }
+}
+END_TEST
+
 /* Where there is no window, because of the build or the display, the reason is said and the terminal offered.
  */
 START_TEST(no_window)
@@ -457,6 +583,8 @@ int main(void)
     tcase_add_loop_test(c, scale, 0, 9);
     tcase_add_loop_test(c, dense, 0, 2);
     tcase_add_test(c, running_text);
+    tcase_add_loop_test(c, frames, 0, 4);
+    tcase_add_test(c, terminals);
     tcase_add_test(c, keys);
     tcase_add_test(c, no_window);
     suite_add_tcase(suite, c);

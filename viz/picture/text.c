@@ -38,6 +38,15 @@ static bool joins(uint32_t code)
     return code == 0x200d || (code >= 0x1f3fb && code <= 0x1f3ff);
 }
 
+/* Marks with a width of their own (of Indic scripts) take a column in some terminals: better a gap in others than marks
+ * that are written over. */
+static uint32_t columns_of(uint32_t code)
+{
+    if (utf8proc_category((utf8proc_int32_t)code) == UTF8PROC_CATEGORY_MC)
+        return 1;
+    return (uint32_t)utf8proc_charwidth((utf8proc_int32_t)code);
+}
+
 size_t pv_text_cluster(const char *s, size_t n, uint32_t *columns, size_t *n_shown)
 {
     utf8proc_int32_t state = 0;
@@ -45,7 +54,7 @@ size_t pv_text_cluster(const char *s, size_t n, uint32_t *columns, size_t *n_sho
     bool joined = false;
     size_t used = pv_text_char(s, n, &code);
 
-    *columns = used > 0 ? (uint32_t)utf8proc_charwidth((utf8proc_int32_t)code) : 0;
+    *columns = used > 0 ? columns_of(code) : 0;
     *n_shown = used;
     while (used > 0 && used < n) {
         const size_t length = pv_text_char(s + used, n - used, &next);
@@ -56,7 +65,7 @@ size_t pv_text_cluster(const char *s, size_t n, uint32_t *columns, size_t *n_sho
         used += length;
         joined = joined || joins(next);
         if (!joined) {
-            *columns += (uint32_t)utf8proc_charwidth((utf8proc_int32_t)next);
+            *columns += columns_of(next);
             *n_shown = used;
         }
         code = next;

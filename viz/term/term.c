@@ -3,6 +3,7 @@
  * cell, as a shade. */
 #include "viz/term/term.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,18 @@ static void text_at(const struct frame *f, uint32_t row, uint32_t column, uint32
     term_grid_text(f->grid, row, column, columns, ink, f->theme->background, text);
 }
 
+/* The same where there is no Unicode: a question mark for what ASCII lacks. */
+static void plain_text(const struct frame *f, uint32_t row, uint32_t column, uint32_t columns,
+                       struct pv_rgb ink, const char *text)
+{
+    char copy[PV_HEAT_TEXT];
+
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *c = copy; !f->caps->unicode && *c != '\0'; c++)
+        *c = (unsigned char)*c < 0x80 ? *c : '?';
+    text_at(f, row, column, columns, ink, copy);
+}
+
 static const char *shade(const struct frame *f, double brightness)
 {
     static const char *const ascii[] = {" ", ".", ":", "-", "=", "+", "*", "#", "%", "@"};
@@ -77,52 +90,86 @@ static const char *shade(const struct frame *f, double brightness)
     return ascii[1 + (brightness >= 1.0 ? 8 : (int)(brightness * 9.0))];
 }
 
-/* Brightness of the clusters that share column i of n. */
-static double pooled(const struct frame *f, uint32_t layer, uint32_t i, uint32_t n)
+struct layers { /* that share a row or half of one */
+    uint32_t first, end;
+};
+
+/* Brightness of what shares column i of n. */
+static double pooled(const struct frame *f, struct layers layers, uint32_t i, uint32_t n)
 {
     const uint32_t first = (uint32_t)((uint64_t)i * f->n_clusters / n);
     const uint32_t end = (uint32_t)((uint64_t)(i + 1) * f->n_clusters / n);
     double most = 0.0;
 
-    if (layer >= f->n_layers)
-        return 0.0;
-    if (f->n_clusters == 0) /* groups of neurons */
-        return pv_brightness(pv_heat_fire(f->heat, layer, i, n), f->top_share);
-    for (uint32_t k = first; k < (end > first ? end : first + 1); k++) {
-        const double share = pv_heat_share(f->heat, layer, pv_heat_at(f->heat, layer, k));
-
-        most = share > most ? share : most;
+    for (uint32_t l = layers.first; l < layers.end; l++) {
+        if (f->n_clusters == 0) /* groups of neurons */
+            most = fmax(most, pv_heat_fire(f->heat, l, i, n));
+        for (uint32_t k = first; f->n_clusters > 0 && k < (end > first ? end : first + 1); k++)
+            most = fmax(most, pv_heat_share(f->heat, l, pv_heat_at(f->heat, l, k)));
     }
     return pv_brightness(most, f->top_share);
 }
 
-static void heat_row(const struct frame *f, uint32_t row, uint32_t layer, bool stacked, uint32_t columns)
+/* Row `row` of the screen: one stretch of layers (`b` NULL), or two, one above the other. */
+static void heat_row(const struct frame *f, uint32_t row, struct layers a, const struct layers *b,
+                     uint32_t columns)
 {
-    struct pv_rgb ink = f->theme->text, paper = f->theme->background;
-    const bool fine = f->caps->unicode && f->caps->colour != PV_TERM_MONO;
+    const bool solid = f->caps->colour >= PV_TERM_256, fine = f->caps->unicode && solid;
     char name[16];
 
-    snprintf(name, sizeof name, "%3u", layer);
+    snprintf(name, sizeof name, "%3u", a.first);
     text_at(f, row, 0, 3, f->theme->faint, name);
     for (uint32_t c = 0; c < columns; c++) {
-        double a, b;
+        struct pv_rgb ink = f->theme->text;
+        double up, down;
 
-        if (fine && !stacked) {
-            a = pooled(f, layer, 2 * c, 2 * columns);
-            b = pooled(f, layer, 2 * c + 1, 2 * columns);
+        if (fine && !b) {
+            up = pooled(f, a, 2 * c, 2 * columns);
+            down = pooled(f, a, 2 * c + 1, 2 * columns);
         } else {
-            a = pooled(f, layer, c, columns);
-            b = stacked ? pooled(f, layer + 1, c, columns) : a;
+            up = pooled(f, a, c, columns);
+            down = b ? pooled(f, *b, c, columns) : up;
         }
-        if (f->caps->colour != PV_TERM_MONO) {
-            ink = pv_palette_at(f->palette, a);
-            paper = pv_palette_at(f->palette, b);
+        if (fine) {
+            term_grid_glyph(f->grid, row, 4 + c, pv_palette_at(f->palette, up),
+                            pv_palette_at(f->palette, down), b ? "\xe2\x96\x80" : "\xe2\x96\x8c");
+            continue;
         }
-        if (fine)
-            term_grid_glyph(f->grid, row, 4 + c, ink, paper, stacked ? "\xe2\x96\x80" : "\xe2\x96\x8c");
+        up = fmax(up, down);
+        if (f->caps->colour == PV_TERM_8) /* what is dark must not be black on black */
+            ink = pv_palette_at(f->palette, f->player->light ? up : 0.35 + 0.65 * up);
+        if (solid)
+            term_grid_glyph(f->grid, row, 4 + c, ink, pv_palette_at(f->palette, up), " ");
         else
-            term_grid_glyph(f->grid, row, 4 + c, f->caps->colour == PV_TERM_MONO ? ink : pv_ink_on(ink), ink,
-                            f->caps->colour == PV_TERM_MONO ? shade(f, a > b ? a : b) : " ");
+            term_grid_glyph(f->grid, row, 4 + c, ink, f->theme->background, shade(f, up));
+    }
+}
+
+static struct layers share_of(const struct frame *f, uint32_t i, uint32_t n)
+{
+    return (struct layers){(uint32_t)((uint64_t)i * f->n_layers / n),
+                           (uint32_t)((uint64_t)(i + 1) * f->n_layers / n)};
+}
+
+/* Under the map a word for each stretch of it. */
+static void region_words(const struct frame *f, uint32_t row, uint32_t columns)
+{
+    const struct pv_columns all = {.n = f->n_clusters};
+    const uint32_t n = columns / 12 > 0 ? columns / 12 : 1;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t start = i * columns / n, width = (i + 1) * columns / n - start;
+        struct pv_heat_top top;
+        uint32_t column, at;
+
+        if (!pv_region_word(f->heat, &all, (uint32_t)((uint64_t)i * f->n_clusters / n),
+                            (uint32_t)((uint64_t)(i + 1) * f->n_clusters / n), &column, &top))
+            continue;
+        at = (uint32_t)((uint64_t)column * columns / f->n_clusters);
+        if (at + pv_text_width(top.text) >= start + width)
+            at =
+                start + width > pv_text_width(top.text) + 1 ? start + width - pv_text_width(top.text) - 1 : 0;
+        plain_text(f, row, 4 + (at > start ? at : start), width - 1, f->theme->text, top.text);
     }
 }
 
@@ -130,95 +177,155 @@ static void heat_row(const struct frame *f, uint32_t row, uint32_t layer, bool s
 static uint32_t heat_rows(const struct frame *f, uint32_t top)
 {
     const uint32_t room = f->grid->rows > 9 ? (f->grid->rows - 5) / 2 : 2;
-    uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, per_row, thick, n;
-    bool stacked;
+    uint32_t columns = f->grid->columns > 6 ? f->grid->columns - 5 : 1, thick, n;
 
     if (f->n_clusters == 0 && !pv_heat_has_fire(f->heat)) {
         text_at(f, top, 4, f->grid->columns, f->theme->faint,
                 "every neuron computed, no clusters; a trace with true patterns shows which neurons fire");
         return top + 1;
     }
-    stacked = f->n_layers > room;
-    per_row = stacked ? 2 : 1;
-    thick = room / f->n_layers < 3 ? room / f->n_layers : 3; /* rows a layer, where there is room */
-    thick = thick < 1 ? 1 : thick;
-    n = (f->n_layers + per_row - 1) / per_row;
-    if (n > room) { /* a tall model in a low window: its first layers */
-        n = room;
-    }
     if (f->n_clusters > 0 && columns > f->n_clusters)
         columns = f->n_clusters * (columns / f->n_clusters); /* whole cells for every cluster */
-    for (uint32_t i = 0; i < n * thick; i++) {
-        heat_row(f, top + i, i / thick * per_row, stacked, columns);
+    thick = room / f->n_layers < 3 ? room / f->n_layers : 3; /* rows a layer, where there is room */
+    n = thick > 0 ? f->n_layers * thick : f->n_layers < 2 * room ? (f->n_layers + 1) / 2 : room;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t halves = f->n_layers < 2 * n ? f->n_layers : 2 * n;
+
+        if (thick == 0) {
+            const struct layers b = share_of(f, 2 * i + 1, halves);
+
+            heat_row(f, top + i, share_of(f, 2 * i, halves), 2 * i + 1 < halves ? &b : NULL, columns);
+            continue;
+        }
+        heat_row(f, top + i, (struct layers){i / thick, i / thick + 1}, NULL, columns);
         if (i % thick > 0) /* the layer's number stands in its first row */
             text_at(f, top + i, 0, 3, f->theme->faint, "   ");
     }
-    return top + n * thick;
+    if (f->n_clusters == 0 || f->grid->rows < 16)
+        return top + n;
+    region_words(f, top + n, columns);
+    return top + n + 1;
 }
 
 static void waterfall_cell(const struct frame *f, uint32_t row, uint32_t column, uint32_t width,
-                           uint32_t layer, uint32_t cluster)
+                           const struct pv_heat_row *token, uint32_t layer)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct pv_rgb paper = f->theme->panel, ink = f->theme->text;
+    const uint32_t cluster = token->cluster[layer];
     char text[32], cut[32];
-    const bool dense = cluster == PV_TRACE_NO_CLUSTER;
+    const bool dense = cluster == PV_TRACE_NO_CLUSTER, fired = dense && token->n_active;
+    const double share = fired ? (double)token->n_active[layer] / pv_heat_header(f->heat)->d_ffn : 0.0;
 
-    if (!dense && f->caps->colour != PV_TERM_MONO) {
+    if (!dense)
         paper = pv_cluster_colour(f->heat, f->player->light, layer, cluster);
+    else if (fired)
+        paper = pv_palette_at(f->palette, pv_brightness(share, 1.0));
+    if ((!dense || fired) && f->caps->colour != PV_TERM_MONO)
         ink = pv_ink_on(paper);
-    }
     snprintf(text, sizeof text, "%u", cluster);
-    if (dense)
+    if (fired)
+        snprintf(text, sizeof text, "%.0f", 100.0 * share);
+    else if (dense)
         snprintf(text, sizeof text, width >= 4 ? "all" : " ");
-    else if (strlen(text) + 1 > width)
-        snprintf(text, sizeof text, "%c", f->caps->colour == PV_TERM_MONO ? digits[cluster % 36] : ' ');
+    if (strlen(text) + 1 > width)
+        snprintf(text, sizeof text, "%c",
+                 f->caps->colour != PV_TERM_MONO || dense ? ' ' : digits[cluster % 36]);
     snprintf(cut, sizeof cut, "%*s%*s", (int)(width - (width - strlen(text)) / 2), text,
              (int)((width - strlen(text)) / 2), "");
     term_grid_text(f->grid, row, column, width, ink, paper, cut);
 }
 
+/* In steps of an eighth of a character. */
 static void density_bar(const struct frame *f, uint32_t row, uint32_t column, double density)
 {
+    const uint32_t eighths = density > 0.0 && density < 1.0 / 80 ? 1 : (uint32_t)(density * 80.0 + 0.5);
     char text[16];
-    const uint32_t full = (uint32_t)(density * 10.0 + 0.5);
 
-    for (uint32_t i = 0; i < 10; i++)
-        term_grid_glyph(f->grid, row, column + i, i < full ? f->theme->hit : f->theme->wasted,
-                        f->theme->background,
-                        f->caps->unicode ? (i < full ? "\xe2\x96\xa0" : "\xc2\xb7") : (i < full ? "#" : "."));
+    for (uint32_t i = 0; i < 10; i++) {
+        const uint32_t part = eighths >= 8 * i + 8 ? 8 : eighths > 8 * i ? eighths - 8 * i : 0;
+        const char block[] = {'\xe2', '\x96', (char)(0x90 - part), '\0'};
+        const char *none = f->caps->colour >= PV_TERM_256 ? " " : f->caps->unicode ? "\xc2\xb7" : ".";
+
+        term_grid_glyph(f->grid, row, column + i, part > 0 ? f->theme->hit : f->theme->wasted,
+                        f->caps->colour >= PV_TERM_256 ? f->theme->panel : f->theme->background,
+                        part == 0          ? none
+                        : f->caps->unicode ? block
+                        : part >= 4        ? "#"
+                                           : ".");
+    }
     text_at(f, row, column + 11, 8, f->theme->text, pv_percent(density, text, sizeof text));
 }
 
-static uint32_t cell_width(const struct frame *f)
+/* What a token cost, or of a dense run what fired. */
+static double spent(const struct frame *f, const struct pv_heat_row *row)
 {
-    const uint32_t room = f->grid->columns > 38 ? f->grid->columns - 38 : 1, width = room / f->n_layers;
+    return f->n_clusters == 0 && !isnan(row->firing) ? row->firing : row->density;
+}
 
-    return width < 1 ? 1 : width > 5 ? 5 : width;
+/* The last tokens as a line of columns of eighths, the newest at the right. */
+static void sparkline(const struct frame *f, uint32_t row, uint32_t column, uint32_t columns)
+{
+    uint32_t there = pv_heat_n_recent(f->heat), back = f->player->back, n;
+    double most = 0.0;
+
+    there = there > back ? there - back : 0;
+    n = there < columns ? there : columns;
+    for (uint32_t i = 0; i < n; i++)
+        most = fmax(most, spent(f, pv_heat_recent(f->heat, back + i)));
+    for (uint32_t i = 0; i < n && most > 0.0; i++) {
+        const double share = spent(f, pv_heat_recent(f->heat, back + n - 1 - i)) / most;
+        const char block[] = {'\xe2', '\x96', (char)(0x81 + (int)(share * 7.0 + 0.5)), '\0'};
+
+        term_grid_glyph(f->grid, row, column + columns - n + i, f->theme->hit, f->theme->background, block);
+    }
+}
+
+/* How the waterfall fills the screen: cells of a width, for some layers if not for all, in columns of tokens. */
+struct falls {
+    uint32_t width, n_layers, n_columns, pitch;
+};
+
+static struct falls falls_of(const struct frame *f)
+{
+    const uint32_t columns = f->grid->columns, room = columns > 38 ? columns - 38 : 1;
+    struct falls w = {.width = room / f->n_layers, .n_layers = f->n_layers};
+    uint32_t digits = f->n_clusters == 0 ? 2 : 1; /* shares in per cent, or numbers */
+
+    for (uint32_t k = f->n_clusters; k > 10; k = (k + 9) / 10)
+        digits++;
+    if (w.width > digits + 2)
+        w.width = digits + 2;
+    else if (w.width < digits + 1) /* numbers have no room: colours do with less */
+        w.width = w.width >= 2 && f->n_layers <= 16 ? 2 : 1;
+    if (w.n_layers * w.width > room)
+        w.n_layers = room / w.width;
+    w.pitch = 38 + w.n_layers * w.width;
+    w.n_columns = (columns + 2) / w.pitch > 0 ? (columns + 2) / w.pitch : 1;
+    return w;
 }
 
 static void waterfall(const struct frame *f, uint32_t top, uint32_t bottom)
 {
-    uint32_t there = pv_heat_n_recent(f->heat), back = f->player->back, width = cell_width(f), n;
-    uint32_t n_layers = f->n_layers, room = f->grid->columns > 38 ? f->grid->columns - 38 : 1;
+    const struct falls w = falls_of(f);
+    const uint32_t rows = bottom > top ? bottom - top : 0, back = f->player->back;
+    uint32_t there = pv_heat_n_recent(f->heat), n;
 
-    if (n_layers * width > room)
-        n_layers = room / width;
     there = there > back ? there - back : 0;
-    n = bottom > top ? bottom - top : 0;
+    n = rows * w.n_columns;
     n = n < there ? n : there;
     for (uint32_t i = 0; i < n; i++) {
         const struct pv_heat_row *row = pv_heat_recent(f->heat, back + n - 1 - i);
+        const uint32_t y = top + i % rows, x = i / rows * w.pitch;
         const size_t fit = pv_text_fit(row->text, 15);
         char text[PV_HEAT_TEXT];
 
         snprintf(text, sizeof text, "%.*s", (int)fit, row->text);
-        for (char *c = text; !f->caps->unicode && *c != '\0'; c++)
-            *c = (unsigned char)*c < 0x80 ? *c : '?';
-        text_at(f, top + i, 16 - pv_text_width(text), 16, f->theme->strong, text);
-        for (uint32_t l = 0; l < n_layers; l++)
-            waterfall_cell(f, top + i, 18 + l * width, width, l, row->cluster[l]);
-        density_bar(f, top + i, 19 + n_layers * width, row->density);
+        plain_text(f, y, x + 16 - pv_text_width(text), 16, f->theme->strong, text);
+        for (uint32_t l = 0; l < w.n_layers; l++)
+            waterfall_cell(f, y, x + 18 + l * w.width, w.width, row,
+                           (uint32_t)((uint64_t)l * f->n_layers / w.n_layers));
+        density_bar(f, y, x + 19 + w.n_layers * w.width, spent(f, row));
     }
 }
 
@@ -270,20 +377,26 @@ static void help(const struct frame *f)
 static void draw(const struct frame *f)
 {
     uint32_t rows = f->grid->rows, below;
-    char layers[16], text[128];
+    char text[192];
 
     term_grid_clear(f->grid, f->theme->text, f->theme->background);
     title(f);
-    snprintf(
-        text, sizeof text,
-        "layers and their clusters, those for like tokens side by side; %s: picked by more of the last tokens",
-        f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter");
+    snprintf(text, sizeof text, "%s; %s: %s",
+             f->n_clusters > 0 ? "layers and their clusters, those for like tokens side by side"
+                               : "layers and groups of their neurons that fire together",
+             f->player->light && f->caps->colour != PV_TERM_MONO ? "darker" : "brighter",
+             f->n_clusters > 0 ? "picked by more of the last tokens" : "more fired for the last tokens");
     text_at(f, 1, 0, f->grid->columns, f->theme->faint, text);
     below = heat_rows(f, 2);
     text_at(f, below, 11, 5, f->theme->faint, "token");
-    snprintf(layers, sizeof layers, "0 to %u", f->n_layers - 1);
-    text_at(f, below, 18, f->grid->columns, f->theme->faint, "cluster picked in layers");
-    text_at(f, below, 43, f->grid->columns, f->theme->faint, layers);
+    snprintf(text, sizeof text, "%s layers 0 to %u",
+             f->n_clusters > 0 ? "cluster picked in" : "neurons that fired in", f->n_layers - 1);
+    text_at(f, below, 18, f->grid->columns, f->theme->faint, text);
+    if (f->caps->unicode && f->grid->columns >= 90) {
+        text_at(f, below, f->grid->columns - 43, 20, f->theme->faint,
+                f->n_clusters > 0 ? "neurons computed" : "neurons that fired");
+        sparkline(f, below, f->grid->columns - 24, 24);
+    }
     if (rows > below + 2)
         waterfall(f, below + 1, rows - 1);
     text_at(f, rows - 1, 0, f->grid->columns, f->theme->faint,

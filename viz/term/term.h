@@ -5,7 +5,7 @@
 
 #include "viz/player.h"
 
-enum pv_term_colour { PV_TERM_MONO, PV_TERM_256, PV_TERM_TRUE };
+enum pv_term_colour { PV_TERM_MONO, PV_TERM_8, PV_TERM_256, PV_TERM_TRUE };
 struct pv_term_caps {
     enum pv_term_colour colour;
     bool unicode; /* else plain ASCII */

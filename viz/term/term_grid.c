@@ -128,6 +128,25 @@ static uint32_t to_256(struct pv_rgb c)
                           : 16 + 36 * (uint32_t)at[0] + 6 * (uint32_t)at[1] + (uint32_t)at[2];
 }
 
+/* Which of red, green and blue (1, 2, 4) a colour is made of. */
+static uint32_t to_8(struct pv_rgb c)
+{
+    const int r = c.r, g = c.g, b = c.b,
+              most = r > g   ? (r > b ? r : b)
+                     : g > b ? g
+                             : b,
+              least = r < g   ? (r < b ? r : b)
+                      : g < b ? g
+                              : b,
+              middle = (most + least) / 2;
+
+    if (most - least < 40) /* grey */
+        return most < 128 ? 0 : 7;
+    if (most < 64)
+        return 0;
+    return (uint32_t)(r > middle) | (uint32_t)(g > middle) << 1 | (uint32_t)(b > middle) << 2;
+}
+
 static void put_colour(struct term_grid *grid, int ground, struct pv_rgb c, enum pv_term_colour colour)
 {
     char text[32];
@@ -136,8 +155,10 @@ static void put_colour(struct term_grid *grid, int ground, struct pv_rgb c, enum
     if (colour == PV_TERM_TRUE)
         n = snprintf(text, sizeof text, "\x1b[%d;2;%u;%u;%um", ground, (unsigned)c.r, (unsigned)c.g,
                      (unsigned)c.b);
-    else
+    else if (colour == PV_TERM_256)
         n = snprintf(text, sizeof text, "\x1b[%d;5;%um", ground, to_256(c));
+    else
+        n = snprintf(text, sizeof text, "\x1b[%um", (unsigned)ground - 8 + to_8(c));
     put(grid, text, (size_t)n);
 }
 

@@ -252,20 +252,3 @@ enum pv_status pv_tty_run(struct pv_player *player, const struct pv_tty_params *
     pv_term_destroy(term);
     return status;
 }
-
-struct pv_term_caps pv_term_caps_of(const char *term, const char *colorterm, const char *no_color,
-                                    const char *locale)
-{
-    struct pv_term_caps caps = {.colour = PV_TERM_MONO};
-
-    caps.unicode = locale && (strstr(locale, "UTF-8") || strstr(locale, "utf8") || strstr(locale, "utf-8") ||
-                              strstr(locale, "UTF8"));
-    if (no_color && no_color[0] != '\0')
-        return caps;
-    if ((colorterm && (strcmp(colorterm, "truecolor") == 0 || strcmp(colorterm, "24bit") == 0)) ||
-        (term && (strstr(term, "direct") || strstr(term, "truecolor"))))
-        caps.colour = PV_TERM_TRUE;
-    else if (term && strstr(term, "256"))
-        caps.colour = PV_TERM_256;
-    return caps;
-}

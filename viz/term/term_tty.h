@@ -16,7 +16,8 @@ struct pv_tty_params {
 /* PV_ERR_UNSUPPORTED, with a message, if fd_out is no terminal. PV_ERR_INTERRUPTED after a signal. */
 PV_MUST_USE enum pv_status pv_tty_run(struct pv_player *player, const struct pv_tty_params *params,
                                       const struct pv_log *log);
-/* Colours and characters of a terminal by the environment's words; each may be NULL. */
+/* Colours and characters of a terminal by the environment's words, each of which may be NULL, and by what terminfo says
+ * of the terminal. */
 struct pv_term_caps pv_term_caps_of(const char *term, const char *colorterm, const char *no_color,
                                     const char *locale);
 
