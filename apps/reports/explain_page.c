@@ -12,7 +12,9 @@
 #include "viz/picture/picture.h"
 #include "viz/picture/text.h"
 
-enum { MAX_ROWS = 64, BEFORE = 8, AFTER = 4, NEIGHBOURS = 4 };
+enum { BEFORE = 8, AFTER = 4, NEIGHBOURS = 4 };
+/* Rows that are told at length; of those picked less often there is less to tell. */
+enum { FULL_ROWS = 128, STORY_LAYERS = 5 };
 
 static const char style[] =
     ":root{color-scheme:dark;--bg:#0d101c;--panel:#161a2a;--line:#3a425e;--faint:#8c95b0;"
@@ -33,6 +35,11 @@ static const char style[] =
     "border:1px solid var(--line);border-radius:4px;padding:0 5px;margin:1px;color:var(--strong)}"
     ".tok small{color:var(--faint)}.ctx{color:var(--faint);display:block}"
     "mark{background:none;color:var(--accent);font-weight:bold}a{color:var(--bar)}"
+    ".story ol{list-style:none;counter-reset:s;padding:0;max-width:80ch}"
+    ".story li{counter-increment:s;position:relative;margin:0 0 10px;padding:10px 14px 10px 52px;background:var(--panel);"
+    "border-left:6px solid var(--c,var(--line));border-radius:4px}"
+    ".story li::before{content:counter(s);position:absolute;left:16px;top:8px;font-size:1.35em;font-weight:bold;"
+    "color:var(--accent)}.story .ctx{display:inline;color:var(--text)}"
     "summary{cursor:pointer;color:var(--strong);font-size:1.15em;margin:12px 0}"
     "input{background:var(--panel);color:var(--text);border:1px solid var(--line);"
     "border-radius:4px;padding:6px 10px;font:inherit;width:22em;max-width:100%;"
@@ -44,15 +51,20 @@ static const char style[] =
     "td.n{text-align:left}.bar{margin-left:0}.alike,.tokens,.in{grid-column:1/-1;width:auto}"
     "td::before{content:attr(data-is);color:var(--faint);display:block;font-size:12px}}";
 
-/* Shows the rows that have the word; a link to a cluster opens its layer. */
+/* A layer's part stands in a template until it is opened. Finding a word needs them all, and shows the rows that have it;
+ * a link to a cluster opens its layer. */
 static const char script[] =
+    "const layers=[...document.querySelectorAll('details')];"
+    "const fill=d=>{const t=d.querySelector('template');if(t)t.replaceWith(t.content)};"
+    "for(const d of layers){if(d.open)fill(d);d.addEventListener('toggle',()=>{if(d.open)fill(d)})}"
     "const f=document.getElementById('find');"
-    "f.addEventListener('input',()=>{const w=f.value.trim().toLowerCase();"
-    "for(const d of document.querySelectorAll('details')){let n=0;"
+    "f.addEventListener('input',()=>{const w=f.value.trim().toLowerCase();if(w)layers.forEach(fill);"
+    "for(const d of layers){let n=0;"
     "for(const r of d.querySelectorAll('tbody tr')){"
     "const s=!w||r.textContent.toLowerCase().includes(w);r.hidden=!s;n+=s}"
     "if(w)d.open=n>0}});"
-    "const go=()=>{const r=document.getElementById(location.hash.slice(1));"
+    "const go=()=>{const l=location.hash.match(/^#l(\\d+)c/);if(l&&layers[l[1]])fill(layers[l[1]]);"
+    "const r=document.getElementById(location.hash.slice(1));"
     "if(r){const d=r.closest('details');if(d)d.open=true;r.scrollIntoView({block:'center'})}};"
     "addEventListener('hashchange',go);go();";
 
@@ -116,10 +128,11 @@ static enum pv_status put_picture(struct app *app, FILE *f, const struct explain
     return PV_OK;
 }
 
-static void put_tokens(FILE *f, const struct explain_page *page, uint32_t layer, uint32_t cluster)
+static void put_tokens(FILE *f, const struct explain_page *page, uint32_t layer, uint32_t cluster,
+                       uint32_t most)
 {
     struct pv_heat_top tops[12];
-    const uint32_t n = pv_telling_tokens(page->observed->heat, layer, cluster, tops, 12);
+    const uint32_t n = pv_telling_tokens(page->observed->heat, layer, cluster, tops, most < 12 ? most : 12);
     for (uint32_t i = 0; i < n; i++) {
         fprintf(f,
                 "<span class=\"tok\" title=\"picks this cluster %" PRIu64 " of the %" PRIu64
@@ -162,7 +175,8 @@ static void put_neighbours(FILE *f, const struct explain_page *page, uint32_t la
     uint32_t best[NEIGHBOURS] = {0}, n = 0;
     double score[NEIGHBOURS] = {0};
     for (uint32_t k = 0; k < pv_maskset_n_clusters(masks); k++) {
-        const double s = k != cluster ? pv_maskset_jaccard(masks, layer, cluster, k) : 0;
+        const bool told = k != cluster && pv_heat_uses(page->observed->heat, layer, k) > 0;
+        const double s = told ? pv_maskset_jaccard(masks, layer, cluster, k) : 0;
         uint32_t at = n;
         if (s <= 0 || (n == NEIGHBOURS && s <= score[n - 1]))
             continue;
@@ -183,7 +197,7 @@ static void put_neighbours(FILE *f, const struct explain_page *page, uint32_t la
 }
 
 static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer, uint32_t cluster,
-                        double most)
+                        double most, bool in_full)
 {
     const struct pv_heat *heat = page->observed->heat;
     const uint32_t n_clusters = pv_heat_header(heat)->n_clusters;
@@ -200,9 +214,9 @@ static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer
             70 * share / most, pv_maskset_size(page->observed->masks, layer, cluster));
     put_neighbours(f, page, layer, cluster);
     fputs("</td><td class=\"tokens\" data-is=\"tokens that pick it\">", f);
-    put_tokens(f, page, layer, cluster);
+    put_tokens(f, page, layer, cluster, in_full ? 12 : 6);
     fputs("</td><td class=\"in\" data-is=\"in context\">", f);
-    for (uint32_t i = 0; i < EXPLAIN_CONTEXTS; i++)
+    for (uint32_t i = 0; i < (in_full ? EXPLAIN_CONTEXTS : 1u); i++)
         if (spots[i].position != UINT64_MAX)
             put_context(f, page, spots[i].position);
     fputs("</td></tr>\n", f);
@@ -211,17 +225,17 @@ static void put_cluster(FILE *f, const struct explain_page *page, uint32_t layer
 static enum pv_status put_layer(struct app *app, FILE *f, const struct explain_page *page, uint32_t layer)
 {
     const struct pv_heat *heat = page->observed->heat;
-    uint32_t n_clusters = pv_heat_header(heat)->n_clusters, n_used, n;
+    uint32_t n_clusters = pv_heat_header(heat)->n_clusters, n_used;
     uint32_t *clusters = calloc(n_clusters + 1, sizeof *clusters);
     char density[16];
     enum pv_status status;
     if (!clusters)
         return PV_ERR_NOMEM;
     n_used = pv_by_use(heat, layer, clusters);
-    n = n_used < MAX_ROWS ? n_used : MAX_ROWS;
     fprintf(f, "<details%s><summary>Layer %u: %u of %u clusters used, %s of its neurons computed</summary>\n",
             layer == 0 ? " open" : "", layer, n_used, n_clusters,
             pv_percent(pv_heat_density(heat, layer), density, sizeof density));
+    fputs("<template>\n", f);
     fprintf(f,
             "<p>Of the neurons computed %.0f&nbsp;%% were truly active (precision); of the truly active ones "
             "%.0f&nbsp;"
@@ -233,15 +247,133 @@ static enum pv_status put_layer(struct app *app, FILE *f, const struct explain_p
           "<th class=\"n\">neurons</th><th>most alike</th><th>tokens that pick it</th><th>in context</th>"
           "</tr></thead><tbody>\n",
           f);
-    for (uint32_t i = 0; !status && i < n; i++)
+    for (uint32_t i = 0; !status && i < n_used; i++)
         put_cluster(f, page, layer, clusters[i],
-                    (double)pv_heat_uses(heat, layer, clusters[0]) / (double)pv_heat_n_tokens(heat));
+                    (double)pv_heat_uses(heat, layer, clusters[0]) / (double)pv_heat_n_tokens(heat),
+                    i < FULL_ROWS);
     fputs("</tbody></table>\n", f);
-    if (n < n_used)
-        fprintf(f, "<p>And %u clusters that were picked less often.</p>\n", n_used - n);
-    fputs("</details>\n", f);
+    if (n_used < n_clusters)
+        fprintf(f, "<p>And %u clusters that no token of this text picked.</p>\n", n_clusters - n_used);
+    fputs("</template></details>\n", f);
     free(clusters);
     return status;
+}
+
+/* How well a token's way can be told: it is a word, and in most layers its cluster is for other words too. */
+static uint32_t tale_of(const struct explain_page *page, const struct pv_heat_row *row)
+{
+    const struct pv_heat *heat = page->observed->heat;
+    uint32_t score = 1;
+    if (row->joined || strlen(row->text) < 4 || row->text[0] < 'a' || row->text[0] > 'z' ||
+        row->index < BEFORE || row->index + 1 >= page->observed->n_seen)
+        return 0;
+    for (uint32_t l = 0; l < pv_heat_header(heat)->n_layers; l++) {
+        struct pv_heat_top tops[6];
+        const uint32_t n = row->cluster[l] < pv_heat_header(heat)->n_clusters
+                               ? pv_telling_tokens(heat, l, row->cluster[l], tops, 6)
+                               : 0;
+        bool itself = false;
+        for (uint32_t i = 0; i < n; i++)
+            itself = itself || !strcmp(tops[i].text, row->text);
+        score += n > 1 ? 1 + itself : 0;
+    }
+    return score;
+}
+
+static const struct pv_heat_row *find_tale(const struct explain_page *page)
+{
+    const struct pv_heat *heat = page->observed->heat;
+    const uint32_t kept = pv_heat_n_recent(heat);
+    const struct pv_heat_row *best = NULL;
+    uint32_t most = 0;
+    for (uint32_t back = 0; back < kept; back++) {
+        const struct pv_heat_row *row = pv_heat_recent(heat, back);
+        const uint32_t score = tale_of(page, row);
+        if (score > most) {
+            most = score;
+            best = row;
+        }
+    }
+    return best;
+}
+
+/* A step in a layer: which cluster, for which words, and at which cost. */
+static void tell_layer(FILE *f, const struct explain_page *page, const struct pv_heat_row *row,
+                       uint32_t layer, bool first)
+{
+    const struct pv_heat *heat = page->observed->heat;
+    const uint32_t cluster = row->cluster[layer];
+    const struct pv_rgb c = pv_cluster_colour(heat, page->light, layer, cluster);
+    fprintf(f, "<li style=\"--c:#%02x%02x%02x\">", c.r, c.g, c.b);
+    if (first)
+        fprintf(f, "In layer %u the router picks <a href=\"#l%uc%u\">cluster %u</a>", layer, layer, cluster,
+                cluster);
+    else
+        fprintf(
+            f,
+            "Layer %u has clusters and a router of its own, which picks <a href=\"#l%uc%u\">cluster %u</a>",
+            layer, layer, cluster, cluster);
+    fprintf(f, " of %u neurons; the other %u are left alone. Tokens that pick it: ", row->n_neurons[layer],
+            pv_heat_header(heat)->d_ffn - row->n_neurons[layer]);
+    put_tokens(f, page, layer, cluster, 6);
+    fputs("</li>\n", f);
+}
+
+static void tell_end(FILE *f, const struct explain_page *page, const struct pv_heat_row *row, uint32_t n_told)
+{
+    const struct pv_trace_header *h = pv_heat_header(page->observed->heat);
+    double kept = 0;
+    uint64_t n_active = 0, n_hit = 0;
+    char share[16];
+    for (uint32_t l = 0; l < h->n_layers; l++) {
+        kept += row->energy_kept ? (double)row->energy_kept[l] / h->n_layers : 0;
+        n_active += row->n_active ? row->n_active[l] : 0;
+        n_hit += row->n_hit ? row->n_hit[l] : 0;
+    }
+    if (n_told < STORY_LAYERS)
+        fprintf(f,
+                "<li>Was the choice good? This page also computed all neurons, to compare. %" PRIu64
+                " of them had anything to say about the token, and the clusters held %" PRIu64
+                " of these, the ones that matter most.</li>\n",
+                n_active, n_hit);
+    fprintf(f, "<li>In all layers together %s of the neurons were computed",
+            pv_percent(row->density, share, sizeof share));
+    if (row->energy_kept)
+        fprintf(f, ", and they carry %.0f&nbsp;%% of the effect that all of them would have had", 100 * kept);
+    fputs(".</li>\n<li>After the last layer the numbers become a guess at the next token. In the text it is "
+          "\xe2\x80\x9c",
+          f);
+    put_running(f, page, row->index + 1);
+    fputs("\xe2\x80\x9d, and the same way begins again for that one.</li>\n", f);
+}
+
+static void put_story(FILE *f, const struct explain_page *page)
+{
+    const struct pv_trace_header *h = pv_heat_header(page->observed->heat);
+    const uint32_t n = h->n_layers < STORY_LAYERS ? h->n_layers : STORY_LAYERS;
+    const struct pv_heat_row *row = find_tale(page);
+    if (!row)
+        return;
+    fputs(
+        "<section class=\"story\"><h2>One token's way through the layers</h2>\n<ol>\n<li>A model reads text in "
+        "tokens: words, pieces of words and signs. Follow one of them: ",
+        f);
+    put_context(f, page, row->index);
+    fprintf(
+        f,
+        "</li>\n<li>Inside the model the token is a list of numbers, and so is what came before it. Layer after "
+        "layer, %u of them, adds something to that list.</li>\n",
+        h->n_layers);
+    fprintf(
+        f,
+        "<li>A layer has %u neurons. Each is a small detector: it looks at the numbers, and if they are what it is "
+        "there for, it adds its part. For one token most find nothing, and still cost time. So a router looks "
+        "first, and names one of %u groups of neurons, the clusters.</li>\n",
+        h->d_ffn, h->n_clusters);
+    for (uint32_t i = 0; i < n; i++)
+        tell_layer(f, page, row, n > 1 ? (uint32_t)((uint64_t)i * (h->n_layers - 1) / (n - 1)) : 0, i == 0);
+    tell_end(f, page, row, n);
+    fputs("</ol></section>\n", f);
 }
 
 static void put_head(FILE *f, const struct explain_page *page)
@@ -273,6 +405,7 @@ static enum pv_status put_page(struct app *app, FILE *f, const struct explain_pa
     const uint32_t n_layers = pv_heat_header(page->observed->heat)->n_layers;
     enum pv_status status;
     put_head(f, page);
+    put_story(f, page);
     status = put_picture(app, f, page, PV_PICTURE_LAYERS, UINT32_MAX,
                          "how often each cluster of each layer was picked");
     if (!status)

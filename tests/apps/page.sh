@@ -16,16 +16,19 @@ expect_files page.html
 [ "$(grep -oE '(src|href)="[^"]{0,5}' page.html | grep -vE '^src="data:|^href="#' | head -n 1)" = '' ] || wrong 'it refers to something outside'
 [ "$(wc -c <page.html)" -lt 6000000 ] || wrong 'the page is larger than 6 MB'
 
-# What is there: pictures that load, a section a layer, tables with rows, neighbours that exist; no request leaves; it
+# What is there: a layer's part is made when it is opened; a story of ten steps; no link leads nowhere; pictures that load, a section a layer, tables with rows, neighbours that exist; no request leaves; it
 # fits the window.
-answer=$(asked "const all=s=>[...document.querySelectorAll(s)];document.title=[
-document.querySelector('h1').textContent==document.title,all('img').length,
+answer=$(asked "(async()=>{const all=s=>[...document.querySelectorAll(s)];
+const before=all('tbody').length,title=document.title;layers.forEach(fill);
+await Promise.all(all('img').map(i=>i.decode()));document.title=[
+before,all('.story li').length,all('a').every(a=>document.getElementById(a.hash.slice(1))),
+document.querySelector('h1').textContent==title,all('img').length,
 all('img').every(i=>i.complete&&i.naturalWidth>=1200&&i.alt),all('details').length,all('details[open]').length,
 all('details').every(d=>d.querySelectorAll('tbody tr').length>=20),
 all('tbody tr').every(r=>r.cells.length==6&&r.cells[4].querySelector('.tok')&&r.cells[5].querySelector('mark')),
 all('a').length>100,performance.getEntriesByType('resource').filter(e=>!e.name.startsWith('data:')).length,
-document.scripts.length,document.documentElement.scrollWidth<=innerWidth].join(' ')" '' --window-size=1280,900)
-expect_answer "$answer" 'true 7 true 4 1 true true true 0 2 true'
+document.scripts.length,document.documentElement.scrollWidth<=innerWidth].join(' ')})()" '' --window-size=1280,900)
+expect_answer "$answer" '1 10 true true 7 true 4 1 true true true 0 2 true'
 
 # In a narrow window: a link to a cluster opens its layer, finding a word leaves the rows that have it.
 row=$(grep -o 'id="l2c[0-9]*"' page.html | head -n 1 | cut -d '"' -f 2)
@@ -58,7 +61,7 @@ printf '%s\n' '<script>document.title="taken"</script><img src=x onerror=alert(1
 for _ in 1 2 3 4 5 6; do cat evil.txt evil.txt >evil.more && mv evil.more evil.txt; done
 parvin explain "$MODEL" -c "$clusters" --text evil.txt --tokens 1500 -o page.html
 answer=$(asked 'document.title+=" "+document.scripts.length+" "+document.images.length' '')
-expect_answer "$answer" 'What the clusters of fables-5m-f16.gguf are for 2 7'
+expect_answer "$answer" 'What the clusters of fables-5m-f16.gguf are for 2 4'
 sed '$d' page.html >asked.html
 echo '<img src="https://example.invalid/a.png"><script>oops()</script></body></html>' >>asked.html
 browse asked.html --dump-dom
