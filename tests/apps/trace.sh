@@ -61,8 +61,6 @@ for token in map(json.loads, lines[1:]):
         assert 0 <= token["energy_kept"][layer] <= 1
 PYTHON
 fi
-parvin run "$MODEL" -p a --oracle --trace a.jsonl
-expect_usage -c
 parvin run "$MODEL" -c "$clusters" -p a --oracle
 expect_usage --trace --view
 parvin run "$MODEL" -c "$clusters" -p a --oracle --trace a.jsonl --prefill-dense

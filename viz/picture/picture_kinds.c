@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "viz/prose.h"
+#include "viz/panels/prose.h"
 
 void picture_heading(struct picture *p, const char *title, const char *text)
 {

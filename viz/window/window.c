@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "viz/panels.h"
+#include "viz/panels/panels.h"
 #include "viz/say.h"
 #include "viz/window/window_vk.h"
 

@@ -1,7 +1,7 @@
-/* The order in which views show a layer's clusters, made anew (see viz/align.h) as the tokens that were seen double in
+/* The order in which views show a layer's clusters, made anew (see viz/order/align.h) as the tokens that were seen double in
  * number. Until the first time a cluster's place is its number. */
-#ifndef PV_VIZ_ORDER_H
-#define PV_VIZ_ORDER_H
+#ifndef PV_VIZ_ORDER_ORDER_H
+#define PV_VIZ_ORDER_ORDER_H
 
 #include <stddef.h>
 #include <stdint.h>

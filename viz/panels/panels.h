@@ -1,7 +1,7 @@
 /* What the window shows, drawn by cairo onto any surface; the heatmap's cells may be left to a shader. No
  * window here, so tests and the key that saves a picture use it too. */
-#ifndef PV_VIZ_PANELS_H
-#define PV_VIZ_PANELS_H
+#ifndef PV_VIZ_PANELS_PANELS_H
+#define PV_VIZ_PANELS_PANELS_H
 
 #include "viz/parts.h"
 #include "viz/player.h"

@@ -1,6 +1,6 @@
-/* The order is one of reciprocal averaging (see viz/align.c) between neurons and up to SAMPLE tokens, spread over all
+/* The order is one of reciprocal averaging (see viz/order/align.c) between neurons and up to SAMPLE tokens, spread over all
  * that were seen: when the sample is full, every other token goes. */
-#include "viz/fire.h"
+#include "viz/order/fire.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -11,10 +11,10 @@ enum { SAMPLE = 48, ROUNDS = 20, FIRST = 16 };
 
 struct pv_fire {
     uint32_t n_layers, d_ffn, n_words;
-    float *recent;    /* [L][F] weighed counts */
-    double sum;       /* weight of all tokens */
-    uint32_t *order;  /* [L][F] place -> neuron */
-    uint32_t *sample; /* [SAMPLE][L][words] */
+    float *recent;      /* [L][F] weighed counts */
+    double sum, weight; /* of all tokens, of the newest */
+    uint32_t *order;    /* [L][F] place -> neuron */
+    uint32_t *sample;   /* [SAMPLE][L][words] */
     uint32_t n_sample, stride;
     uint64_t n_seen, made_at;
 };
@@ -37,7 +37,8 @@ enum pv_status pv_fire_create(uint32_t n_layers, uint32_t d_ffn, struct pv_fire 
     *out = NULL;
     if (!f)
         return PV_ERR_NOMEM;
-    *f = (struct pv_fire){.n_layers = n_layers, .d_ffn = d_ffn, .n_words = (d_ffn + 31) / 32, .stride = 1};
+    *f = (struct pv_fire){
+        .n_layers = n_layers, .d_ffn = d_ffn, .n_words = (d_ffn + 31) / 32, .stride = 1, .weight = 1.0};
     f->recent = calloc(n, sizeof *f->recent);
     f->order = calloc(n, sizeof *f->order);
     f->sample = calloc((size_t)SAMPLE * n_layers * f->n_words, sizeof *f->sample);
@@ -55,16 +56,28 @@ void pv_fire_forget(struct pv_fire *f)
 {
     memset(f->recent, 0, (size_t)f->n_layers * f->d_ffn * sizeof *f->recent);
     f->sum = 0.0;
+    f->weight = 1.0;
 }
 
 void pv_fire_add(struct pv_fire *f, const uint32_t *const *active, double factor)
 {
-    f->sum = f->sum * factor + 1.0;
-    for (size_t i = 0; factor < 1.0 && i < (size_t)f->n_layers * f->d_ffn; i++)
-        f->recent[i] *= (float)factor;
+    const size_t n = (size_t)f->n_layers * f->d_ffn;
+
+    f->weight /= factor; /* the new one weighs more, instead of all the others less */
+    if (f->weight > 1e12) {
+        for (size_t i = 0; i < n; i++)
+            f->recent[i] = (float)((double)f->recent[i] / f->weight);
+        f->sum /= f->weight;
+        f->weight = 1.0;
+    }
+    f->sum += f->weight;
     for (uint32_t l = 0; l < f->n_layers; l++) {
-        for (uint32_t j = 0; active[l] && j < f->d_ffn; j++)
-            f->recent[(size_t)l * f->d_ffn + j] += (float)(active[l][j / 32] >> (j % 32) & 1u);
+        float *recent = f->recent + (size_t)l * f->d_ffn;
+
+        for (uint32_t j = 0; active[l] && j < f->d_ffn; j++) {
+            if (active[l][j / 32] >> (j % 32) & 1u)
+                recent[j] += (float)f->weight;
+        }
     }
 }
 

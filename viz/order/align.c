@@ -1,7 +1,7 @@
 /* Reciprocal averaging over all layers at once (correspondence analysis; M. O. Hill, 1973): a cluster's score is the
  * mean of its tokens', a token's the mean of its clusters'. It settles on the axis that parts the tokens best. A few
  * odd tokens may take that axis for themselves, so the last rounds go by ranks instead of scores. */
-#include "viz/align.h"
+#include "viz/order/align.h"
 
 #include <math.h>
 #include <stdlib.h>

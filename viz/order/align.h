@@ -1,7 +1,7 @@
 /* Orders of clusters that mean the same in every layer: clusters that take the same tokens get like places, so a
  * token's colour changes from layer to layer only where the model changes its mind. Pure, deterministic. */
-#ifndef PV_VIZ_ALIGN_H
-#define PV_VIZ_ALIGN_H
+#ifndef PV_VIZ_ORDER_ALIGN_H
+#define PV_VIZ_ORDER_ALIGN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* Tokens as running text, for models whose layers are too many for a table: every word tinted by its cluster in one
  * layer, under it a strip with a line for each layer, the first on top. */
-#ifndef PV_VIZ_PROSE_H
-#define PV_VIZ_PROSE_H
+#ifndef PV_VIZ_PANELS_PROSE_H
+#define PV_VIZ_PANELS_PROSE_H
 
 #include "viz/heat.h"
 #include "viz/picture/draw.h"

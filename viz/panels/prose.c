@@ -1,6 +1,6 @@
 /* A token's index decides where a paragraph starts, and widths where its lines break: so lines stay as they are while
  * tokens come. */
-#include "viz/prose.h"
+#include "viz/panels/prose.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Which neurons of a dense run fire: how often lately, one by one, and an order in which those that fire for the same
  * tokens stand together. Memory is bounded by the model's size, not by the number of tokens. */
-#ifndef PV_VIZ_FIRE_H
-#define PV_VIZ_FIRE_H
+#ifndef PV_VIZ_ORDER_FIRE_H
+#define PV_VIZ_ORDER_FIRE_H
 
 #include <stdint.h>
 #include "parvin/status.h"

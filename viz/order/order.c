@@ -1,10 +1,10 @@
 /* The history is bounded: when it is full, every other token goes, and from then on fewer are kept. */
-#include "viz/order.h"
+#include "viz/order/order.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include "viz/align.h"
+#include "viz/order/align.h"
 
 enum { MAX_TOKENS = 8192, MAX_WORDS = 1 << 20, FIRST = 32 };
 
