@@ -18,6 +18,7 @@ struct bench_options {
     uint32_t d_model, d_ffn, n_clusters, reps, n_prompt, n_decode;
     double density;
     const char *type, *filter, *format;
+    bool costs;
 };
 
 #define AT(field) offsetof(struct bench_options, field)
@@ -39,6 +40,8 @@ static const struct option bench_rows[] = {
     {0, "format", OPTION_TEXT, AT(format), "table|md|csv", "table", 0, 0,
      "of the model's rows: as Markdown or CSV they stand alone"},
     {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
+    {0, "costs", OPTION_FLAG, AT(costs), NULL, NULL, 0, 0,
+     "what a submit, a wait, a dispatch and a barrier cost, and matrix products in seven types, instead"},
     {0, "view", OPTION_TEXT, AT(view.view), "window|term", NULL, 0, 0,
      "time decode with the heatmap shown and without instead, in turns"},
     {0, "learn", OPTION_MOVED, 0, NULL, NULL, 0, 0,
@@ -75,7 +78,7 @@ static const char bench_text[] =
 
 struct bench {
     struct app *app;
-    json_t *rows;
+    json_t *rows, *costs;
     uint32_t n_rows, n_here; /* of all devices, of this one */
     const char *device;
     double dense_ms, masked_ms; /* of the feed-forward rows */
@@ -108,6 +111,38 @@ static void on_row(void *user, const struct pv_bench_row *row)
         report_bench_row(row);
 }
 
+static json_t *costs_json(const char *device, const struct pv_device_costs *costs)
+{
+    json_t *object = json_object();
+    json_put_string(object, "device", device);
+    json_put_number(object, "submit_us", costs->submit_us);
+    json_put_number(object, "wait_us", costs->wait_us);
+    json_put_number(object, "dispatch_us", costs->dispatch_us);
+    json_put_number(object, "barrier_us", costs->barrier_us);
+    return object;
+}
+
+/* What surrounds the work, then matrix products type by type. */
+static enum pv_status bench_costs(struct bench *bench, struct pv_context *context, uint32_t device,
+                                  struct pv_bench_params params)
+{
+    static const char *const types[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"};
+    struct pv_device_costs costs;
+    enum pv_status status = pv_bench_costs(context, device, &costs);
+    if (status)
+        return status;
+    json_array_append_new(bench->costs, costs_json(bench->device, &costs));
+    if (!bench->app->common->json)
+        printf("submit %.1f us, wait %.1f us, dispatch %.2f us, barrier %.2f us\n", costs.submit_us,
+               costs.wait_us, costs.dispatch_us, costs.barrier_us);
+    params.filter = params.filter ? params.filter : "mat";
+    for (size_t i = 0; !status && i < sizeof types / sizeof types[0]; i++) {
+        params.type = types[i];
+        status = pv_bench_kernels(context, device, &params, on_row, bench);
+    }
+    return status;
+}
+
 static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct bench *bench)
 {
     const struct bench_options *o = options_of(app);
@@ -130,7 +165,8 @@ static enum pv_status bench_kernels(struct app *app, struct setup *setup, struct
         bench->n_here = 0;
         if (shows_kernels(bench))
             printf("%s%s\n", i ? "\n" : "", bench->device);
-        status = pv_bench_kernels(setup->context, setup->devices[i], &params, on_row, bench);
+        status = o->costs ? bench_costs(bench, setup->context, setup->devices[i], params)
+                          : pv_bench_kernels(setup->context, setup->devices[i], &params, on_row, bench);
         if (!status && shows_kernels(bench) && bench->masked_ms > 0)
             printf("\nmasked feed-forward: %.2f times as fast as dense at density %.2f (bound: %.2f)\n",
                    bench->dense_ms / bench->masked_ms, o->density, 1 / o->density);
@@ -180,6 +216,8 @@ static int print_json(struct app *app, const struct setup *setup, const struct b
     json_t *object = json_object();
     json_put_string(object, "device", setup->device_names);
     json_put(object, "rows", json_incref(bench->rows));
+    if (json_array_size(bench->costs) > 0)
+        json_put(object, "costs", json_incref(bench->costs));
     if (bench->masked_ms > 0)
         json_put_number(object, "ffn_speedup", bench->dense_ms / bench->masked_ms);
     if (m->n_modes > 0) {
@@ -256,11 +294,12 @@ static int cmd_bench(struct app *app)
 {
     const struct bench_options *o = options_of(app);
     struct setup setup = {.device_options = &o->device, .model_options = &o->model};
-    struct bench bench = {.app = app, .rows = json_array()};
+    struct bench bench = {.app = app, .rows = json_array(), .costs = json_array()};
     struct model_bench model = {.n_prompt = o->n_prompt, .n_decode = o->n_decode, .n_rounds = o->reps};
     enum pv_status status = PV_OK;
     if (o->view.view) {
         json_decref(bench.rows);
+        json_decref(bench.costs);
         return bench_view(app);
     }
     if (o->model.clusters_path && !o->common.argument) {
@@ -296,6 +335,7 @@ static int cmd_bench(struct app *app)
         speed_report_print(&report, bench.format);
     }
     json_decref(bench.rows);
+    json_decref(bench.costs);
     status = setup_close(app, &setup);
     return code ? code : app_fail(app, status);
 }
@@ -309,6 +349,7 @@ const struct command command_bench = {
         "are timed as llama-bench times them.\n"
         "--view times decode with the heatmap shown and without.",
     .examples = "  parvin bench\n"
+                "  parvin bench --costs\n"
                 "  parvin bench --d-model 2560 --d-ffn 18432 --density 0.1 --filter ffn\n"
                 "  parvin bench model.gguf -c model.clusters.gguf\n"
                 "  parvin bench model.gguf -c model.clusters.gguf --format md\n"

@@ -59,6 +59,18 @@ START_TEST(a_filter_selects_rows)
 }
 END_TEST
 
+START_TEST(costs_are_sane)
+{
+    struct fixture f;
+    struct pv_device_costs costs;
+    fixture_open(&f, _i);
+    ck_assert_msg(pv_bench_costs(f.context, (uint32_t)_i, &costs) == PV_OK, "%s", f.log.text);
+    ck_assert(costs.submit_us > 0 && costs.wait_us > 0 && costs.dispatch_us >= 0 && costs.barrier_us >= 0);
+    ck_assert_int_eq(pv_bench_costs(f.context, 1000, &costs), PV_ERR_ARG);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(wrong_parameters_are_refused)
 {
     struct fixture f;
@@ -76,6 +88,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {rows_are_sane, a_filter_selects_rows, wrong_parameters_are_refused};
+    const TTest *const tests[] = {rows_are_sane, a_filter_selects_rows, costs_are_sane,
+                                  wrong_parameters_are_refused};
     return fixture_main("kernel/bench", tests, sizeof tests / sizeof tests[0]);
 }

@@ -42,6 +42,16 @@ PV_MUST_USE enum pv_status pv_bench_kernels(struct pv_context *context, uint32_t
                                             void (*row)(void *user, const struct pv_bench_row *row),
                                             void *user);
 
+/* What a device asks for around the work itself, in microseconds; medians. */
+struct pv_device_costs {
+    /* the call that submits, and waiting for a submit that does nothing */
+    double submit_us, wait_us;
+    /* one more dispatch of one workgroup in a submit, and what a barrier before it adds */
+    double dispatch_us, barrier_us;
+};
+PV_MUST_USE enum pv_status pv_bench_costs(struct pv_context *context, uint32_t device,
+                                          struct pv_device_costs *out);
+
 PV_API_END
 
 #endif
