@@ -5,6 +5,7 @@
 #include "reports/compile_report.h"
 #include "reports/conform_report.h"
 #include "commands/commands.h"
+#include "conform/page.h"
 #include "conform/run.h"
 
 #define AT(field) offsetof(struct conform_options, field)
@@ -20,7 +21,7 @@ static const struct option conform_rows[] = {
     {0, "compile-only", OPTION_FLAG, AT(compile_only), NULL, NULL, 0, 0,
      "build every pipeline of every variant and run nothing, on drivers without a device too; show what the compiler says of them"},
     {0, "against", OPTION_TEXT, AT(against), "PATH", NULL, 0, 0,
-     "with --compile-only: report what rose since the JSON reports saved there (a file or a folder)"},
+     "tell what changed since the JSON reports saved there (a file or a folder); with --compile-only, what rose"},
     {0, "isolate", OPTION_FLAG, AT(isolate), NULL, NULL, 0, 0,
      "run in a child process: a driver that crashes, or loses the device, costs the row at hand and no other"},
     {0, "repeat", OPTION_FLAG, AT(repeat), NULL, NULL, 0, 0,
@@ -31,6 +32,8 @@ static const struct option conform_rows[] = {
      "go on with new seeds until the time is up"},
     {0, "junit", OPTION_OUTPUT, AT(junit), "FILE", NULL, 0, 0, "write a report as JUnit XML"},
     {0, "markdown", OPTION_OUTPUT, AT(markdown), "FILE", NULL, 0, 0, "write a report as Markdown"},
+    {0, "report", OPTION_OUTPUT, AT(report), "FILE", NULL, 0, 0,
+     "write one page to attach to a bug, as Markdown: what was tried, what is wrong, the commands that repeat it"},
     {0, "table", OPTION_TEXT, AT(table), "FOLDER", NULL, 0, 0,
      "check nothing; print a table of the JSON reports saved there"},
     {'d', "device", OPTION_TEXT, AT(device.device), "DEVICE", "every usable one", 0, 0,
@@ -59,6 +62,7 @@ struct conform {
     uint64_t first, last;     /* seeds of the device at hand */
     double started;
     struct pv_conform_result result, total; /* of the device at hand; of all */
+    enum pv_status compared;                /* with --against */
 };
 
 /* The command line that runs this row alone. Names of cases hold no quotes. */
@@ -132,6 +136,8 @@ static void on_device_end(void *user)
     json_put_count(c->device, "rounds", c->last - c->first + 1);
     json_put_number(c->device, "seconds", console_seconds() - c->started);
     add(&c->result, &c->total);
+    if (options_of(c->app)->against && !c->compared)
+        c->compared = conform_page_compare(&c->app->console, options_of(c->app)->against, c->device);
     if (c->app->common->json)
         return;
     conform_report_tallies(c->device, stdout);
@@ -140,6 +146,10 @@ static void on_device_end(void *user)
     if (c->last > c->first)
         printf(", seeds %llu to %llu", (unsigned long long)c->first, (unsigned long long)c->last);
     putchar('\n');
+    if (json_object_get(c->device, "changes")) {
+        printf("changed since %s:\n", json_string_value(json_object_get(c->device, "against")));
+        conform_page_changes(c->device, stdout);
+    }
 }
 
 /* ---- compiling only ---- */
@@ -290,6 +300,8 @@ static enum pv_status check_all(struct app *app, struct conform *c)
         status = o->isolate ? conform_isolated(app, &events) : conform_run(app, NULL, &events);
     if (o->list_variants || (status && status != PV_ERR_CHECK))
         return status;
+    if (c->compared)
+        return c->compared;
     const enum pv_status said = verdict(app, &c->total);
     return said ? said : status;
 }
@@ -301,6 +313,8 @@ static enum pv_status write_reports(struct app *app, const json_t *report)
     enum pv_status status = PV_OK;
     if (o->junit)
         status = conform_report_junit(&app->console, o->junit, report);
+    if (!status && o->report)
+        status = conform_page_write(&app->console, o->report, report);
     if (!status && o->markdown)
         status = conform_report_markdown(&app->console, o->markdown, report);
     return status;
@@ -308,12 +322,9 @@ static enum pv_status write_reports(struct app *app, const json_t *report)
 
 static int cmd_conform(struct app *app)
 {
-    if (options_of(app)->against && !options_of(app)->compile_only) {
-        console_error(&app->console, "--against goes with --compile-only");
-        return EXIT_USAGE;
-    }
-    if (options_of(app)->compile_only && (options_of(app)->junit || options_of(app)->minutes > 0)) {
-        console_error(&app->console, "--compile-only runs nothing: no --junit, no --minutes");
+    if (options_of(app)->compile_only &&
+        (options_of(app)->junit || options_of(app)->report || options_of(app)->minutes > 0)) {
+        console_error(&app->console, "--compile-only runs nothing: no --junit, no --report, no --minutes");
         return EXIT_USAGE;
     }
     if (options_of(app)->isolate && (options_of(app)->compile_only || options_of(app)->list_variants)) {

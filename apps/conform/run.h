@@ -8,7 +8,7 @@
 struct conform_options {
     struct common_options common;
     struct device_options device;
-    const char *filter, *variant, *junit, *markdown, *table, *against;
+    const char *filter, *variant, *junit, *markdown, *report, *table, *against;
     uint64_t seed;
     double minutes;
     bool quick, list_variants, compile_only, isolate, record_only, repeat;

@@ -2,7 +2,8 @@
  *   {"parvin", "devices": [{"name", "driver", "uuid", "type", "vulkan", "seed", "quick", "passed", "failed",
  *    "skipped", "seconds", "variants": {NAME: {"passed", "failed", "skipped"}}, "kernels": {likewise,
  * "worst"}, "rows": [{"kernel", "case", "variant", "seed", "result", "fault", "error", "tolerance", "detail",
- * "reproduce"}]}]} */
+ * "reproduce"}], and after a comparison
+ * "against", "changes": [TEXT...]}]} */
 #ifndef PV_APPS_REPORTS_CONFORM_REPORT_H
 #define PV_APPS_REPORTS_CONFORM_REPORT_H
 

@@ -82,8 +82,6 @@ on navi21 conform --device 0 >table
 look_at navi21 table
 expect_code 1
 expect_in err 'it reports no memory'
-parvin conform --against "$devices"
-expect_usage '--against goes with --compile-only'
 parvin conform --compile-only --minutes 1
 expect_usage 'runs nothing'
 

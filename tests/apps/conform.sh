@@ -41,6 +41,26 @@ parvin conform --device "$device" --variant warp
 expect_code 2
 expect_in err 'there is no variant warp here'
 
+# One page to attach to a bug, and what changed since a saved report.
+parvin conform --device "$device" --filter 'add/' --variant plan --json --report page.md
+expect_code 0
+cp out before.json
+for text in '# parvin conform: ' '| result | all passed |' '| add | '; do
+	grep -qF -e "$text" page.md || wrong "'$text' is not on the page"
+done
+parvin conform --device "$device" --filter 'add/' --variant plan --against before.json
+expect_code 0
+expect_in out 'changed since' '- nothing'
+parvin conform --device "$device" --filter 'add/' --variant plan --against reports/two.json
+expect_code 1
+expect_in err 'two.json is not a report'
+sed 's/"rows": \[\]/"rows": [{"kernel": "add", "case": "31 T=1 [plan]", "result": "failed", "fault": "NaN"}]/' \
+	before.json >failed.json
+parvin conform --device "$device" --filter 'add/' --variant plan --against failed.json
+expect_code 0
+expect_in out '- add/31 T=1 [plan]: no longer fails (NaN)'
+rm page.md before.json failed.json
+
 # Whole models: dense, routed, gated, quantised; nothing is left where they lay.
 TMPDIR=$PWD
 export TMPDIR
@@ -61,10 +81,11 @@ only="--device $device --variant storage-invocation --quick"
 	sed 's/largest.*//; /seed 1$/d' out >whole
 	parvin conform $only --filter ad
 	sed 's/largest.*//; /seed 1$/d' out | cmp -s - whole || wrong 'a child process gives other results'
-	crash $only --filter softmax_grad --json --isolate
+	crash $only --filter softmax_grad --json --isolate --report crash.md
 	expect_code 1
 	rows=$(json_field failed)
 	expect_number 'n >= 1 && p == 0' n "$rows" p "$(json_field passed)"
+	grep -q '^| crash | [1-9][0-9]* | softmax_grad | storage-invocation |$' crash.md || wrong 'the page does not name the crash'
 	expect_in out 'the driver killed the process: signal 11' '"kernel": "softmax_grad"' ' --isolate"' '"fault": "crash"'
 	crash $only --filter ad --isolate
 	expect_code 1
