@@ -63,6 +63,19 @@ text("#model-name").includes("<img"),text(".said").includes("</scr"+"ipt>"),text
 all(".steps tbody tr").length,one("#composer").hidden].join(" ")})' '' --window-size=1280,900)
 expect_answer "$answer" '0 4 2 2 true true true true 2 true'
 
+# A trace is dropped on the page: the example of docs/trace.md with a third line that is cut, and a file that is none. The
+# browser's virtual time does not wait for files, so what they hold is put in their place.
+sed -n '/^{"format":"parvin-trace"/,/^{"i":0/p' "$SOURCE/docs/trace.md" >trace.jsonl
+[ "$(wc -l <trace.jsonl)" = 2 ] || wrong 'docs/trace.md has no example of two lines'
+sed '$d' whole.html | sed '$d' >page.html
+echo '</html>' >>page.html
+trace=$(tr '\n' '~' <trace.jsonl)
+answer=$(asked "$tools"'const line=String.fromCharCode(10),trace=`'"$trace"'`.replaceAll("~",line),out=[];
+const drop=(name,text,then)=>{Blob.prototype.text=()=>Promise.resolve(text);const d=new DataTransfer();d.items.add(new File([text],name));document.dispatchEvent(new DragEvent("drop",{dataTransfer:d,cancelable:true}));later(then)};
+drop("no.txt","hello",()=>{out.push(text("#banner-text"));drop("cut.jsonl",trace+trace.split(line)[1].slice(0,40),()=>{
+out.push(text("#model-name"),all(".t").length,text(".detail .name"),all(".steps tbody tr").length,text("#tile-now"),one("#composer").hidden);document.title=out.join(" ")})})' demo --window-size=1280,900)
+expect_answer "$answer" 'no.txt is not a trace: line 1 is not JSON. tiny.gguf 1 “upon” 2 37.5 true'
+
 if [ -n "${KEEP:-}" ]; then
 	for size in 1440,900 820,1100 500,900; do
 		browse 'served.html#demo' --screenshot="$KEEP/page-${size%,*}.png" --window-size="$size"

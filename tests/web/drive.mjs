@@ -217,6 +217,11 @@ const tests = {
         const page = await open({});
         await ask(page, 'Hello', 'both', 30);
         const trace = fs.readFileSync(await saved(page, '#save-trace'), 'utf8').trimEnd().split('\n').map(l => JSON.parse(l));
+        const read = await open({});
+        await read.setInputFiles('#open-file', path.join(work, fs.readdirSync(work).find(f => f.endsWith('.jsonl'))));
+        await read.waitForFunction(() => document.querySelectorAll('.t').length === 60);
+        same('opened', [(await text(read, '#banner-text')).includes('recorded earlier'), await read.isVisible('#composer')], [true, false]);
+        await read.done();
         same('trace', [trace.length, trace[0].format, trace[0].fingerprint, trace[0].n_clusters, trace[1].cluster[0], trace[31].cluster.length, trace[31].i], [61, 'parvin-trace', '00c0ffee00c0ffee', 64, null, 12, 30]);
         if (process.env.PARVIN)
             execFileSync(process.env.PARVIN, ['heatmap', path.join(work, fs.readdirSync(work).find(f => f.endsWith('.jsonl'))), '-q', '-o', path.join(work, 'heat.png')]);

@@ -1,4 +1,4 @@
-// Saving: the trace (docs/trace.md), a picture of the map, the page with what it shows; and opening such a page.
+// Saving: the trace (docs/trace.md), a picture of the map, the page with what it shows; and opening such a page, or a trace.
 const save = (() => {
     const base = () => (run.model.name.replace(/\.gguf$/, '').replace(/[^\w.-]+/g, '-') || 'parvin') + '-' + run.tokens.length;
     function hand(name, blob) {
@@ -60,6 +60,48 @@ const save = (() => {
             add_token(lanes[lane], said, {token, text, pos, ms, layers});
         run.turns.forEach(turn => emit('done', turn));
     }
+    // A trace of any program that writes docs/trace.md; throws what is wrong with it. Its last line may be cut.
+    function read_trace(text) {
+        const lines = text.split('\n').filter(Boolean), whole = text.endsWith('\n') ? lines.length : lines.length - 1;
+        const parsed = lines.slice(0, Math.max(whole, 1)).map((line, i) => {
+            try { return JSON.parse(line); } catch { throw new Error('line ' + (i + 1) + ' is not JSON'); }
+        });
+        const header = parsed.shift();
+        if (header?.format !== 'parvin-trace' || header.version !== 1)
+            throw new Error('its first line is not the header of a trace of version 1');
+        const k = header.n_clusters, lane = {mode: k ? 'masked' : 'dense', first: -1, last: -1, text: ''}, turn = {prompt: '', story: true, lanes: [lane]};
+        set_model({name: header.model, n_layers: header.n_layers, n_ff: header.d_ffn, device: header.device, modes: ['dense', 'masked'],
+            clusters: k ? {k, fingerprint: header.fingerprint} : null});
+        run.turns.push(turn);
+        emit('turn', turn);
+        for (const t of parsed) {
+            const at = (key, l) => Array.isArray(t[key]) ? t[key][l] : undefined, row = (x, l) => [at('cluster', l) ?? -1, at('n_neurons', l), at('n_hit', l), at('margin', l)];
+            add_token(lane, String(t.text), {token: t.token, text: String(t.text), pos: t.i, ms: t.ms, layers: Array.from({length: run.model.n_layers}, row)});
+        }
+        emit('done', turn);
+    }
+    async function open_file(file) {
+        $('save').open = false;
+        try {
+            read_trace(await file.text());
+            $('composer').hidden = $('fresh').hidden = true;
+            banner('This was recorded earlier: ' + file.name, 'Back', () => location.reload());
+        } catch (error) {
+            banner(file.name + ' is not a trace: ' + error.message + '.', 'Close', () => banner());
+        }
+    }
+    $('open-trace').addEventListener('click', () => $('open-file').click());
+    $('open-file').addEventListener('change', event => {
+        if (event.target.files[0])
+            open_file(event.target.files[0]);
+    });
+    document.addEventListener('dragover', event => event.preventDefault());
+    document.addEventListener('drop', event => {
+        event.preventDefault();
+        if (event.dataTransfer.files[0])
+            open_file(event.dataTransfer.files[0]);
+    });
+
     const offer = (id, make) => $(id).addEventListener('click', () => {
         $('save').open = false;
         make();
