@@ -3,18 +3,15 @@
  * over. A slot keeps the tokens that it has fed, so a choice whose prompt begins like them feeds the rest alone. */
 #include "serve/worker.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "serve/choose.h"
 #include "stops.h"
-
-#ifndef POLLRDHUP
-#define POLLRDHUP 0
-#endif
 
 /* PROMPT_ROWS: of a step that has tokens of answers too, which shall not wait for long. */
 enum { STEP_ROWS = 1024, PROMPT_ROWS = 64 };
@@ -127,11 +124,17 @@ static void fail_all(struct serve_worker *w, const struct serve_error *error)
 
 /* --- who works on what --------------------------------------------------------------------------------------------- */
 
-/* A client that has closed its connection says so on its socket. */
+/* Whether the client has closed its connection: then there is an end to read. What it may have sent on stays there. */
+static bool is_closed(int fd)
+{
+    char byte;
+    const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static bool has_left(struct serve_job *job)
 {
-    struct pollfd p = {.fd = job->fd, .events = POLLRDHUP};
-    if (!job->left && job->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR))
+    if (!job->left && job->fd >= 0 && is_closed(job->fd))
         job->left = true;
     return job->left || job->ended;
 }

@@ -210,6 +210,13 @@ expect_in out '"type":"server_error"' 'the queue is full'
 expect_in headers 'Retry-After'
 kill $long
 wait $long 2>/dev/null
+for try in $(seq 100); do
+	get /metrics
+	grep -q '^parvin_answers_active 0' out && break
+	sleep 0.1
+done
+last="a client that left (looked $try times)"
+expect_in out 'parvin_answers_active 0' 'parvin_requests_left_total 1'
 last='hostile requests'
 python3 "$SOURCE/tests/apps/serve_hostile.py" "${url##*:}" >said 2>&1 || wrong "$(tail -n 3 said)"
 stop
