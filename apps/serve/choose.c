@@ -90,7 +90,7 @@ static json_t *logprob_entry(const struct pv_model *model, uint32_t token, doubl
     json_t *entry = json_object(), *bytes = json_array();
     json_put_text(entry, "token", text ? text : "", n);
     json_put_number(entry, "logprob", fmax(value, -9999.0));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; text && i < n; i++)
         json_array_append_new(bytes, json_integer((unsigned char)text[i]));
     json_put(entry, "bytes", bytes);
     return entry;

@@ -339,10 +339,11 @@ static enum pv_status pick(struct serve_worker *w, struct slot *slot)
     const size_t before = c->text.n;
     if (!append_token(w, c, token))
         return PV_ERR_NOMEM;
-    if (job->request.json && (!serve_json_feed(&c->json, c->text.bytes + before, c->text.n - before) ||
-                              serve_json_closed(&c->json)))
-        c->finish = "stop"; /* not a continuation: the vocabulary has none */
-    else if (stops_cut(&job->stops, before, &c->text))
+    /* Where the vocabulary has no token that goes on with the object, it ends too. */
+    const bool closes =
+        job->request.json && (!serve_json_feed(&c->json, c->text.bytes + before, c->text.n - before) ||
+                              serve_json_closed(&c->json));
+    if (closes || stops_cut(&job->stops, before, &c->text))
         c->finish = "stop";
     else if (c->n_tokens - job->n_prompt == job->most_tokens)
         c->finish = "length";
