@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include "viz/picture/text.h"
 
-/* Jansson says that memory ran out by leaving a value out, so its allocations are watched: a result that lacks
- * something is an error, not a result. */
+/* Jansson says that memory ran out by leaving a value out, or a character of a string that it reads, so its allocations
+ * are watched: a result that lacks something is an error, not a result. */
 static bool lacks_something;
 
 static void *json_memory(size_t n_bytes)
@@ -22,6 +22,11 @@ static void *json_memory(size_t n_bytes)
 void json_watch_memory(void)
 {
     json_set_alloc_funcs(json_memory, free);
+}
+
+bool json_lacks_memory(void)
+{
+    return lacks_something;
 }
 
 void json_put(json_t *object, const char *key, json_t *value)

@@ -19,6 +19,8 @@ void json_put_string(json_t *object, const char *key, const char *text);
 void json_put_parsed(json_t *object, const char *key, char *text);
 /* From here on a result that lost a part because memory ran out is an error. Called once, before any JSON is made. */
 void json_watch_memory(void);
+/* Whether one did: JSON that was read may then lack characters, too. */
+bool json_lacks_memory(void);
 /* Prints the object to stdout and releases it. An exit code. */
 int json_finish(struct console *console, json_t *object);
 /* Prints it to `to` and keeps it; false: no memory. */

@@ -132,6 +132,10 @@ static enum pv_status from_trace(struct app *app, struct heatmap *m)
         status = pv_heat_create(pv_trace_reader_header(m->reader), &params, &m->heat);
     if (!status)
         status = pv_heat_read(m->heat, m->reader, NULL);
+    if (!status && json_lacks_memory()) {
+        console_error(&app->console, "%s: no memory to read it", o->common.argument);
+        status = PV_ERR_NOMEM;
+    }
     m->picture.masks = m->masks;
     return status ? status : pv_picture_write(m->heat, &m->picture, o->out, &log);
 }
