@@ -272,7 +272,7 @@ static double drawn(cairo_surface_t *surface, int x0, int y0, int w, int h)
 START_TEST(scale)
 {
     static const uint32_t layers[] = {4, 36, 80}, clusters[] = {16, 1024, 4096};
-    static const int sizes[][2] = {{640, 480}, {3840, 2160}};
+    static const int sizes[][2] = {{640, 480}, {1920, 1080}, {3840, 2160}};
     struct pv_player player;
     struct pv_panels *p;
     struct pv_heat *heat;
@@ -284,7 +284,7 @@ START_TEST(scale)
         ck_assert_int_eq(pv_heat_push(heat, made_next(&m)), PV_OK);
     pv_player_init(&player, heat, (struct pv_source){0});
     ck_assert_int_eq(pv_panels_create(&player, NULL, &p), PV_OK);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < (_i == 8 ? 3 : 2); i++) { /* the largest screen for the largest model */
         const int w = sizes[i][0], h = sizes[i][1];
         cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, w, h);
         struct pv_columns columns;
