@@ -1,5 +1,5 @@
 /* The page is one constant; what it shows of the model is read from it once, as JSON. */
-#include "serve/page.h"
+#include "serve/routes.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -30,6 +30,19 @@ struct serve_route {
 };
 extern const struct serve_route serve_routes[];
 
+/* Of page.c. */
+/* The routes of the page: `/` and what it asks for beside the API. */
+#ifndef SERVE_PAGE_H
+#define SERVE_PAGE_H
+
+#include "serve/routes.h"
+
+/* The page itself (viz/web). */
+bool serve_answer_page(const struct serve_route_input *in, struct serve_answer *out,
+                       struct serve_error *error);
+/* What it needs to know: the model, its device and its clusters (docs/serve.md). */
+bool serve_answer_about(const struct serve_route_input *in, struct serve_answer *out,
+                        struct serve_error *error);
 /* Of state.c. */
 bool serve_answer_health(const struct serve_route_input *input, struct serve_answer *out,
                          struct serve_error *error);
@@ -38,7 +51,7 @@ bool serve_answer_models(const struct serve_route_input *input, struct serve_ans
 bool serve_answer_metrics(const struct serve_route_input *input, struct serve_answer *out,
                           struct serve_error *error);
 
-/* The answer is this JSON, which is released; false, with the error, where memory is short. */
+/* Of answer.c. The answer is this JSON, which is released; false, with the error, where memory is short. */
 bool serve_give_json(json_t *json, struct serve_answer *out, struct serve_error *error);
 /* The error of a server without memory; false. */
 bool serve_fail_memory(struct serve_error *error);

@@ -42,7 +42,7 @@ bool pv_bench_wants(const struct pv_bench *b, const char *name);
 /* "device clock" or "host clock": where the times of this device come from. */
 const char *pv_bench_clock(const struct pv_device *device);
 
-/* bench_ffn.c */
+/* bench/ffn.c */
 /* The weights as ffn_down lies on a device, whose type may be another. */
 PV_MUST_USE enum pv_status pv_bench_down(struct pv_bench *b, struct pv_device *device, struct pv_tensor *out);
 PV_MUST_USE enum pv_status pv_bench_ffn(struct pv_bench *b);

@@ -1,7 +1,7 @@
 /* Measuring recordings against each other: in turn, so that a machine that slows down slows all of them;
  * medians, so that one interruption does not count; by the device's timestamps where it has them, since a
  * submit costs the host more than a small kernel takes. */
-#include "check/bench_run.h"
+#include "check/bench/run.h"
 
 #include <stdlib.h>
 #include <string.h>

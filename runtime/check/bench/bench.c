@@ -1,5 +1,5 @@
 /* Kernel benchmarks: what the device copies, then products with weights under the device's plan and under
- * others, then the feed-forward network dense and masked (bench_ffn.c), then the products of a
+ * others, then the feed-forward network dense and masked (bench/ffn.c), then the products of a
  * batch. */
 #include "parvin/bench.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "check/bench_run.h"
+#include "check/bench/run.h"
 
 enum { COPY_BYTES = 64 << 20, MATVEC_BYTES = 64 << 20, MAX_COPIES = 8, BATCH = 64 };
 

@@ -8,7 +8,7 @@
 #include "base/half.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "check/bench_run.h"
+#include "check/bench/run.h"
 #include "infer/load/weights_down.h"
 
 enum { LAYERS_BYTES = 128 << 20, MAX_LAYERS = 8 };
