@@ -164,7 +164,8 @@ static enum pv_conform_fault fault_of(const float *got, const float *expected, s
         n_wrong++;
         n_nan += isnan(have) && !isnan(want);
         n_infinite += isinf(have) && isfinite(want);
-        n_over += (isinf(have) || fabs(have) == largest_half) && isfinite(want) && fabs(want) > largest_half;
+        n_over +=
+            (!isfinite(have) || fabs(have) == largest_half) && isfinite(want) && fabs(want) > largest_half;
         n_flushed += have == 0 && want != 0 && fabs(want) < (double)FLT_MIN;
         n_near += off <= step_of_half * fmax(fabs(want), rms);
     }

@@ -42,7 +42,8 @@ PV_MUST_USE enum pv_status pv_device_open(struct pv_context *context, uint32_t i
  * Pipelines come from the compiler, not from a cache, and keep its statistics where the driver has any. */
 PV_MUST_USE enum pv_status pv_device_open_compiler(struct pv_context *context, uint32_t index,
                                                    const struct pv_plan *plan, struct pv_device **out);
-/* From here on workgroups run in another order, to show what depends on it. Before the first pipeline. */
+/* From here on workgroups run in another order, to show what depends on it; but those of kernels that walk by their
+ * number (gl_NumWorkGroups), and of indirect dispatches, as ever. Before the first pipeline. */
 void pv_device_run_backwards(struct pv_device *device);
 void pv_device_close(struct pv_device *device); /* waits for the queue; NULL-safe */
 /* Waits until the timeline reaches `value`. 10 s without progress (10 min on a software device, which cannot

@@ -271,7 +271,7 @@ static void order(struct pv_recorder *r, const struct pv_dispatch *d, const stru
         touch(r, d->indirect, false);
 }
 
-/* The last workgroups first. Kernels that walk by gl_NumWorkGroups compute some rows more than once. */
+/* The last workgroups first. */
 static void dispatch_backwards(struct pv_recorder *r, const uint32_t groups[3])
 {
     const int axis = groups[0] > 1 ? 0 : groups[1] > 1 ? 1 : 2;
@@ -305,7 +305,7 @@ enum pv_status pv_recorder_dispatch(struct pv_recorder *r, const struct pv_dispa
                                       d->push);
     if (d->indirect)
         device->vk.vkCmdDispatchIndirect(r->commands, d->indirect->handle, d->indirect_offset);
-    else if (device->backwards)
+    else if (device->backwards && !p->counts_workgroups)
         dispatch_backwards(r, d->groups);
     else
         device->vk.vkCmdDispatch(r->commands, d->groups[0], d->groups[1], d->groups[2]);

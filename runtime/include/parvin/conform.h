@@ -34,7 +34,7 @@ enum pv_conform_fault {
     PV_FAULT_ROUNDING,   /* wrong values are off by 1/512 at most */
     PV_FAULT_NAN,        /* a NaN where a number belongs */
     PV_FAULT_INFINITE,   /* likewise infinity */
-    PV_FAULT_HALF_RANGE, /* infinity, or 65504, where a number past float16 belongs */
+    PV_FAULT_HALF_RANGE, /* infinity, NaN or 65504 where a number past float16 belongs */
     PV_FAULT_DENORMALS,  /* wrong values are zeros where denormal numbers belong */
     PV_FAULT_OUTSIDE,    /* padding, or memory past the end, was written */
     PV_FAULT_UNSTEADY,   /* two runs alike gave different bits */

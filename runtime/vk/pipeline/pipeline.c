@@ -124,6 +124,7 @@ static enum pv_status create_layouts(struct pv_device *device, const struct pv_r
     uint32_t n = 0;
     p->n_bindings = r->n_bindings;
     p->push_bytes = r->push_bytes;
+    p->counts_workgroups = r->counts_workgroups;
     for (uint32_t i = 0; i < r->n_bindings; i++) {
         p->used[i] = r->bindings[i].kind != PV_BINDING_NONE;
         p->types[i] = types[r->bindings[i].kind];

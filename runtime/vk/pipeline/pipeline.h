@@ -19,6 +19,7 @@ struct pv_pipeline {
     VkDescriptorType
         types[PV_MAX_BINDINGS];   /* storage buffer, uniform buffer or uniform texel buffer (reflected) */
     bool writes[PV_MAX_BINDINGS]; /* storage buffer not declared readonly */
+    bool counts_workgroups;       /* a dispatch cannot be cut into several */
     uint32_t push_bytes;
     uint32_t spec[PV_MAX_SPEC], n_spec;
     uint32_t subgroup_size; /* asked of the driver; 0: its own choice */

@@ -38,7 +38,7 @@ enum op {
 enum { MODE_LOCAL_SIZE = 17, MODE_LOCAL_SIZE_ID = 38 };
 enum { DECO_SPEC_ID = 1, DECO_BLOCK = 2, DECO_BUFFER_BLOCK = 3, DECO_ARRAY_STRIDE = 6, DECO_BUILTIN = 11 };
 enum { DECO_NON_WRITABLE = 24, DECO_BINDING = 33, DECO_SET = 34, DECO_OFFSET = 35 };
-enum { BUILTIN_WORKGROUP_SIZE = 25, DIM_BUFFER = 5 };
+enum { BUILTIN_NUM_WORKGROUPS = 24, BUILTIN_WORKGROUP_SIZE = 25, DIM_BUFFER = 5 };
 enum { CLASS_UNIFORM_CONSTANT = 0, CLASS_UNIFORM = 2, CLASS_PUSH_CONSTANT = 9, CLASS_STORAGE_BUFFER = 12 };
 enum { CAPABILITY_GROUP_NON_UNIFORM = 61, CAPABILITY_GROUP_NON_UNIFORM_QUAD = 68 };
 
@@ -166,6 +166,8 @@ static enum pv_status scan(struct module *m, const uint32_t **mode, struct pv_re
             m->ids[w[result]].n_words = n;
         } else if (op == OP_DECORATE) {
             note_decoration(m, w, n);
+            out->counts_workgroups =
+                out->counts_workgroups || (n > 3 && w[2] == DECO_BUILTIN && w[3] == BUILTIN_NUM_WORKGROUPS);
         } else if (op == OP_MEMBER_DECORATE && n > 3 && w[1] < m->n_ids && w[3] == DECO_NON_WRITABLE) {
             m->ids[w[1]].n_read_only_members++;
         } else if (op == OP_CAPABILITY && n > 1) {

@@ -20,6 +20,7 @@ struct pv_reflection {
     uint32_t push_bytes;
     uint32_t local_size[3]; /* with the given specialization */
     bool subgroups;         /* uses subgroup operations */
+    bool counts_workgroups; /* knows how many a dispatch has (gl_NumWorkGroups) */
 };
 /* spec[i] is the value of constant_id i, for i < n_spec; the others keep their defaults. `name` appears in
  * errors. Malformed code is PV_ERR_FORMAT; a resource that Parvin does not bind (an image, a second set)
