@@ -48,7 +48,7 @@ expect_in out '"fits": false' '"room_layers": 0' '"together": {'
 
 parvin bench "$MODEL" --devices 0,1 --split 3,1 --reps 1 --filter copy --json
 expect_code 0
-expect_in out '"test": "pp512"' '"test": "tg128"'
+expect_in out '"test": "pp256"' '"test": "tg128"'
 [ "$(grep -c '"name": "copy ' out)" -eq 2 ] || wrong 'not one copy for each of the two devices'
 head -c 6000 "$tales" >short.txt
 for devices in 0 0,1; do # what is learned depends on the activations' last bits: nearly the same density, not the same file
