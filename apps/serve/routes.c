@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* --- tokens -------------------------------------------------------------------------------------------------------- */
 
 static json_t *read_object(const struct serve_route_input *in, struct serve_error *error)
