@@ -2,12 +2,14 @@
  * connection, and the worker's output resumes it, so that neither thread ever waits for a client. */
 #include "serve/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -207,10 +209,37 @@ static bool check_type(const struct exchange *ex, struct serve_error *error)
     return false;
 }
 
+/* The name that the client called must be an address, `localhost`, or the name that the server listens at. Else a page on
+ * the web could point a name of its own at this machine, and its visitor's browser would let it read the answers. */
+static bool check_name(const struct exchange *ex, struct serve_error *error)
+{
+    const struct serve_http_params *p = &ex->http->params;
+    const char *given = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    char name[256];
+    struct in6_addr address;
+    if (p->api_key || !given)
+        return true;
+    const bool bracketed = *given == '[';
+    const size_t n = strcspn(given + bracketed, bracketed ? "]" : ":");
+    if (n < sizeof name && (!bracketed || given[n + 1] == ']')) {
+        memcpy(name, given + bracketed, n);
+        name[n] = '\0';
+        if (inet_pton(bracketed ? AF_INET6 : AF_INET, name, &address) == 1 ||
+            !strcasecmp(name, "localhost") || !strcasecmp(name, p->host))
+            return true;
+    }
+    serve_error_set(
+        error, MHD_HTTP_FORBIDDEN, "",
+        "without an API key this server is called by an address or as localhost, not by another name");
+    return false;
+}
+
 static const struct serve_route *find_route(const struct exchange *ex, const char *method, const char *url,
                                             struct serve_error *error)
 {
     bool known = false;
+    if (!check_name(ex, error))
+        return NULL;
     for (const struct serve_route *route = serve_routes; route->path; route++) {
         if (strcmp(route->path, url) != 0)
             continue;

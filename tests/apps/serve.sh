@@ -145,6 +145,16 @@ head -c 2000000 /dev/zero | tr '\0' a >long
 status=$(curl -s -o out -w '%{http_code}' -H 'Content-Type: application/json' -d @long "$url/v1/completions")
 expect_status 413
 
+# A web page that points a name of its own at this machine gets nothing.
+for name in evil.example evil.example:80 '[::1' 127.0.0.1.evil.example ''; do
+	status=$(curl -s -o out -w '%{http_code}' -H "Host: ${name:-:80}" "$url/v1/models")
+	expect_status 403
+done
+for name in localhost LOCALHOST:80 127.0.0.1 '[::1]:80'; do
+	status=$(curl -s -o out -w '%{http_code}' -H "Host: $name" "$url/v1/models")
+	expect_status 200
+done
+
 # A client that leaves frees the slot; one that waits gets its answer; SIGTERM lets it end.
 curl -s -o /dev/null --max-time 0.5 -H 'Content-Type: application/json' -d "{$prompt,\"max_tokens\":100000}" "$url/v1/completions"
 ask /v1/completions "{$prompt,\"max_tokens\":1}" --max-time 20
