@@ -14,8 +14,8 @@ expect_number 'd > 1 && p > 1 && (p / d - 1 - r) ^ 2 < 1e-6 && n > 0' d "$(json_
 	r "$(json_field ppl_rise)" n "$(json_field ppl_tokens)"
 expect_files text whole.gguf
 
-# Interrupted, or killed, in each stage, then continued.
-interrupted_everywhere 'INT:& KILL:&' whole.gguf "$@"
+# Interrupted in each stage, then continued (choose.sh kills).
+interrupted_everywhere 'INT:&' whole.gguf "$@"
 expect_files text whole.gguf
 
 # A density that is too low for this model is not silent, but with -q.

@@ -82,7 +82,7 @@ names = {e["tid"]: e["args"]["name"] for e in events if e["ph"] == "M" and e["na
 dispatches = [e for e in slices if names[e["tid"]].startswith("dispatches")]
 per_token = len(dispatches) / len(tokens)
 assert per_token == int(per_token) and (per_token == 0 or per_token >= 8 * 4), per_token
-assert not dispatches or {"route", "ffn_up", "rmsnorm"} <= {e["name"].split(".")[0] for e in dispatches}
+assert not dispatches or {"matvec", "rope_kv", "ffn_up", "ffn_down"} <= {e["name"].split(".")[0] for e in dispatches}
 if dispatches:
     first = dispatches[: int(per_token)]
     assert first[0]["ts"] >= tokens[0]["ts"] and sum(e["dur"] for e in first) <= tokens[0]["dur"] + 1
