@@ -61,7 +61,7 @@ static double log_total(const float *logits, uint32_t n)
         top = fmaxf(top, logits[i]);
     for (uint32_t i = 0; i < n; i++)
         sum += exp((double)(logits[i] - top));
-    return (double)top + log(sum);
+    return (double)top + log(fmax(sum, 1.0)); /* the top's own share is 1 */
 }
 
 /* The `n` likeliest tokens, in order; returns how many there are. */

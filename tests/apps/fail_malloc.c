@@ -6,17 +6,17 @@
 #include <sys/mman.h>
 
 /* The C library's own names: dlsym itself may allocate. */
-void *__libc_malloc(size_t n_bytes);
-void *__libc_calloc(size_t n, size_t n_bytes);
-void *__libc_realloc(void *block, size_t n_bytes);
-int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
-                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+void *next_malloc(size_t n_bytes) __asm__("__libc_malloc");
+void *next_calloc(size_t n, size_t n_bytes) __asm__("__libc_calloc");
+void *next_realloc(void *block, size_t n_bytes) __asm__("__libc_realloc");
+int start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
+               void (*fini)(void), void (*rtld_fini)(void), void *stack_end) __asm__("__libc_start_main");
 
 static long left;
 
 /* Counting begins with main: what libraries need to be loaded is not the command's. */
-int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
-                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+int start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void),
+               void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
 {
     int (*next)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void),
                 void *);
@@ -39,17 +39,17 @@ static int fails(void)
 
 void *malloc(size_t n_bytes)
 {
-    return fails() ? NULL : __libc_malloc(n_bytes);
+    return fails() ? NULL : next_malloc(n_bytes);
 }
 
 void *calloc(size_t n, size_t n_bytes)
 {
-    return fails() ? NULL : __libc_calloc(n, n_bytes);
+    return fails() ? NULL : next_calloc(n, n_bytes);
 }
 
 void *realloc(void *block, size_t n_bytes)
 {
-    return fails() ? NULL : __libc_realloc(block, n_bytes);
+    return fails() ? NULL : next_realloc(block, n_bytes);
 }
 
 void *mmap(void *address, size_t n_bytes, int protection, int flags, int fd, off_t offset)
