@@ -401,6 +401,19 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     ZEROS(ty, 1500, 256, RELU, 0, 1100, " half list=1100", true)                                             \
     FFN_("ffn", run_ffn, ty, 1500, 256, RELU2, 0, 300, " list=300", 1e-10, true)
 
+/* The same kernels with other loads of a weight: a case of each kind. */
+#define SOME(ty, k1, k2, k3)                                                                                 \
+    FFN(ty, 1, k1, SILU, 0, DENSE, " dense")                                                                 \
+    FFN(ty, 33, k2, RELU2, ACCUMULATE, 0, " accumulate list=0")                                              \
+    FFN(ty, 172, k3, RELU, GATED, 31, " gated list=31")                                                      \
+    FFN(ty, 31, k2, SILU, GATED, ALL, " gated list=all")                                                     \
+    FFN(ty, 172, k3, SILU, NORM | GATED | BIASES | ACCUMULATE, 31, " norm gated biases accumulate list=31")  \
+    SAME(ty, 33, k2, RELU2, 0, "")                                                                           \
+    ZEROS(ty, 33, k2, RELU2, ALL_ZEROS, DENSE, " all", false)                                                \
+    ZEROS(ty, 172, k3, RELU, GATED | MOST_ZEROS, DENSE, " gated most dense", false)                          \
+    ZEROS(ty, 172, k3, RELU2, MOST_ZEROS, 101, " most list=101", false)                                      \
+    ZEROS(ty, 1500, 256, RELU2, MOST_ZEROS, DENSE, " most dense", true)
+
 /* Layouts of chunks, the first of them with the kernels of ffn_down too. */
 #define BOTH(ty, k1, k2)                                                                                     \
     FFN(ty, 33, k1, RELU2, 0, DENSE, " dense")                                                               \
@@ -414,8 +427,8 @@ static enum pv_status run_route(struct pv_case_run *run, const struct pv_case *c
     FFN(ty, 33, k, RELU2, NORM, 17, " norm list=17")
 
 const struct pv_case pv_cases_ffn[] = {
-    ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) FFNS(f32, 1, 31, 172) FFNS(f16, 1, 31, 172)
-        FFNS(bf16, 1, 31, 172) FFNS(q8_0, 32, 96, 160) FFNS(q4_0, 32, 96, 160) BOTH(q6_k, 256, 512)
+    ROUTE(1) ROUTE(2) ROUTE(31) ROUTE(33) ROUTE(300) SOME(f32, 1, 31, 172) FFNS(f16, 1, 31, 172)
+        SOME(bf16, 1, 31, 172) FFNS(q8_0, 32, 96, 160) SOME(q4_0, 32, 96, 160) BOTH(q6_k, 256, 512)
             UPS(q4_1, 96) UPS(q5_1, 96) UPS(q2_k, 256) UPS(q4_k, 512) UPS(q5_k, 256) UPS(iq4_nl, 96)
                 UPS(mxfp4, 96)};
 const uint32_t pv_n_cases_ffn = sizeof pv_cases_ffn / sizeof *pv_cases_ffn;
