@@ -39,7 +39,7 @@ static const struct option bench_rows[] = {
     {0, "n-decode", OPTION_U32, AT(n_decode), "N", "128", 0, 1048576, "tokens that it decodes; 0: none"},
     {0, "format", OPTION_TEXT, AT(format), "table|md|csv", "table", 0, 0,
      "of the model's rows: as Markdown or CSV they stand alone"},
-    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
+    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "none", 0, 0, "only rows whose name contains TEXT"},
     {0, "costs", OPTION_FLAG, AT(costs), NULL, NULL, 0, 0,
      "what a submit, a wait, a dispatch and a barrier cost, and matrix products in seven types, instead"},
     {0, "view", OPTION_TEXT, AT(view.view), "window|term", NULL, 0, 0,

@@ -10,11 +10,11 @@
 
 #define AT(field) offsetof(struct conform_options, field)
 static const struct option conform_rows[] = {
-    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "all", 0, 0, "only rows whose name contains TEXT"},
+    {0, "filter", OPTION_TEXT, AT(filter), "TEXT", "none", 0, 0, "only rows whose name contains TEXT"},
     {0, "quick", OPTION_FLAG, AT(quick), NULL, NULL, 0, 0,
      "small cases only, and two weight types in forced variants"},
     {0, "seed", OPTION_U64, AT(seed), "N", "1", 0, OPTION_U64_MAX, "seed of the random inputs"},
-    {0, "variant", OPTION_TEXT, AT(variant), "NAME", "all", 0, 0,
+    {0, "variant", OPTION_TEXT, AT(variant), "NAME", "every one", 0, 0,
      "only this variant of the plan; --list-variants names them"},
     {0, "list-variants", OPTION_FLAG, AT(list_variants), NULL, NULL, 0, 0,
      "say which variants each device can be forced into, and check nothing"},

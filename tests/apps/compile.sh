@@ -23,8 +23,11 @@ look_at() {
 	last="parvin conform --compile-only, RADV_FORCE_FAMILY=$1"
 }
 count() { sed -n "s/^ *\"$1\": \([0-9]*\),\{0,1\}\$/\1/p" out | head -n 1; }
-build() { on "$1" conform --compile-only --validation --variant "$(variant "$1")" --json --against "$devices" >"$1.json"; }
-variant() { case $1 in navi21 | gfx1100) echo all ;; *) echo plan ;; esac; }
+build() {
+	family=$1
+	case $family in navi21 | gfx1100) set -- ;; *) set -- --variant plan ;; esac
+	on "$family" conform --compile-only --validation "$@" --json --against "$devices" >"$family.json"
+}
 
 # Two at a time.
 set -- navi21 gfx1100 polaris10 vega20 navi10
