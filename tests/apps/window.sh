@@ -91,7 +91,7 @@ shows() {
 		shot "$1.png"
 		convert "$1.png" +dither -colors 255 -strip -define png:compression-level=9 PNG8:"$refs/$1.png"
 	fi
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	for _ in $(seq 80); do # a busy machine with a slow driver takes its time
 		shot "$1.png"
 		n=$(differ "$refs/$1.png" "$1.png")
 		[ "$n" -gt 10240 ] || return 0
@@ -103,7 +103,7 @@ shows() {
 # changes WHAT BEFORE [PIXELS]: the window comes to differ from the picture BEFORE; leaves what it shows in BEFORE.
 changes() {
 	last="the picture after $1"
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
+	for _ in $(seq 60); do
 		shot now.png
 		[ "$(differ "$2" now.png)" -lt "${3:-40}" ] || { sleep 0.3; shot "$2"; return 0; }
 		sleep 0.25
