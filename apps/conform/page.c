@@ -58,7 +58,8 @@ static void put_names(json_t *set, FILE *to)
     json_t *unused;
     json_object_foreach(set, name, unused)
     {
-        fprintf(to, "%s%s", before, name);
+        fputs(before, to);
+        device_report_cell(to, name);
         before = ", ";
     }
 }
@@ -104,11 +105,12 @@ static void put_faults(const json_t *rows, FILE *to)
 static void put_head(const json_t *report, const json_t *device, FILE *to)
 {
     const int passed = count_of(device, "passed"), failed = count_of(device, "failed");
-    fprintf(to, "# parvin conform: %s\n\n| | |\n|---|---|\n| device | %s, %s |\n",
-            device_report_text(device, "name"), device_report_text(device, "name"),
-            device_report_text(device, "type"));
-    fprintf(to, "| driver | %s |\n| Vulkan | %s |\n| Parvin | %s |\n", device_report_text(device, "driver"),
-            device_report_text(device, "vulkan"), device_report_text(report, "parvin"));
+    fprintf(to, "# parvin conform: %s\n\n| | |\n|---|---|\n| device | ", device_report_text(device, "name"));
+    device_report_cell(to, device_report_text(device, "name"));
+    fprintf(to, ", %s |\n| driver | ", device_report_text(device, "type"));
+    device_report_cell(to, device_report_text(device, "driver"));
+    fprintf(to, " |\n| Vulkan | %s |\n| Parvin | %s |\n", device_report_text(device, "vulkan"),
+            device_report_text(report, "parvin"));
     fprintf(to, "| tried | %d cases of %zu kernels in %zu variants, seed %d%s, %.0f s |\n", passed + failed,
             json_object_size(json_object_get(device, "kernels")),
             json_object_size(json_object_get(device, "variants")), count_of(device, "seed"),

@@ -182,12 +182,10 @@ static void put_junit(FILE *to, const json_t *report)
 
 /* ---- Markdown ---- */
 
-/* A cell's text; a bar would end the cell. */
 static void put_cell(FILE *to, const char *text)
 {
     fputs("| ", to);
-    for (; *text; text++)
-        fputs(*text == '|' ? "\\|" : (const char[2]){*text, 0}, to);
+    device_report_cell(to, text);
     fputc(' ', to);
 }
 

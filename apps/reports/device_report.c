@@ -6,10 +6,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "viz/picture/text.h"
+
 const char *device_report_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
+}
+
+void device_report_cell(FILE *to, const char *text)
+{
+    for (; *text; text++)
+        fputs(*text == '|' ? "\\|" : (const char[2]){*text, 0}, to);
 }
 
 void device_report_identity(json_t *device, const struct pv_device_info *info)
@@ -29,6 +37,42 @@ static int is_json(const struct dirent *entry)
     return dot && !strcmp(dot, ".json");
 }
 
+/* Whether the text would do more in a terminal, a table or a page than be read. */
+static bool has_controls(const char *text)
+{
+    for (size_t n = strlen(text), i = 0, length; i < n; i += length) {
+        uint32_t code = 0;
+        length = pv_text_char(text + i, n - i, &code);
+        if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
+            return true;
+    }
+    return false;
+}
+
+/* A saved report may be anybody's: texts are shown as pictures show them, and names that need it are nobody's. */
+static void clean(json_t *json)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    size_t i;
+    json_array_foreach(json, i, value) clean(value);
+    json_object_foreach_safe(json, next, key, value)
+    {
+        if (has_controls(key))
+            json_object_del(json, key);
+        else
+            clean(value);
+    }
+    const char *text = json_string_value(json);
+    if (!text || !has_controls(text))
+        return;
+    char shown[1024];
+    pv_text_display(text, strlen(text), shown, sizeof shown);
+    if (json_string_set(json, shown) != 0)
+        json_string_set(json, ""); /* no memory for it */
+}
+
 static enum pv_status load(struct console *console, const char *path, json_t *all)
 {
     json_error_t error;
@@ -40,6 +84,7 @@ static enum pv_status load(struct console *console, const char *path, json_t *al
         json_decref(report);
         return PV_ERR_FORMAT;
     }
+    clean(report);
     json_array_foreach(json_object_get(report, "devices"), i, device) json_array_append(all, device);
     json_decref(report);
     return PV_OK;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reports/device_report.h"
+
 struct row {
     const char *mode;
     char test[24];
@@ -59,26 +61,26 @@ static void print_row(const struct speed_report *r, const struct row *row)
     putchar('\n');
 }
 
-/* Names come from files and drivers. */
-static void print_text(const char *text, char escaped)
+/* A text of a CSV row, in quotes. */
+static void print_quoted(const char *text)
 {
+    putchar('"');
     for (; *text; text++) {
-        if ((unsigned char)*text < ' ')
-            continue;
-        if (*text == escaped)
-            putchar(escaped == '"' ? '"' : '\\');
+        if (*text == '"')
+            putchar('"');
         putchar(*text);
     }
+    putchar('"');
 }
 
 static void print_markdown(const struct speed_report *r, const struct row *row)
 {
     const struct pv_hparams *hp = pv_model_hparams(r->model);
     fputs("| ", stdout);
-    print_text(hp->name, '|');
+    device_report_cell(stdout, hp->name);
     printf(" | %.2f MiB | %.2f M | ", (double)pv_model_weight_bytes(r->model) / (1 << 20),
            (double)pv_model_n_params(r->model) / 1e6);
-    print_text(r->device, '|');
+    device_report_cell(stdout, r->device);
     printf(" | %s | %s | %.2f ± %.2f |", row->mode, row->test, row->speed.mean, row->speed.deviation);
     if (row->decode)
         printf(" %.3f | %u | %.2f |", row->decode->bytes / 1e6, row->decode->n_dispatches, row->gb_s);
@@ -92,12 +94,11 @@ static void print_markdown(const struct speed_report *r, const struct row *row)
 
 static void print_csv(const struct speed_report *r, const struct row *row)
 {
-    putchar('"');
-    print_text(pv_model_hparams(r->model)->name, '"');
-    printf("\",%llu,%llu,\"", (unsigned long long)pv_model_weight_bytes(r->model),
+    print_quoted(pv_model_hparams(r->model)->name);
+    printf(",%llu,%llu,", (unsigned long long)pv_model_weight_bytes(r->model),
            (unsigned long long)pv_model_n_params(r->model));
-    print_text(r->device, '"');
-    printf("\",%s,%s,%u,%.4f,%.4f", row->mode, row->test, r->bench->n_rounds, row->speed.mean,
+    print_quoted(r->device);
+    printf(",%s,%s,%u,%.4f,%.4f", row->mode, row->test, r->bench->n_rounds, row->speed.mean,
            row->speed.deviation);
     if (row->decode)
         printf(",%.0f,%u,%.4f", row->decode->bytes, row->decode->n_dispatches, row->gb_s);

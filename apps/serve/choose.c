@@ -1,5 +1,5 @@
-/* Biases and OpenAI's penalties are added to the logits, what a JSON object rules out is taken away, then the library's sampler draws. Log probabilities are those of
- * the model itself, before all of this. */
+/* Biases and OpenAI's penalties are added to the logits, what a JSON object rules out is taken away, then the library's
+ * sampler draws. Log probabilities are those of the model itself, before all of this. */
 #include "serve/choose.h"
 
 #include <math.h>

@@ -221,12 +221,10 @@ static void admit(struct serve_worker *w)
             leave(w, c);
             continue;
         }
-        if (take_slot(w, slot, c) != PV_OK) {
+        if (take_slot(w, slot, c) != PV_OK || (c->job->request.stream && !serve_reply_begin(c->job, c))) {
             const struct serve_error error = server_error(500, "the server is out of memory");
             slot->choice = NULL;
             fail_choice(c, &error);
-        } else if (c->job->request.stream) {
-            serve_reply_begin(c->job, c);
         }
     }
 }

@@ -28,6 +28,14 @@ expect_number 'n == 1' n "$(grep -c '^| .* | [1-9][0-9]* | 0 |' out)"
 echo '{}' >reports/two.json
 parvin conform --table reports
 expect_failure 'two.json is not a report'
+mkdir hostile # a saved report may be anybody's
+sed 's/^\( *"name": "\)/\1\\u001b[31m\\u009b1m\\n| /; s/"rmsnorm": {/"\\u001b]0;x": {/' reports/one.json >hostile/one.json
+grep -q 'u001b\[31m' hostile/one.json || wrong 'the hostile report is not hostile'
+parvin conform --table hostile
+expect_code 0
+if LC_ALL=C grep -q "$(printf '\033')\|$(printf '\302\233')" out; then wrong 'a saved report reached the terminal raw'; fi
+rm -r hostile
+expect_number 'n == 1' n "$(grep -c '^| .* | [1-9][0-9]* | 0 |' out)"
 
 # The page in docs/ is what the reports in docs/ make.
 parvin conform --table "$SOURCE/docs/devices"

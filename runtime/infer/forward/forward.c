@@ -8,9 +8,8 @@
  *
  * Decode computes the mask's neurons only (the router's choice never leaves the device), and its norms take no
  * dispatch where they are of root mean squares: who writes x leaves x * weight in h beside it, and the products of
- * h divide their sums by the root. A
- * batch computes all neurons as one matrix product and clears those outside each row's mask: the same
- * numbers, since a row of tokens rarely agrees on a cluster. */
+ * h divide their sums by the root. A batch computes all neurons as one matrix product and clears those outside each
+ * row's mask, since its rows rarely agree on a cluster: the same numbers. */
 #include "infer/forward/forward.h"
 
 #include "base/log.h"
