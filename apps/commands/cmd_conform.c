@@ -4,6 +4,7 @@
 
 #include "reports/compile_report.h"
 #include "reports/conform_report.h"
+#include "reports/device_report.h"
 #include "commands/commands.h"
 #include "conform/page.h"
 #include "conform/run.h"
@@ -62,7 +63,8 @@ struct conform {
     uint64_t first, last;     /* seeds of the device at hand */
     double started;
     struct pv_conform_result result, total; /* of the device at hand; of all */
-    enum pv_status compared;                /* with --against */
+    json_t *saved;                          /* with --against: the devices of its reports */
+    enum pv_status compared;
 };
 
 /* The command line that runs this row alone. Names of cases hold no quotes. */
@@ -136,8 +138,9 @@ static void on_device_end(void *user)
     json_put_count(c->device, "rounds", c->last - c->first + 1);
     json_put_number(c->device, "seconds", console_seconds() - c->started);
     add(&c->result, &c->total);
-    if (options_of(c->app)->against && !c->compared)
-        c->compared = conform_page_compare(&c->app->console, options_of(c->app)->against, c->device);
+    if (c->saved && !c->compared)
+        c->compared =
+            conform_page_compare(&c->app->console, options_of(c->app)->against, c->saved, c->device);
     if (c->app->common->json)
         return;
     conform_report_tallies(c->device, stdout);
@@ -214,8 +217,8 @@ static enum pv_status compile_device(void *user, uint32_t index)
         printf("%s (%s)\n", c.info.name, c.info.driver);
     enum pv_status status = pv_conform_compile(l->context, index, &params, on_compiled, &c, &result);
     compile_report_finish(c.device, console_seconds() - start);
-    if (!status && o->against)
-        status = compile_report_against(&app->console, o->against, c.device);
+    if (!status && l->all->saved)
+        status = compile_report_against(&app->console, o->against, l->all->saved, c.device);
     if (!o->common.json) {
         compile_report_table(c.device, stdout);
         print_rises(app, c.device);
@@ -340,7 +343,14 @@ static int cmd_conform(struct app *app)
     json_put(report, "devices", c.devices);
     if (options_of(app)->minutes > 0)
         console_watch_interrupt();
-    const enum pv_status status = check_all(app, &c);
+    enum pv_status status = PV_OK;
+    if (options_of(app)->against) { /* a wrong one is found before the work, not after it */
+        c.saved = json_array();
+        status = device_report_load(&app->console, options_of(app)->against, c.saved);
+    }
+    if (!status)
+        status = check_all(app, &c);
+    json_decref(c.saved);
     int code = app_fail(app, status);
     if (!status || status == PV_ERR_CHECK) {
         const int written = app_fail(app, write_reports(app, report));

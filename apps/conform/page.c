@@ -208,19 +208,20 @@ static void compare_errors(const json_t *before, const json_t *now, json_t *chan
     }
 }
 
-enum pv_status conform_page_compare(struct console *console, const char *path, json_t *device)
+enum pv_status conform_page_compare(struct console *console, const char *path, const json_t *saved,
+                                    json_t *device)
 {
-    json_t *all = json_array(), *saved, *changes = json_array();
+    json_t *one, *changes = json_array();
     const json_t *before = NULL;
     size_t i, n = 0;
-    enum pv_status status = device_report_load(console, path, all);
-    json_array_foreach(all, i, saved)
+    enum pv_status status = PV_OK;
+    json_array_foreach(saved, i, one)
     {
-        const bool same = !strcmp(device_report_text(saved, "name"), device_report_text(device, "name"));
-        if (compile_report_is(saved))
+        const bool same = !strcmp(device_report_text(one, "name"), device_report_text(device, "name"));
+        if (compile_report_is(one))
             continue;
         if (same || n == 0)
-            before = saved;
+            before = one;
         n++;
         if (same)
             break;
@@ -228,12 +229,12 @@ enum pv_status conform_page_compare(struct console *console, const char *path, j
     if (before && n > 1 &&
         strcmp(device_report_text(before, "name"), device_report_text(device, "name")) != 0)
         before = NULL; /* of several none has the name */
-    if (!status && !before) {
+    if (!before) {
         console_error(console, "%s: there is no report of a run on %s to compare with", path,
                       device_report_text(device, "name"));
         status = PV_ERR_IO;
     }
-    if (!status) {
+    if (before) {
         compare_rows(device, before, "fails now", changes);
         compare_rows(before, device, "no longer fails", changes);
         compare_errors(before, device, changes);
@@ -241,7 +242,6 @@ enum pv_status conform_page_compare(struct console *console, const char *path, j
         json_put(device, "changes", json_incref(changes));
     }
     json_decref(changes);
-    json_decref(all);
     return status;
 }
 

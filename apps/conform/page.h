@@ -9,9 +9,10 @@
 PV_MUST_USE enum pv_status conform_page_write(struct console *console, const char *path,
                                               const json_t *report);
 
-/* Compares a device's report with the saved one of that name at `path` (a file, or a folder of *.json), or with the only
- * one there. Adds "against", the saved driver, and "changes": [TEXT...]. PV_ERR_IO or PV_ERR_FORMAT, with a message. */
-PV_MUST_USE enum pv_status conform_page_compare(struct console *console, const char *path, json_t *device);
+/* Compares a device's report with that of its name among the saved ones (device_report_load; `path` is for the message), or
+ * with the only one there. Adds "against", the saved driver, and "changes": [TEXT...]. PV_ERR_IO, with a message. */
+PV_MUST_USE enum pv_status conform_page_compare(struct console *console, const char *path,
+                                                const json_t *saved, json_t *device);
 /* The changes as a list; nothing where nothing was compared. */
 void conform_page_changes(const json_t *device, FILE *to);
 

@@ -393,25 +393,20 @@ static void compare_devices(const json_t *before, json_t *now)
     json_put_string(now, "against", device_report_text(before, "driver"));
 }
 
-enum pv_status compile_report_against(struct console *console, const char *path, json_t *device)
+enum pv_status compile_report_against(struct console *console, const char *path, const json_t *saved,
+                                      json_t *device)
 {
-    json_t *all = json_array(), *saved;
+    json_t *one;
     size_t i;
-    enum pv_status status = device_report_load(console, path, all);
-    bool found = false;
-    json_array_foreach(all, i, saved)
+    json_array_foreach(saved, i, one)
     {
-        if (found || !compile_report_is(saved) ||
-            strcmp(device_report_text(saved, "name"), device_report_text(device, "name")) != 0)
+        if (!compile_report_is(one) ||
+            strcmp(device_report_text(one, "name"), device_report_text(device, "name")) != 0)
             continue;
-        compare_devices(saved, device);
-        found = true;
+        compare_devices(one, device);
+        return PV_OK;
     }
-    json_decref(all);
-    if (!status && !found) {
-        console_error(console, "%s: there is no compile-only report of %s to compare with", path,
-                      device_report_text(device, "name"));
-        status = PV_ERR_IO;
-    }
-    return status;
+    console_error(console, "%s: there is no compile-only report of %s to compare with", path,
+                  device_report_text(device, "name"));
+    return PV_ERR_IO;
 }

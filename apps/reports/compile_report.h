@@ -22,8 +22,9 @@ void compile_report_table(const json_t *device, FILE *to);
 /* The same in Markdown, for several devices: one table over all, then kernels by device. */
 void compile_report_markdown(const json_t *devices, FILE *to);
 
-/* Adds "rises": what got worse since a saved report of a device of that name (`path`: a file or a folder of
- * *.json). PV_ERR_IO or PV_ERR_FORMAT, with a message, if there is none. */
-PV_MUST_USE enum pv_status compile_report_against(struct console *console, const char *path, json_t *device);
+/* Adds "rises": what got worse since the report of a device of that name among the saved ones (device_report_load; `path` is
+ * for the message). PV_ERR_FORMAT, with a message, if there is none. */
+PV_MUST_USE enum pv_status compile_report_against(struct console *console, const char *path,
+                                                  const json_t *saved, json_t *device);
 
 #endif

@@ -62,6 +62,11 @@ expect_in out 'changed since' '- nothing'
 parvin conform --device "$device" --filter 'add/' --variant plan --against reports/two.json
 expect_code 1
 expect_in err 'two.json is not a report'
+expect_empty out
+parvin conform --device "$device" --filter 'add/' --variant plan --compile-only --against nodir
+expect_code 1
+expect_in err 'nodir: no saved reports'
+expect_empty out
 sed 's/"rows": \[\]/"rows": [{"kernel": "add", "case": "31 T=1 [plan]", "result": "failed", "fault": "NaN"}]/' \
 	before.json >failed.json
 parvin conform --device "$device" --filter 'add/' --variant plan --against failed.json
