@@ -23,9 +23,9 @@ PV_MUST_USE enum pv_status observe(struct pv_engine *engine, const struct pv_mod
                                    const uint32_t *tokens, size_t n, const struct observe_params *params,
                                    enum pv_status (*token)(void *user, const struct pv_trace_token *token),
                                    void *user);
-/* Oracle statistics of a run, with clusters or without: its session gets oracle_capture with the oracle as user, and feeds tokens one
- * by one with pv_session_prefill; afterwards oracle_stats says what the token did and oracle_tell what its
- * mask missed. */
+/* Oracle statistics of a run, with clusters or without: its session gets oracle_capture with the oracle as user, and
+ * feeds tokens one by one with pv_session_prefill; afterwards oracle_stats says what the token did and oracle_tell
+ * what its mask missed. */
 struct oracle;
 PV_MUST_USE enum pv_status oracle_create(struct app *app, const struct setup *setup, struct oracle **out);
 void oracle_destroy(struct oracle *oracle);

@@ -148,18 +148,21 @@ struct pv_pc_norm {
     PV_IFACE_FLOAT eps;
 };
 
-/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]). With NORM x is stream * weight of a root-mean-square
-   norm, and W[i] . x is divided by sqrt(mean(stream^2) + eps). With PV_FLAG_NEXT next = y * next_weight, the next x of that kind.
-   0 W  1 x  2 y  3 bias  4 stream  5 next  6 next_weight  7 S.   Spec WG LANES ROWS ACT NORM.   Dispatch (ceil(n_rows / (WG / LANES * ROWS))), in .sg LANES = subgroup size; any smaller number of
-   workgroups is right as well (they stride), so a subgroup size that varies does no harm. */
+/* matvec.TYPE.ACCESS[.sg]: y[y_offset + i] (+)= W[i] . x (+ bias[y_offset + i]). With NORM x is stream * weight of a
+   root-mean-square norm, and W[i] . x is divided by sqrt(mean(stream^2) + eps). With PV_FLAG_NEXT next = y * next_weight, the
+   next x of that kind.
+   0 W  1 x  2 y  3 bias  4 stream  5 next  6 next_weight  7 S.   Spec WG LANES ROWS ACT NORM.   Dispatch (ceil(n_rows / (WG /
+   LANES * ROWS))), in .sg LANES = subgroup size; any smaller number of workgroups is right as well (they stride), so a subgroup
+   size that varies does no harm. */
 struct pv_pc_matvec {
     PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, y_offset, flags; /* y_offset: any number */
     PV_IFACE_FLOAT eps;
 };
 
-/* matmul.TYPE.ACCESS: Y[t][y_offset + i] (+)= phi(X[t] . W[i] + bias[y_offset + i]); the activation is PV_SPEC_ACT.   0 W  1 X  2 Y  3 bias  4 S.
-   Spec WG LANES ROWS TOKENS ACT: an invocation makes TOKENS x ROWS outputs; LANES invocations lie along the rows and
-   WG / LANES along the tokens.   Dispatch (ceil(n_rows / (LANES * ROWS)), ceil(n_tokens / (WG / LANES * TOKENS))).
+/* matmul.TYPE.ACCESS: Y[t][y_offset + i] (+)= phi(X[t] . W[i] + bias[y_offset + i]); the activation is PV_SPEC_ACT.   0 W  1 X
+   2 Y  3 bias  4 S.
+   Spec WG LANES ROWS TOKENS ACT: an invocation makes TOKENS x ROWS outputs; LANES invocations lie along the rows and WG / LANES
+   along the tokens.   Dispatch (ceil(n_rows / (LANES * ROWS)), ceil(n_tokens / (WG / LANES * TOKENS))).
    matmul_t.TYPE.ACCESS: the same with W stored transposed [n_cols][w_stride]; an invocation makes TOKENS x W_E outputs.
    Dispatch (ceil(w_stride / LANES), ceil(n_tokens / (WG / LANES * TOKENS))). */
 struct pv_pc_matmul {
@@ -168,12 +171,12 @@ struct pv_pc_matmul {
 };
 
 /* rope_kv.f32 / rope_kv.f16: rows hold a token's queries, keys and values, [T][n_heads + 2 n_kv_heads][head_dim]. Queries are
-   turned in place; keys, turned, and values go into the cache at pos + t. Pair i turns by pos * theta^(-2i/rope_dim) / factors[i],
-   cos and sin times amplitude (YaRN); rope_dim 0: nothing turns. The cache is [n_kv_heads][n_ctx][head_stride] values, head_stride =
-   head_dim rounded up to 8 in f16 and to 4 in f32; the pad is written as zeros. Rows at or past n_ctx are dropped.
-   With PV_FLAG_SEQS row t goes to pos in cache t of n_tokens, which lie one behind the other.
-   0 x  1 k_cache  2 v_cache  3 step  4 factors float.   Spec WG NEOX.
-   Dispatch (ceil((n_heads * rope_dim + n_kv_heads * head_stride) / 2 / WG), n_tokens). */
+   turned in place; keys, turned, and values go into the cache at pos + t. Pair i turns by pos * theta^(-2i/rope_dim) /
+   factors[i], cos and sin times amplitude (YaRN); rope_dim 0: nothing turns. The cache is [n_kv_heads][n_ctx][head_stride]
+   values, head_stride = head_dim rounded up to 8 in f16 and to 4 in f32; the pad is written as zeros. Rows at or past n_ctx are
+   dropped. With PV_FLAG_SEQS row t has the position and the cache that step t says; caches lie one behind the other.
+   0 x  1 k_cache  2 v_cache  3 step  4 factors float.   Spec WG NEOX. Dispatch (ceil((n_heads * rope_dim + n_kv_heads *
+   head_stride) / 2 / WG), n_tokens). */
 struct pv_pc_rope_kv {
     PV_IFACE_UINT n_tokens, n_heads, n_kv_heads, head_dim, rope_dim, head_stride, n_ctx, x_stride, flags;
     PV_IFACE_FLOAT log2_theta, amplitude;
@@ -196,26 +199,27 @@ struct pv_pc_attn {
     PV_IFACE_FLOAT softcap;
 };
 
-/* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z), with PV_PHI_DRELU phi of both; n = r dense, n = list[list_offset + r]
-   masked, r < n_neurons: a is compact in list order. MASKED 1: route says both. 2: those of the cluster with the greatest score (lowest
-   index on a tie, NaN never wins), and the first workgroup writes the route. NORM as in matvec.
-   With PARTS a call makes the a[r] of its own rows only. With BIAS bias[n] is added to W_up[n] . z, with GATE_BIAS to the gate's.
-   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 bias up  7 bias gate  8 stream  9 scores  10 clusters pv_cluster_entry
-   11 S up  12 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS NORM.
-   Dispatch as matvec, with MASKED 2 for the longest list; MASKED 1: vkCmdDispatchIndirect of route at PV_ROUTE_UP_OFFSET. */
+/* ffn_up.TYPE.ACCESS[.sg]: a[r] = phi(W_up[n] . z), gated phi(W_gate[n] . z) * (W_up[n] . z), with PV_PHI_DRELU phi of both; n
+   = r dense, n = list[list_offset + r] masked, r < n_neurons: a is compact in list order. MASKED 1: route says both. 2: those
+   of the cluster with the greatest score (lowest index on a tie, NaN never wins), and the first workgroup writes the route.
+   NORM as in matvec. With PARTS a call makes the a[r] of its own rows only. With BIAS bias[n] is added to W_up[n] . z, with
+   GATE_BIAS to the gate's.
+   0 W up  1 W gate  2 z  3 a  4 route  5 list uint  6 bias up  7 bias gate  8 stream  9 scores  10 clusters
+   pv_cluster_entry  11 S up  12 S gate.   Spec WG LANES ROWS ACT GATED MASKED PARTS NORM. Dispatch as matvec, with MASKED 2 for the
+   longest list; MASKED 1: vkCmdDispatchIndirect of route at PV_ROUTE_UP_OFFSET. */
 struct pv_pc_ffn_up {
     PV_IFACE_UINT n_rows, n_cols, w_stride, s_stride, x_offset, part_first, part_rows, n_clusters,
         flags; /* n_rows: of all parts */
     PV_IFACE_FLOAT eps;
 };
 
-/* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down matrix.
-   Slice s holds r in [s * c, (s + 1) * c), c = ceil(n / n_splits) rounded up to 4. A dense call and an all-neurons list give
-   the same bits, and so does GROUPS, with which rows whose a[r] is zero are not read; it takes WG * (GROUPS * 32 + 4) bytes of
-   shared memory. With COUNT rows_read[s] is how many rows slice s reads.
-   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 rows_read uint  6 S.   Spec WG MASKED ROWS PARTS GROUPS.
-   With PARTS a call adds the neurons of its own rows; the one with part_first 0 sets the partials, the others add to them.
-   Dispatch (ceil(w_stride / WG), n_splits). */
+/* ffn_down.TYPE.ACCESS: partials[s][i] = sum over slice s of a[r] * Wt[n(r)][i], Wt [n_rows = F][w_stride] transposed down
+   matrix. Slice s holds r in [s * c, (s + 1) * c), c = ceil(n / n_splits) rounded up to 4. A dense call and an all-neurons list
+   give the same bits, and so does GROUPS, with which rows whose a[r] is zero are not read; it takes WG * (GROUPS * 32 + 4)
+   bytes of shared memory. With COUNT rows_read[s] is how many rows slice s reads.
+   0 Wt  1 a  2 partials  3 route  4 list (uvec4)  5 rows_read uint  6 S.   Spec WG MASKED ROWS PARTS GROUPS. With PARTS a call
+   adds the neurons of its own rows; the one with part_first 0 sets the partials, the others add to them. Dispatch
+   (ceil(w_stride / WG), n_splits). */
 struct pv_pc_ffn_down {
     PV_IFACE_UINT n_rows, w_stride, s_stride, p_stride, n_splits, part_first, part_rows,
         flags; /* p_stride = w_stride * W_E floats */
@@ -247,8 +251,8 @@ struct pv_pc_union_list {
     PV_IFACE_UINT n_words, up_rows_per_wg;
 };
 
-/* top_experts: the n_used greatest of each row of n_experts scores (lowest index on a tie, NaN last) get weights whose sum is 1,
-   the softmax of their scores or with SIGMOID sigmoid(score) by the sum of those; the others get 0. With LIST of one token,
+/* top_experts: the n_used greatest of each row of n_experts scores (lowest index on a tie, NaN last) get weights whose sum is
+   1, the softmax of their scores or with SIGMOID sigmoid(score) by the sum of those; the others get 0. With LIST of one token,
    list = the neurons of the chosen experts, n_neurons of each, and the whole pv_route slot with list_offset 0.
    0 scores  1 weights float  2 route  3 list uint.   Spec WG (= LANES).   Dispatch (n_rows).   n_used <= 64. */
 struct pv_pc_top_experts {
@@ -262,13 +266,14 @@ struct pv_pc_scale_experts {
     PV_IFACE_UINT n_rows, n_cols, n_neurons, a_stride, w_stride, flags;
 };
 
-/* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u, with PV_PHI_DRELU phi(g) * phi(u); a may be u or g in place.   0 u  1 g  2 a.   Spec WG ACT GATED.
-   Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
+/* act_rows.ACCESS: a[t][j] = phi(u), gated phi(g) * u, with PV_PHI_DRELU phi(g) * phi(u); a may be u or g in place.   0 u  1 g
+   2 a.   Spec WG ACT GATED. Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
 struct pv_pc_act_rows {
     PV_IFACE_UINT n_rows, n_cols, u_stride, g_stride, y_stride;
 };
 
-/* mask_rows: a[t][j] = 0 where bit j of masks[cluster_first + cluster[t]] is clear; a mask is mask_stride uints, bit j at word j / 32, bit j % 32.
+/* mask_rows: a[t][j] = 0 where bit j of masks[cluster_first + cluster[t]] is clear; a mask is mask_stride uints, bit j at word
+   j / 32, bit j % 32.
    0 a  1 cluster uint  2 masks uint.   Spec WG.   Dispatch (ceil(ceil(n_cols / 4) / WG), n_rows). */
 struct pv_pc_mask_rows {
     PV_IFACE_UINT n_rows, n_cols, a_stride, mask_stride, cluster_offset,
@@ -329,8 +334,9 @@ struct pv_pc_cluster_sum {
 };
 
 /* softmax_grad.ACCESS: with p = softmax(x[t]), g[k][t] = scale * share * (p[k] - (k == target[t])), the gradient of the
-   cross-entropy; with PV_FLAG_GAINS plus scale * p[k] * (sum over i of p[i] gain[t][i] - gain[t][k]), that of minus the expected
-   gain. Transposed, for the weights' gradient; gain has the stride of x.   0 x  1 target uint  2 g  3 gain.   Spec WG LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
+   cross-entropy; with PV_FLAG_GAINS plus scale * p[k] * (sum over i of p[i] gain[t][i] - gain[t][k]), that of minus the
+   expected gain. Transposed, for the weights' gradient; gain has the stride of x.   0 x  1 target uint  2 g  3 gain.   Spec WG
+   LANES.   Dispatch (ceil(n_rows / (WG / LANES))). */
 struct pv_pc_softmax_grad {
     PV_IFACE_UINT n_rows, n_cols, x_stride, g_stride, flags;
     PV_IFACE_FLOAT scale, share;

@@ -32,8 +32,8 @@ struct pv_picture_params {
 int pv_picture_find(const char *name);
 /* PV_ERR_ARG if a picture cannot have that name: it ends in .png or .svg. */
 PV_MUST_USE enum pv_status pv_picture_check_name(const char *path, const struct pv_log *log);
-/* The heat is settled (pv_heat_settle). Draws into a file, PNG or SVG by the end of its name; PV_ERR_ARG if it is neither. Written whole or not at
- * all. */
+/* The heat is settled (pv_heat_settle). Draws into a file, PNG or SVG by the end of its name; PV_ERR_ARG if it is
+ * neither. Written whole or not at all. */
 PV_MUST_USE enum pv_status pv_picture_write(const struct pv_heat *heat,
                                             const struct pv_picture_params *params, const char *path,
                                             const struct pv_log *log);

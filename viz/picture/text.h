@@ -12,8 +12,9 @@ size_t pv_text_char(const char *s, size_t n, uint32_t *code);
  * whose width terminals do not agree on. */
 size_t pv_text_cluster(const char *s, size_t n, uint32_t *columns, size_t *n_shown);
 uint32_t pv_text_width(const char *text);
-/* A token's bytes made printable: one space in front is dropped (a word begins), line ends and lone spaces
- * get a sign, control characters and bytes that are no UTF-8 show as \xNN, a lone mark stands on a dotted circle. Cut to `room` with an ellipsis. */
+/* A token's bytes made printable: one space in front is dropped (a word begins), line ends and lone spaces get a
+ * sign, control characters and bytes that are no UTF-8 show as \xNN, a lone mark stands on a dotted circle. Cut to
+ * `room` with an ellipsis. */
 void pv_text_display(const char *bytes, size_t n, char *out, size_t room);
 /* The same for a token by itself: a piece that continues a word ("ing") gets a hyphen in front. */
 void pv_text_label(const char *bytes, size_t n, char *out, size_t room);

@@ -1,4 +1,4 @@
-/* Causal attention over the cache, or of one token of each of several sequences over a cache each. */
+/* Causal attention over the cache, or of rows of several sequences, each over its sequence's cache. */
 #include "kernel/attention/attention.h"
 
 #include <math.h>
